@@ -1,0 +1,24 @@
+"""minitrain: train small networks, and whole sweeps of them, on an autograd core that hides nothing."""
+
+from minitrain import data, nn, optim, schedule
+from minitrain.autograd import functional
+from minitrain.autograd.grad import check_grads, grad, gradients, value_and_grad
+from minitrain.autograd.graph import no_grad
+from minitrain.autograd.tensor import Parameter, Tensor
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Parameter",
+    "Tensor",
+    "check_grads",
+    "data",
+    "functional",
+    "grad",
+    "gradients",
+    "nn",
+    "no_grad",
+    "optim",
+    "schedule",
+    "value_and_grad",
+]

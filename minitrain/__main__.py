@@ -1,0 +1,92 @@
+"""The command line: `python -m minitrain`, and `minitrain` where it is installed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import minitrain
+from minitrain.config import REQUIRED, ConfigError, RunConfig, expected, options
+from minitrain.record import RecordError
+
+USAGE = """\
+minitrain: train small networks, and whole sweeps of them.
+
+  minitrain [key=value ...]                train one run
+  minitrain -m key=a,b,c [key=value ...]   train a run for every combination of values
+  minitrain -m experiments=NAME            run a study
+  minitrain resume DIR [steps=N]           go on with a run that was stopped
+  minitrain --cfg job [key=value ...]      print the config, train nothing
+  minitrain --shell-completion install=bash   complete keys and names; eval its output in ~/.bashrc
+
+Examples
+  minitrain activation=silu lr=0.3
+  minitrain network.widths=[128,64] optimizer=adam steps=2000
+  minitrain -m lr=0.03,0.1,0.3 activation=relu,silu 'seed=range(3)'
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command line; gives the exit status: 0 done, 1 failed, 2 a mistake in what was given, 130 stopped."""
+    given = sys.argv[1:] if arguments is None else arguments
+    try:
+        return _command(given)
+    except (ConfigError, RecordError) as error:
+        print(f"minitrain: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def _command(given: list[str]) -> int:
+    if "--help" in given or "-h" in given:
+        print(help_text())
+        return 0
+    if "--version" in given:
+        print(f"minitrain {minitrain.__version__}")
+        return 0
+
+    from hydra._internal.utils import get_args_parser
+
+    from minitrain import launcher
+
+    launcher.set_up_logging()
+    if given[:1] == ["resume"]:
+        if len(given) < 2:
+            raise ConfigError("resume: no directory given; expected the directory of a run, outputs/DATE/TIME-...")
+        return launcher.resume(Path(given[1]), given[2:])
+    parser = get_args_parser()
+    parser.prog = "minitrain"
+    flags = parser.parse_intermixed_args(given)
+    program = launcher.Launcher(flags.config_dir)
+    if flags.cfg:
+        program.compose(flags.overrides)
+        program.hydra.show_cfg(launcher.CONFIG, flags.overrides, flags.cfg, flags.package, flags.resolve)
+        return 0
+    if flags.info:
+        program.hydra.show_info(flags.info, launcher.CONFIG, flags.overrides)
+        return 0
+    if flags.shell_completion:
+        program.hydra.shell_completion(launcher.CONFIG, flags.overrides)
+        return 0
+    return program.sweep(flags.overrides) if flags.multirun else program.run(flags.overrides)
+
+
+def help_text() -> str:
+    """Usage, examples, groups with their choices, and the top-level keys with what they may be."""
+    from minitrain.launcher import conf_directory
+
+    lines = [USAGE, "Groups (each choice's options: conf/GROUP/NAME.yaml, or --cfg job)"]
+    for group in ("data", "network", "optimizer", "schedule", "experiments"):
+        names = sorted(path.stem for path in (conf_directory() / group).glob("*.yaml"))
+        lines.append(f"  {group:<17} {', '.join(names)}")
+    lines.append("\nKeys")
+    for key, (hint, default, range_) in options(RunConfig).items():
+        shown = {None: "null", REQUIRED: "..."}.get(default, default)
+        lines.append(f"  {f'{key}={shown}':<22} {range_.help}: {expected(hint, range_)}")
+    lines.append("\nExit status: 0 done, 1 failed, 2 a mistake in what was given, 130 stopped.")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

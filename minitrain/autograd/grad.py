@@ -1,0 +1,143 @@
+"""Gradients as functions: `grad`, `value_and_grad`, `gradients`, and the check of a derivative.
+
+What these give are Tensors with a graph of their own, so they can be differentiated again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from minitrain.autograd import primitives as P
+from minitrain.autograd.graph import flow_back, no_grad, topological_order
+from minitrain.autograd.primitives import Array
+from minitrain.autograd.tensor import Tensor, apply
+
+Function = Callable[..., Tensor]
+
+
+def gradients(output: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
+    """The gradient of a scalar with respect to each input, of the input's shape; zeros where it does not depend on it.
+
+    Raises ValueError for an output that is not a scalar.
+
+    >>> w = Tensor(3.0, requires_grad=True)
+    >>> gradients(w * w, [w])[0].item()
+    6.0
+    """
+    if output.size != 1:
+        raise ValueError(f"gradients: expected a scalar, got shape {list(output.shape)}; reduce it (.sum(), .mean())")
+    leads_to_input = {id(t) for t in inputs}
+    if output.requires_grad:
+        for node in reversed(topological_order(output)):
+            if any(id(t) in leads_to_input for t in node.inputs):
+                leads_to_input.add(id(node))
+    found: dict[int, Tensor] = {}
+    if id(output) in leads_to_input:
+        seed = Tensor(np.ones(output.shape, output.dtype))
+        asked = {id(t) for t in inputs}
+        for node, g in flow_back(output, seed, lambda t: id(t) in leads_to_input):
+            if id(node) in asked:
+                found[id(node)] = g
+    return [found[id(t)] if id(t) in found else Tensor(np.zeros(t.shape, t.dtype)) for t in inputs]
+
+
+def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Tensor, Any]]:
+    """A function that gives fn's scalar and its gradient with respect to the arguments numbered.
+
+    The gradient is a Tensor of the argument's shape for one number, a list of them for several.
+
+    >>> value, g = value_and_grad(lambda x: x**3)(2.0)
+    >>> value.item(), g.item()
+    (8.0, 12.0)
+    """
+    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
+
+    def differentiated(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
+        if not all(-len(args) <= i < len(args) for i in numbers):
+            raise ValueError(f"grad: argnums {numbers} given for {len(args)} arguments; they count from 0")
+        arguments = list(args)
+        for i in numbers:
+            arguments[i] = _own_node(args[i])
+        value = fn(*arguments, **kwargs)
+        if not isinstance(value, Tensor):
+            raise TypeError(f"grad: the function gave a {type(value).__name__}, expected a Tensor")
+        found = gradients(value, [arguments[i] for i in numbers])
+        return value, found[0] if isinstance(argnums, int) else found
+
+    return differentiated
+
+
+def _own_node(x: Any) -> Tensor:
+    """A node of its own to differentiate at, that still leads back to x for the next order."""
+    if isinstance(x, Tensor) and x.requires_grad:
+        return apply(P.identity, x)
+    return Tensor(x, requires_grad=True)
+
+
+def grad(fn: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """A function that gives the gradient of fn's scalar result; apply it again for the next order.
+
+    A parameter that the result does not depend on has gradient zero.
+    Raises ValueError where fn gives more than one number.
+
+    >>> grad(grad(lambda x: x**3))(2.0).item()
+    12.0
+    """
+    both = value_and_grad(fn, argnums)
+
+    def gradient(*args: Any, **kwargs: Any) -> Any:
+        return both(*args, **kwargs)[1]
+
+    return gradient
+
+
+def check_grads(fn: Function, *args: Any, order: int = 2, rtol: float = 1e-5, atol: float = 1e-7) -> None:
+    """Compare fn's derivatives with central differences, entry by entry, up to an order.
+
+    args: float64 arrays or numbers of any shape, at which fn is differentiable; fn gives any shape
+    rtol, atol: how far they may part. A difference over a step of 1e-5 is right to about 1e-10 of a
+        well-scaled function, so a derivative that is wrong by 0.1 % does not pass.
+    Raises AssertionError naming the argument, the entry and both numbers.
+
+    >>> check_grads(lambda x: x.tanh(), 0.3)
+    >>> check_grads(lambda x: x.abs(), [1.0, -2.0], order=1)
+    """
+    points = [np.array(a.numpy() if isinstance(a, Tensor) else a, np.float64) for a in args]
+    numbers = range(len(points))
+    rng = np.random.default_rng(0)
+    with no_grad():
+        weights = rng.uniform(0.5, 1.5, fn(*map(Tensor, points)).shape)
+
+    def scalar(*tensors: Tensor) -> Tensor:
+        return (fn(*tensors) * weights).sum()
+
+    derivative = grad(scalar, argnums=tuple(numbers))
+    for i, exact in enumerate(derivative(*points)):
+        estimate = _central_difference(scalar, points, i)
+        wrong = ~np.isclose(exact.numpy(), estimate, rtol, atol)
+        if wrong.any():
+            at = tuple(int(k) for k in np.argwhere(wrong)[0])
+            raise AssertionError(
+                f"check_grads: argument {i}, entry {list(at)}: the derivative is {exact.numpy()[at]:.12g}, "
+                f"differences give {estimate[at]:.12g}"
+            )
+    if order > 1:
+        for i in numbers:
+            check_grads(lambda *t, i=i: derivative(*t)[i], *points, order=order - 1, rtol=rtol, atol=atol)
+
+
+def _central_difference(fn: Function, points: list[Array], i: int, step: float = 1e-5) -> Array:
+    """(f(x + h) - f(x - h)) / 2h for every entry of argument i."""
+    estimate = np.zeros_like(points[i])
+    for at in np.ndindex(points[i].shape):
+        ends = []
+        for h in (step, -step):
+            moved = [p.copy() for p in points]
+            moved[i][at] += h
+            ends.append((moved[i][at], fn(*map(Tensor, moved)).item()))
+        (above, high), (below, low) = ends
+        estimate[at] = (high - low) / (above - below)
+    return estimate

@@ -1,0 +1,94 @@
+"""The graph behind a value: whether one is recorded, and how gradients flow back through it.
+
+The walk is iterative, so that any depth of graph survives it, and its order is that of the
+expressions, never of a dictionary.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ContextDecorator
+from typing import TYPE_CHECKING
+
+from minitrain.autograd.formula import formula
+
+if TYPE_CHECKING:
+    from minitrain.autograd.tensor import Tensor
+
+
+class _Recording(threading.local):
+    on = True
+
+
+recording = _Recording()
+
+
+class no_grad(ContextDecorator):
+    """Compute without recording a graph: values made inside carry no gradient.
+
+    >>> from minitrain import Parameter, no_grad
+    >>> w = Parameter(2.0, "w")
+    >>> with no_grad():
+    ...     (w * w).requires_grad
+    False
+    """
+
+    def __enter__(self) -> None:
+        self._outer = getattr(self, "_outer", [])
+        self._outer.append(recording.on)
+        recording.on = False
+
+    def __exit__(self, *exception: object) -> None:
+        recording.on = self._outer.pop()
+
+
+def topological_order(output: Tensor) -> list[Tensor]:
+    """All values with a gradient that `output` was computed from, each after everything that uses it."""
+    order: list[Tensor] = []
+    seen = {id(output)}
+    path: list[tuple[Tensor, Iterator[Tensor]]] = [(output, iter(output.inputs))]
+    while path:
+        node, inputs = path[-1]
+        for t in inputs:
+            if t.requires_grad and id(t) not in seen:
+                seen.add(id(t))
+                path.append((t, iter(t.inputs)))
+                break
+        else:
+            order.append(node)
+            path.pop()
+    return order[::-1]
+
+
+def flow_back(
+    output: Tensor, seed: Tensor, wanted: Callable[[Tensor], bool] = lambda t: True
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield each wanted value that `output` depends on with its gradient, `output` first (the chain rule)."""
+    pending = {id(output): seed}
+    for node in topological_order(output):
+        g = pending.pop(id(node), None)
+        if g is None:
+            continue
+        yield node, g
+        if node.primitive is None:
+            continue
+        _check_versions(node)
+        for i, t in enumerate(node.inputs):
+            if not t.requires_grad or not wanted(t):
+                continue
+            if node.primitive.variadic:
+                part = node.primitive.derivatives[0](g, node, *node.inputs, **node.options, index=i)
+            else:
+                part = node.primitive.derivatives[i](g, node, *node.inputs, **node.options)
+            seen = pending.get(id(t))
+            pending[id(t)] = part if seen is None else seen + part
+
+
+def _check_versions(node: Tensor) -> None:
+    for t, version in zip(node.inputs, node._versions, strict=True):
+        if t.primitive is None and t.version() != version:
+            raise RuntimeError(
+                f"backward: {t.label()} was overwritten after it was used in {formula(node)}, and the derivative needs "
+                "the value it had; call backward before changing it, or compute the result again"
+            )

@@ -1,0 +1,205 @@
+"""Options and components: the one definition of every option's name, type, range and default.
+
+A component (an optimizer, network, schedule or dataset) is a frozen dataclass, entered by name into the
+table of its group with `register`. Its fields are its options. `read` makes a checked `RunConfig` from
+plain keys and values, and says in one line what is wrong with them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+TABLES: dict[str, dict[str, Any]] = {
+    group: {} for group in ("data", "network", "optimizer", "schedule", "activation", "loss")
+}
+
+
+class ConfigError(ValueError):
+    """A person's mistake in a config; its message is one line: key=value, and what is allowed."""
+
+
+def register(group: str, name: str) -> Callable[[T], T]:
+    """Enter a component's dataclass, or a function (activation, loss), by name into its group's table."""
+
+    def enter(component: T) -> T:
+        TABLES[group][name] = component
+        return component
+
+    return enter
+
+
+@dataclass(frozen=True)
+class Range:
+    """What a value may be, beside its type. Bounds hold for the entries of a list, too."""
+
+    help: str
+    above: float | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    below: float | None = None
+    choices: tuple[str, ...] | str | None = None  # names, or the table whose names they are
+
+    def names(self) -> list[str] | None:
+        return sorted(TABLES[self.choices]) if isinstance(self.choices, str) else list(self.choices or ()) or None
+
+    def admits(self, value: Any) -> bool:
+        if isinstance(value, list):
+            return all(self.admits(each) for each in value)
+        names = self.names()
+        if names is not None:
+            return value in names
+        if not isinstance(value, (int, float)):
+            return True
+        return (
+            math.isfinite(value)
+            and (self.above is None or value > self.above)
+            and (self.at_least is None or value >= self.at_least)
+            and (self.at_most is None or value <= self.at_most)
+            and (self.below is None or value < self.below)
+        )
+
+    def bounds(self) -> str:
+        parts = [
+            f"{text} {bound:g}"
+            for text, bound in (
+                ("above", self.above),
+                ("at least", self.at_least),
+                ("at most", self.at_most),
+                ("below", self.below),
+            )
+            if bound is not None
+        ]
+        return " and ".join(parts)
+
+
+REQUIRED: Any = object()
+
+
+def option(default: Any, help: str, **limits: Any) -> Any:
+    """A dataclass field with its meaning and its limits (see `Range`)."""
+    metadata = {"range": Range(help, **limits)}
+    if default is REQUIRED:
+        return field(metadata=metadata)
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Everything that determines a run."""
+
+    data: Any
+    network: Any
+    optimizer: Any
+    schedule: Any
+    lr: float = option(REQUIRED, "learning rate: the length of a step", at_least=0)
+    activation: str = option("relu", "function after each hidden layer", choices="activation")
+    loss: str = option("cross_entropy", "what training makes small", choices="loss")
+    steps: int = option(1000, "number of updates", at_least=1)
+    batch_size: int | None = option(64, "examples per step; null takes all of them", at_least=1)
+    seed: int = option(0, "initial weights and order of the examples", at_least=0)
+    dtype: str = option("float32", "type of every number", choices=("float32", "float64"))
+    eval_every: int = option(100, "steps between evaluations on the validation data", at_least=1)
+    log_every: int = option(10, "steps between rows of metrics.csv", at_least=1)
+    checkpoint_every: int = option(500, "steps between checkpoints", at_least=1)
+
+
+def options(component: type) -> dict[str, tuple[Any, Any, Range]]:
+    """Name -> (type, default or REQUIRED, range) of a dataclass's options."""
+    hints = typing.get_type_hints(component)
+    found = {}
+    for f in dataclasses.fields(component):
+        if "range" in f.metadata:
+            default = REQUIRED if f.default is dataclasses.MISSING else f.default
+            if f.default_factory is not dataclasses.MISSING:
+                default = f.default_factory()
+            found[f.name] = (hints[f.name], default, f.metadata["range"])
+    return found
+
+
+def read(values: Mapping[str, Any]) -> RunConfig:
+    """The checked config of a run, from nested keys and values.
+
+    Raises ConfigError, with one line, for an unknown key or name, a wrong type, and a value out of range.
+    """
+    groups = [f.name for f in dataclasses.fields(RunConfig) if "range" not in f.metadata]
+    components = {group: _component(group, values.get(group)) for group in groups}
+    rest = {key: value for key, value in values.items() if key not in groups}
+    return RunConfig(**components, **_checked(RunConfig, rest, ""))
+
+
+def _component(group: str, values: Any) -> Any:
+    if not isinstance(values, Mapping) or "name" not in values:
+        raise ConfigError(f"{group}={values}: expected one of {', '.join(sorted(TABLES[group]))}")
+    name = values["name"]
+    if name not in TABLES[group]:
+        raise ConfigError(f"{group}.name={name}: expected one of {', '.join(sorted(TABLES[group]))}")
+    cls = TABLES[group][name]
+    return cls(**_checked(cls, {k: v for k, v in values.items() if k != "name"}, f"{group}."))
+
+
+def _checked(cls: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    known = options(cls)
+    for key in values:
+        if key not in known:
+            has = ", ".join(prefix + name for name in known) or "no options"
+            raise ConfigError(f"{prefix}{key}={values[key]}: unknown key; there is {has}")
+    result = {}
+    for name, (hint, default, range_) in known.items():
+        if name in values or default is REQUIRED:
+            result[name] = check(values.get(name), hint, range_, prefix + name)
+    return result
+
+
+def check(value: Any, hint: Any, range_: Range, key: str) -> Any:
+    """The value as its type, or ConfigError: `lr=abc: expected a number above 0`."""
+    ok, converted = _convert(value, hint)
+    if not ok or (converted is not None and not range_.admits(converted)):
+        raise ConfigError(f"{key}={_show(value)}: expected {expected(hint, range_)}")
+    return converted
+
+
+def _show(value: Any) -> str:
+    text = "null" if value is None else str(value)
+    return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
+    """(True, the value as that type), or (False, None). 1e3 passes for an int, 1.5 and true do not."""
+    arguments = typing.get_args(hint)
+    if isinstance(hint, types.UnionType):
+        return (True, None) if value is None else _convert(value, arguments[0])
+    if typing.get_origin(hint) is list:
+        if not isinstance(value, (list, tuple)):
+            return False, None
+        entries = [_convert(each, arguments[0]) for each in value]
+        return all(ok for ok, _ in entries), [entry for _, entry in entries]
+    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return True, float(value)
+    if hint is int and isinstance(value, float) and value.is_integer():
+        return True, int(value)
+    return type(value) is hint, value
+
+
+def expected(hint: Any, range_: Range) -> str:
+    """What a value may be, in words: `a whole number, at least 1, or null`."""
+    arguments = typing.get_args(hint)
+    if isinstance(hint, types.UnionType):
+        return f"{expected(arguments[0], range_)}, or null"
+    if typing.get_origin(hint) is list:
+        kind = {int: "whole numbers", float: "numbers", str: "names"}[arguments[0]]
+        return f"a list of {kind} {range_.bounds()}".rstrip()
+    names = range_.names()
+    if names is not None:
+        return f"one of {', '.join(names)}"
+    kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[hint]
+    return f"{kind} {range_.bounds()}".rstrip()

@@ -1,0 +1,364 @@
+"""Hydra glue: compose configs, check them all before anything is written, and start runs and sweeps."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from hydra import version
+from hydra._internal.callbacks import Callbacks
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.core.utils import run_job
+from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf.errors import OmegaConfBaseException
+
+from minitrain.compare import draw_sweep, format_table, group_runs, read_sweep
+from minitrain.config import ConfigError, RunConfig, read
+from minitrain.plot import draw_run
+from minitrain.record import claim_directory, read_summary, write_atomically
+from minitrain.train import Interrupted, build, format_metrics, train
+
+log = logging.getLogger("minitrain")
+CONFIG = "config"
+
+
+def conf_directory() -> Path:
+    """Where the configs are: inside the package where it was installed, beside it in a checkout."""
+    package = Path(__file__).parent
+    return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
+
+
+class Launcher:
+    """Hydra, opened on minitrain's configs and on a person's own (`--config-dir`)."""
+
+    def __init__(self, own_configs: str | None = None) -> None:
+        version.setbase("1.3")
+        search_path = create_config_search_path(str(conf_directory()))
+        if own_configs is not None:
+            folder = Path(own_configs).absolute()
+            if not folder.is_dir():
+                raise ConfigError(f"--config-dir {own_configs}: no such folder")
+            search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
+        self.hydra = Hydra.create_main_hydra2("minitrain", search_path)
+        self.parser = OverridesParser.create(config_loader=self.hydra.config_loader)
+
+    # Composing and checking
+
+    def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
+        """A config with its hydra section. Raises ConfigError, one line, for whatever does not compose."""
+        parsed = self.parse(overrides)
+        for override in parsed:
+            if mode == RunMode.RUN and override.is_sweep_override():
+                raise ConfigError(
+                    f"{override.input_line}: several values; add -m to train a run for each, or write a list: [a,b]"
+                )
+            self._check_choice(override)
+        try:
+            return self.hydra.compose_config(CONFIG, list(overrides), run_mode=mode)
+        except ConfigCompositionException as error:
+            raise ConfigError(self._explain(error, parsed)) from error
+
+    def parse(self, overrides: Sequence[str]) -> list[Override]:
+        parsed: list[Override] = []
+        for text in overrides:
+            try:
+                parsed += self.parser.parse_overrides([text])
+            except OverrideParseException as error:
+                raise ConfigError(
+                    f"{text}: cannot be read; expected key=value, in quotes where it has spaces"
+                ) from error
+        return parsed
+
+    def _check_choice(self, override: Override) -> None:
+        """Refuse a group's name that does not exist: Hydra says so in four lines."""
+        group = override.key_or_group
+        names = self.hydra.config_loader.get_group_options(group)
+        if not names or override.is_delete():
+            return
+        values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
+        for value in values:
+            if value is not None and value not in names and not isinstance(value, list):
+                raise ConfigError(f"{group}={value}: expected one of {', '.join(names)}")
+
+    def _explain(self, error: Exception, parsed: list[Override]) -> str:
+        """An unknown key with the keys that there are beside it, found by composing without it."""
+        for override in parsed:
+            key = override.key_or_group
+            if f"'{key}'" not in str(error):
+                continue
+            others = [o.input_line for o in parsed if o is not override and o.input_line is not None]
+            parent = key.rpartition(".")[0]
+            try:
+                beside = OmegaConf.select(self.hydra.compose_config(CONFIG, others, run_mode=RunMode.RUN), parent or "")
+            except (HydraException, OmegaConfBaseException):
+                break
+            if isinstance(beside, DictConfig):
+                prefix = f"{parent}." if parent else ""
+                there = ", ".join(f"{prefix}{name}" for name in map(str, beside) if name not in ("hydra", "name"))
+                return f"{override.input_line}: unknown key; there is {there}"
+            return f"{override.input_line}: unknown key; {parent} has no keys of its own"
+        return one_line(error)
+
+    def check_jobs(self, jobs: Sequence[Sequence[str]]) -> None:
+        """Check every job of a sweep as if it ran alone, composing once for each choice of groups."""
+
+        @cache
+        def composed(overrides: tuple[str, ...]) -> DictConfig:
+            return task_config(self.compose(overrides))
+
+        for job in jobs:
+            parsed = self.parse(job)
+            values = [self._is_value(override) for override in parsed]
+            choices = tuple(text for text, is_value in zip(job, values, strict=True) if not is_value)
+            config = composed(choices).copy()
+            for text, override, is_value in zip(job, parsed, values, strict=True):
+                if is_value:
+                    try:
+                        OmegaConf.update(config, override.key_or_group, override.value())
+                    except OmegaConfBaseException:
+                        self.compose([*choices, text])  # raises with the keys that there are
+                        raise
+            build(checked(config))
+
+    def _is_value(self, override: Override) -> bool:
+        """Whether an override only sets a key of the task's config, and no group is chosen by it."""
+        key = override.key_or_group
+        changes_keys = override.is_add() or override.is_force_add() or override.is_delete()
+        return not (changes_keys or key.startswith("hydra") or self.hydra.config_loader.get_group_options(key))
+
+    # Runs and sweeps
+
+    def run(self, overrides: Sequence[str]) -> int:
+        """Train one run; gives the exit status."""
+        config = self.compose(overrides)
+        build(checked(task_config(config)))
+        label = ",".join(config.hydra.overrides.task)
+        with read_write(config), open_dict(config):
+            config.hydra.run.dir = str(_directory(config, "run", Path("outputs"), label))
+            config.hydra.mode = RunMode.RUN
+        callbacks = Callbacks(config)
+        callbacks.on_run_start(config=config, config_name=CONFIG)
+        result = run_job(
+            task_function=job,
+            config=config,
+            job_dir_key="hydra.run.dir",
+            job_subdir_key=None,
+            hydra_context=HydraContext(config_loader=self.hydra.config_loader, callbacks=callbacks),
+            configure_logging=False,
+        )
+        callbacks.on_run_end(config=config, config_name=CONFIG, job_return=result)
+        return _exit_status([result.return_value])
+
+    def sweep(self, overrides: Sequence[str]) -> int:
+        """Train a run for every combination of values; gives the exit status."""
+        config = self.compose(overrides, RunMode.MULTIRUN)
+        jobs = self._jobs(config)
+        self.check_jobs(jobs)
+        directory = _directory(config, "sweep", Path("outputs", "sweeps"), "")
+        log.info("%d runs in %s", len(jobs), directory)
+        interrupted = False
+        try:
+            quoted = str(directory).replace("\\", "\\\\").replace("'", "\\'")
+            self.hydra.multirun(CONFIG, job, [*overrides, f"hydra.sweep.dir='{quoted}'"])
+        except KeyboardInterrupt:
+            interrupted = True
+        runs = read_sweep(directory)
+        if runs:
+            log.info("\n%s", format_table(group_runs(runs)))
+            log.info("comparison  %s", draw_sweep(runs, directory / "comparison.png", " ".join(overrides)))
+        if interrupted:
+            log.info("interrupted after %d of %d runs; each can be resumed by itself", len(runs), len(jobs))
+            return 130
+        return _exit_status([run.summary for run in runs])
+
+    def _jobs(self, config: DictConfig) -> list[list[str]]:
+        """The overrides of each job, as Hydra's basic sweeper will give them; the common ones for another sweeper."""
+        params = config.hydra.sweeper.get("params") or {}
+        given = [*(f"{key!s}={value}" for key, value in params.items()), *config.hydra.overrides.task]
+        parsed = self.parse(given)
+        if not config.hydra.sweeper._target_.endswith(".BasicSweeper"):
+            return [[o.input_line for o in parsed if o.input_line is not None and not o.is_sweep_override()]]
+        for override in parsed:
+            if override.is_sweep_override() and not override.is_discrete_sweep():
+                raise ConfigError(
+                    f"{override.input_line}: a range to draw from; the grid needs values: a,b or range(1,4)"
+                )
+        return BasicSweeper.split_arguments(parsed, None)[0]
+
+
+def _directory(config: DictConfig, mode: str, parent: Path, label: str) -> Path:
+    """A directory of its own: the one a person gave with hydra.MODE.dir, if it is free, else a new one."""
+    key = f"hydra.{mode}.dir"
+    if not any(override.startswith(f"{key}=") for override in config.hydra.overrides.hydra):
+        return claim_directory(parent, label)
+    given = Path(OmegaConf.select(config, key))
+    claim = given / ".hydra" if mode == "run" else given
+    try:
+        claim.mkdir(parents=True)
+    except FileExistsError:
+        raise ConfigError(f"{key}={given}: is taken already; resume the run in it, or choose a new directory") from None
+    return given
+
+
+def task_config(config: DictConfig) -> DictConfig:
+    """The config without Hydra's own section."""
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+
+
+def checked(config: DictConfig) -> RunConfig:
+    """The config as typed values. Raises ConfigError for the first that is wrong."""
+    try:
+        values = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(one_line(error)) from error
+    assert isinstance(values, dict)
+    return read({str(key): value for key, value in values.items()})
+
+
+def one_line(error: BaseException) -> str:
+    """The message of another library's exception, without its later lines."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+# One job
+
+
+def job(config: DictConfig) -> dict[str, Any]:
+    """What Hydra runs in each run's directory; gives the summary."""
+    hydra = HydraConfig.get()
+    alone = OmegaConf.is_missing(hydra.job, "num")
+    overrides = list(hydra.overrides.task)
+    name = "" if alone else f"#{hydra.job.num} {' '.join(overrides)}: "
+    return perform(checked(config), Path(hydra.runtime.output_dir), overrides, name=name)
+
+
+def perform(
+    config: RunConfig, directory: Path, overrides: Sequence[str], *, name: str = "", resume: bool = False
+) -> dict[str, Any]:
+    """Train a run in its directory, draw its curves, and tell how it went.
+
+    name: what a sweep's run is called; its end is then told in one line
+    Raises KeyboardInterrupt after Ctrl-C, when everything is written.
+    """
+    shown = Path(os.path.relpath(directory))
+    with _log_file(directory / "minitrain.log"):
+        problem = build(config)
+        if not name:
+            log.info("%s", problem.describe())
+        interrupted = False
+        try:
+            train(problem, directory, overrides=overrides, resume=resume, announce=not name)
+        except Interrupted:
+            interrupted = True
+        except Exception as error:
+            _file_only.exception("the run failed")
+            log.error(
+                "%sfailed: %s: %s (where: %s)", name, type(error).__name__, one_line(error), shown / "minitrain.log"
+            )
+            return read_summary(directory)
+        summary = read_summary(directory)
+        plot = draw_run(directory, ", ".join(overrides) or "as configured", problem.describe_briefly())
+        if name:
+            log.info("%s%s", name, format_outcome(summary))
+        else:
+            log.info("%s\nloss curve  %s", format_outcome(summary, "\n"), shown / plot.name)
+            if interrupted:
+                log.info("go on with  python -m minitrain resume %s", shown)
+        if interrupted:
+            raise KeyboardInterrupt
+        return summary
+
+
+def resume(directory: Path, overrides: Sequence[str]) -> int:
+    """Continue a run where it stopped; `steps=N` gives it a new end. Gives the exit status."""
+    stored = directory / ".hydra" / "config.yaml"
+    if (directory / "multirun.yaml").exists():
+        raise ConfigError(f"resume {directory}: a sweep; give one of its runs, e.g. {directory / '0'}")
+    if not stored.is_file():
+        raise ConfigError(f"resume {directory}: not a run's directory; expected .hydra/config.yaml in it")
+    config = OmegaConf.load(stored)
+    assert isinstance(config, DictConfig)
+    for text in overrides:
+        key, _, _ = text.partition("=")
+        if key != "steps":
+            raise ConfigError(
+                f"{text}: a resumed run goes on as it was; only steps can change, start a new run for the rest"
+            )
+        OmegaConf.update(config, "steps", OmegaConf.from_dotlist([text])["steps"])
+    run_config = checked(config)
+    summary = read_summary(directory) if (directory / "summary.json").exists() else {"step": 0}
+    if summary["step"] > run_config.steps:
+        raise ConfigError(f"steps={run_config.steps}: the run is at step {summary['step']} already; expected more")
+    if summary["step"] == run_config.steps:
+        log.info(
+            "nothing left to do: the run has completed its %s steps; give steps=N for more", f"{run_config.steps:,}"
+        )
+        return 0
+    if overrides:
+        write_atomically(stored, lambda file: file.write(OmegaConf.to_yaml(config).encode()))
+    task = OmegaConf.load(directory / ".hydra" / "overrides.yaml")
+    return _exit_status([perform(run_config, directory, [*map(str, task), *overrides], resume=True)])
+
+
+def _exit_status(summaries: Sequence[dict[str, Any]]) -> int:
+    """0 where every run completed; a diverged one is a result, too."""
+    return 0 if summaries and all(s["status"] in ("completed", "diverged") for s in summaries) else 1
+
+
+# What is told
+
+
+_file_only = logging.getLogger("minitrain.file")
+
+
+def set_up_logging() -> None:
+    """Messages to standard output; while a run goes on, to its minitrain.log with the time, too."""
+    console = logging.StreamHandler(sys.stdout)
+    console.addFilter(lambda record: record.name == "minitrain")
+    log.handlers = [console]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+@contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+def format_outcome(summary: dict[str, Any], separator: str = "; ") -> str:
+    """How a run ended, in words."""
+    status = f"{summary['status']} at step {summary['step']:,} of {summary['steps']:,} in {summary['seconds']:.1f} s"
+    if summary["status"] == "completed":
+        status = f"completed {summary['steps']:,} steps in {summary['seconds']:.1f} s"
+    parts = [status]
+    if summary["status"] == "diverged":
+        parts[0] += (
+            f": the loss is not finite; first in {summary['first_operation']}, after {summary['first_parameter']}"
+        )
+    if summary["final"]:
+        parts.append(f"final  {format_metrics(summary['final'])}")
+    best = summary["best"]
+    if best:
+        parts.append(f"best   {format_metrics({best['metric']: best['value']})} at step {best['step']:,}")
+    return separator.join(parts)

@@ -1,0 +1,59 @@
+"""Activations: the table that `activation=` chooses from, and each as a layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from minitrain.autograd import functional as F
+from minitrain.autograd.tensor import Tensor
+from minitrain.config import register
+from minitrain.nn.module import Module
+
+
+class Activation(Module):
+    """An elementwise function as a layer: x: [...] -> [...]."""
+
+    function: ClassVar[Callable[[Tensor], Tensor]]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return type(self).function(x)
+
+
+@register("activation", "identity")
+class Identity(Activation):
+    """x itself."""
+
+    function = F.identity
+
+
+@register("activation", "relu")
+class ReLU(Activation):
+    """max(0, x).
+
+    >>> ReLU()(Tensor([-1.0, 2.0])).numpy()
+    array([0., 2.])
+    """
+
+    function = F.relu
+
+
+@register("activation", "sigmoid")
+class Sigmoid(Activation):
+    """1 / (1 + e^-x)."""
+
+    function = F.sigmoid
+
+
+@register("activation", "silu")
+class SiLU(Activation):
+    """x sigmoid(x) (Elfwing, Uchibe, Doya 2018, eq. 1)."""
+
+    function = F.silu
+
+
+@register("activation", "tanh")
+class Tanh(Activation):
+    """The hyperbolic tangent."""
+
+    function = F.tanh

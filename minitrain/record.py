@@ -1,0 +1,168 @@
+"""A run's directory on disk: claimed by one run, written so that a kill at any moment loses nothing.
+
+    .hydra/{config,hydra,overrides}.yaml   minitrain.log
+    metrics.csv        step, lr, train_loss, and at evaluations val_loss, val_accuracy
+    summary.json       status, final and best metrics, seconds, versions
+    loss.png loss.svg
+    checkpoints/last.npz best.npz
+
+Every file but metrics.csv is written beside its place and renamed; metrics.csv only grows, and a resumed run
+cuts it back to its checkpoint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from minitrain.autograd.primitives import Array
+
+LONGEST_NAME = 150  # characters of a directory's name; file systems take 255 bytes
+
+
+class RecordError(Exception):
+    """A file of a run that cannot be read as what it should be; its message is one line."""
+
+
+def claim_directory(parent: Path, label: str = "", now: datetime | None = None) -> Path:
+    """Make `parent/DATE/TIME-label`, which nobody else has: a taken name gives way to the next microsecond.
+
+    >>> import tempfile
+    >>> moment = datetime(2026, 1, 2, 3, 4, 5, 6)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [claim_directory(Path(folder), "lr=0.3", moment).name for _ in range(2)]
+    ['03-04-05-000006-lr=0.3', '03-04-05-000007-lr=0.3']
+    """
+    moment = now or datetime.now()
+    safe = "".join(c if c.isalnum() or c in "=,._+-" else "_" for c in label.replace("/", ""))
+    while True:
+        name = f"{moment:%H-%M-%S-%f}" + (f"-{safe}" if safe else "")
+        while len(name.encode()) > LONGEST_NAME:
+            name = name[:-1]
+        directory = parent / f"{moment:%Y-%m-%d}" / name
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            directory.mkdir()
+            return directory
+        except FileExistsError:
+            moment += timedelta(microseconds=1)
+
+
+def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Write a file beside its place, flush it to the disk, and rename it: it is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+class Metrics:
+    """metrics.csv while a run writes it: rows are buffered, and on disk within a second.
+
+    Numbers are written in full (the shortest text that gives them back), so that equal runs give equal bytes.
+    """
+
+    def __init__(self, path: Path, columns: list[str], from_step: int) -> None:
+        """Keep the rows of the steps before `from_step`, and go on from there."""
+        self.columns = columns
+        header = ",".join(columns) + "\n"
+        lines = path.read_text().splitlines(keepends=True)[1:] if from_step and path.exists() else []
+        kept = [line for line in lines if line.endswith("\n") and int(line.split(",", 1)[0]) < from_step]
+        write_atomically(path, lambda file: file.write("".join([header, *kept]).encode()))
+        self._file = path.open("a", encoding="utf-8", newline="")
+        self._flushed = time.monotonic()
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        self._file.write(",".join(str(row.get(column, "")) for column in self.columns) + "\n")
+
+    def flush(self, at_most_every: float = 0.0) -> None:
+        """Put the rows on disk, unless that was done less than so many seconds ago."""
+        now = time.monotonic()
+        if now - self._flushed >= at_most_every:
+            self._file.flush()
+            self._flushed = now
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def read_metrics(directory: Path) -> dict[str, Array]:
+    """The columns of metrics.csv by name, nan where a cell is empty; a row cut off by a kill is left out.
+
+    Raises RecordError where the file is missing or is no table of numbers.
+    """
+    path = directory / "metrics.csv"
+    try:
+        header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        columns = header.strip().split(",")
+        rows = [
+            [float(cell) if cell else np.nan for cell in line.rstrip("\n").split(",")]
+            for line in lines
+            if line.endswith("\n")
+        ]
+        table = np.array(rows, np.float64).reshape(len(rows), len(columns))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: not a table of metrics ({error})") from error
+    return {name: table[:, i] for i, name in enumerate(columns)}
+
+
+def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:
+    text = json.dumps(summary, indent=2) + "\n"
+    write_atomically(directory / "summary.json", lambda file: file.write(text.encode()))
+
+
+def read_summary(directory: Path) -> dict[str, Any]:
+    """What summary.json says. Raises RecordError where it is missing or damaged."""
+    path = directory / "summary.json"
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: not a run's summary ({error})") from error
+    if not isinstance(summary, dict):
+        raise RecordError(f"{path}: not a run's summary")
+    return summary
+
+
+def save_checkpoint(path: Path, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
+    """Arrays by name and a few plain values, as an npz with a checksum over all of it, without pickle."""
+    members = {**arrays, "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
+    checksum = np.frombuffer(_checksum(members), np.uint8)
+    write_atomically(path, lambda file: np.savez(file, **members, checksum=checksum))  # type: ignore[arg-type]
+
+
+def load_checkpoint(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The arrays and plain values of a checkpoint. Raises RecordError where it is missing, damaged or none."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            members = {name: file[name] for name in file.files}
+        checksum = members.pop("checksum").tobytes()
+        if checksum != _checksum(members):
+            raise ValueError("its checksum is wrong")
+        meta = json.loads(members.pop("meta").tobytes())
+    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise RecordError(f"{path}: not a checkpoint that can be used ({error})") from error
+    return members, meta
+
+
+def _checksum(members: Mapping[str, Array]) -> bytes:
+    digest = hashlib.sha256()
+    for name in sorted(members):
+        array = np.asarray(members[name], order="C")
+        digest.update(f"{name} {array.dtype.str} {array.shape};".encode())
+        digest.update(array.tobytes())
+    return digest.digest()

@@ -1,0 +1,397 @@
+"""Train one run: build it from its config, the loop, its record on disk, and going on after a stop."""
+
+from __future__ import annotations
+
+import logging
+import platform
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+import minitrain
+from minitrain.autograd import functional as F
+from minitrain.autograd.flat import FlatParameters
+from minitrain.autograd.graph import no_grad, topological_order
+from minitrain.autograd.primitives import Array
+from minitrain.autograd.tensor import Parameter, Tensor
+from minitrain.config import TABLES, ConfigError, RunConfig
+from minitrain.data import Dataset
+from minitrain.nn.module import Module
+from minitrain.record import (
+    Metrics,
+    RecordError,
+    load_checkpoint,
+    save_checkpoint,
+    write_summary,
+)
+from minitrain.streams import stream
+
+log = logging.getLogger("minitrain")
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run was asked to stop, and has written everything that resuming it needs."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a config asks for, built and checked, with nothing written yet."""
+
+    config: RunConfig
+    data: Dataset
+    model: Module
+    loss: Callable[[Tensor, Array | None], Tensor]
+
+    def describe(self) -> str:
+        """Two lines: the data; the network, its size, and how it is trained."""
+        count = sum(p.size for p in self.model.parameters())
+        return (
+            f"{_name('data', self.config.data)}: {self.data.describe()}\n"
+            f"{self.describe_network()}: {count:,} parameters; "
+            f"{_name('optimizer', self.config.optimizer)}, lr {self.config.lr:g}"
+        )
+
+    def describe_network(self) -> str:
+        return f"{self.config.network.describe(self.data.inputs, self.data.outputs)}, {self.config.activation}"
+
+    def describe_briefly(self) -> str:
+        """One line for a figure."""
+        config = self.config
+        return (
+            f"{self.describe_network()} on {_name('data', config.data)}, "
+            f"{_name('optimizer', config.optimizer)} lr {config.lr:g}"
+        )
+
+
+def _name(group: str, component: Any) -> str:
+    """The name that a component is registered by."""
+    return next(name for name, cls in TABLES[group].items() if cls is type(component))
+
+
+def build(config: RunConfig) -> Problem:
+    """Load the data and build the network. Raises ConfigError for keys that do not go together."""
+    data = config.data.load()
+    examples = len(data.x_train)
+    if config.batch_size is not None and config.batch_size > examples:
+        raise ConfigError(
+            f"batch_size={config.batch_size}: expected at most {examples}, all training examples, or null"
+        )
+    activation, loss = TABLES["activation"][config.activation], TABLES["loss"][config.loss]
+    model = config.network.build(data.inputs, data.outputs, activation, config.seed)
+    with no_grad():
+        loss(model(Tensor(data.x_train[:1])), None if data.y_train is None else data.y_train[:1])
+    return Problem(config, data, model, loss)
+
+
+def train(
+    problem: Problem,
+    directory: Path,
+    *,
+    overrides: Sequence[str] = (),
+    resume: bool = False,
+    announce: bool = True,
+    bar: bool | None = None,
+) -> dict[str, Any]:
+    """Train a run in its directory and give its summary.
+
+    overrides: what a person asked for, to be told with the result
+    resume: go on from the directory's last checkpoint, or from the start where there is none
+    announce: log the first evaluation at once, not only those that come late
+    bar: show a progress bar; where it is not given, if there is a terminal
+    Raises Interrupted after Ctrl-C or SIGTERM, when everything is written.
+    """
+    run = _Run(problem, directory, overrides)
+    if resume:
+        run.restore()
+    with _Progress(problem.config.steps, run.step, bar, announce) as progress, _stop_requests() as stop:
+        try:
+            with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
+                run.loop(progress, stop)
+        except Exception as error:
+            run.finish("failed", error=f"{type(error).__name__}: {error}")
+            raise
+    if run.summary["status"] == "interrupted":
+        raise Interrupted
+    return run.summary
+
+
+class _Run:
+    """A run in progress: parameters and optimizer state after `step` updates."""
+
+    def __init__(self, problem: Problem, directory: Path, overrides: Sequence[str]) -> None:
+        config, data = problem.config, problem.data
+        self.problem, self.config, self.directory, self.overrides = problem, config, directory, list(overrides)
+        self.x_train, self.x_val = (x.astype(config.dtype) for x in (data.x_train, data.x_val))
+        self.params = FlatParameters(problem.model.named_parameters(), config.dtype)
+        self.state: dict[str, Tensor] = config.optimizer.init(Tensor(self.params.vector))
+        self.step = 0
+        self.best: dict[str, Any] | None = None
+        self.final: dict[str, float] = {}
+        self.seconds = 0.0  # of earlier sessions of this run
+        self.first_step = 0
+        self.started = time.perf_counter()
+        self.summary: dict[str, Any] = {}
+        self._epoch: tuple[int, Array] = (-1, np.empty(0, np.int64))
+
+    # One step
+
+    def batch(self, step: int) -> tuple[Array, Array | None]:
+        """The examples of one step: a function of the seed and the step alone. The last partial batch is dropped."""
+        x, y, size = self.x_train, self.problem.data.y_train, self.config.batch_size
+        if size is None:
+            return x, y
+        epoch, position = divmod(step, len(x) // size)
+        if self._epoch[0] != epoch:
+            self._epoch = epoch, stream(self.config.seed, "shuffle", epoch).permutation(len(x))
+        rows = self._epoch[1][position * size : (position + 1) * size]
+        return x[rows], None if y is None else y[rows]
+
+    def loss(self, step: int) -> Tensor:
+        x, y = self.batch(step)
+        return self.problem.loss(self.problem.model(Tensor(x)), y)
+
+    def rate(self, step: int) -> float:
+        return float(self.config.lr * self.config.schedule.factor(step, self.config.steps))
+
+    def update(self, loss: Tensor) -> None:
+        optimizer = self.config.optimizer
+        grads = self.params.gradient(loss)
+        with no_grad():
+            params, self.state = optimizer.update(
+                grads, self.state, Tensor(self.params.vector), self.rate(self.step), **optimizer.coefficients(self.step)
+            )
+        self.params.assign(params.numpy())
+        self.step += 1
+
+    @no_grad()
+    def evaluate(self) -> dict[str, Any]:
+        """Metrics on the validation examples, where there are any."""
+        data = self.problem.data
+        if not len(self.x_val):
+            return {}
+        output = self.problem.model(Tensor(self.x_val))
+        metrics: dict[str, Any] = {"val_loss": self.problem.loss(output, data.y_val).numpy()}
+        if data.classes is not None and data.y_val is not None:
+            metrics["val_accuracy"] = np.float64(F.accuracy(output, data.y_val))
+        return metrics
+
+    # The loop
+
+    def loop(self, progress: _Progress, stop: threading.Event) -> None:
+        """Train to the last step, and one loss beyond: row k of metrics.csv is about the network after k updates."""
+        config = self.config
+        self.first_step = self.step
+        metrics = Metrics(self.directory / "metrics.csv", self.columns(), self.step)
+        write_summary(self.directory, self.summarize("running"))
+        try:
+            while True:
+                loss = self.loss(self.step)
+                row: dict[str, Any] = {"step": self.step, "lr": self.rate(self.step), "train_loss": loss.numpy()}
+                if not np.isfinite(row["train_loss"]):
+                    metrics.write(row)
+                    metrics.close()
+                    return self.finish("diverged", **diagnose(loss, self.params.parameters))
+                last = self.step == config.steps
+                evaluated = last or self.step % config.eval_every == 0
+                if evaluated:
+                    row |= self.evaluate()
+                    self.judge(row)
+                if evaluated or self.step % config.log_every == 0:
+                    metrics.write(row)
+                    progress.show(self.step, row, evaluated)
+                if last:
+                    break
+                self.update(loss)
+                progress.advance()
+                metrics.flush(at_most_every=1.0)
+                if stop.is_set():
+                    metrics.close()
+                    self.save("last")
+                    return self.finish("interrupted")
+                if self.step % config.checkpoint_every == 0 and self.step < config.steps:
+                    metrics.flush()
+                    self.save("last")
+        finally:
+            metrics.close()
+        self.save("last")
+        self.finish("completed")
+
+    def columns(self) -> list[str]:
+        return ["step", "lr", "train_loss", *self.evaluate()]
+
+    def judge(self, row: dict[str, Any]) -> None:
+        """Keep the network if it is the best so far: highest accuracy, else lowest loss; the first of equals."""
+        self.final = {name: _plain(value) for name, value in row.items() if name not in ("step", "lr")}
+        metric = next(name for name in ("val_accuracy", "val_loss", "train_loss") if name in row)
+        value = _plain(row[metric])
+        better = self.best is None or (
+            value > self.best["value"] if metric == "val_accuracy" else value < self.best["value"]
+        )
+        if better and np.isfinite(value):
+            self.best = {"metric": metric, "value": value, "step": self.step}
+            self.save("best")
+
+    # On disk
+
+    def save(self, name: str) -> None:
+        arrays = {f"parameters/{key}": view for key, view in self.params.split(self.params.vector).items()}
+        arrays |= {f"optimizer/{key}": value.numpy() for key, value in self.state.items()}
+        meta = {"step": self.step, "best": self.best, "final": self.final, "seconds": self.elapsed()}
+        save_checkpoint(self.directory / "checkpoints" / f"{name}.npz", arrays, meta)
+
+    def restore(self) -> None:
+        """Go on from the last checkpoint. Raises RecordError where it is of another network or optimizer."""
+        path = self.directory / "checkpoints" / "last.npz"
+        if not path.exists():
+            return
+        arrays, meta = load_checkpoint(path)
+        views = self.params.split(self.params.vector)
+        expected = {f"parameters/{key}": view.shape for key, view in views.items()}
+        expected |= {f"optimizer/{key}": value.shape for key, value in self.state.items()}
+        if {key: array.shape for key, array in arrays.items()} != expected:
+            raise RecordError(f"{path}: the checkpoint of another network or optimizer than config.yaml describes")
+        for key, view in views.items():
+            view[...] = arrays[f"parameters/{key}"]
+        self.params.assign(self.params.vector)
+        self.state = {key: Tensor(arrays[f"optimizer/{key}"]) for key in self.state}
+        self.step, self.best, self.final = meta["step"], meta["best"], meta["final"]
+        self.seconds = meta["seconds"]
+
+    def elapsed(self) -> float:
+        return self.seconds + time.perf_counter() - self.started
+
+    def finish(self, status: str, **more: Any) -> None:
+        self.summary = self.summarize(status, **more)
+        write_summary(self.directory, self.summary)
+
+    def summarize(self, status: str, **more: Any) -> dict[str, Any]:
+        here = time.perf_counter() - self.started
+        return {
+            "status": status,
+            "step": self.step,
+            "steps": self.config.steps,
+            "overrides": self.overrides,
+            **more,
+            "final": self.final,
+            "best": self.best,
+            "seconds": round(self.elapsed(), 3),
+            "steps_per_second": round((self.step - self.first_step) / here, 1) if here else None,
+            "seed": self.config.seed,
+            "versions": _versions(),
+            "git_commit": _git_commit(),
+        }
+
+
+def diagnose(loss: Tensor, parameters: dict[str, Parameter]) -> dict[str, Any]:
+    """Where a loss that is not finite comes from: the first such operation, and the parameter behind it."""
+    broken = [name for name, p in parameters.items() if not np.isfinite(p.data).all()]
+    names = {id(p): name for name, p in parameters.items()}
+    operation, parameter = None, broken[0] if broken else None
+    for node in reversed(topological_order(loss)) if loss.requires_grad else ():
+        if node.primitive is not None and not np.isfinite(node.data).all():
+            operation = node.primitive.name
+            behind = [names[id(t)] for t in topological_order(node) if id(t) in names]
+            parameter = parameter or (behind[0] if behind else None)
+            break
+    return {"first_operation": operation, "first_parameter": parameter}
+
+
+def _plain(value: Any) -> float:
+    """A float32 as the shortest decimal that gives it back, as metrics.csv has it."""
+    return float(str(value))
+
+
+def _versions() -> dict[str, str]:
+    return {"minitrain": minitrain.__version__, "python": platform.python_version(), "numpy": np.__version__}
+
+
+def _git_commit() -> str | None:
+    """The commit of the project that the run was started in, if it is under git."""
+    if not any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):
+        return None
+    try:
+        found = subprocess.run(
+            ["git", "rev-parse", "--verify", "--quiet", "HEAD"], capture_output=True, text=True, timeout=5, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None
+
+
+# What a person sees
+
+
+class _Progress:
+    """A bar on a terminal; elsewhere a log line at evaluations, a few seconds apart."""
+
+    EVERY = 5.0  # seconds between log lines
+
+    def __init__(self, steps: int, start: int, bar: bool | None, announce: bool) -> None:
+        self.steps, self.start = steps, start
+        self.wants_bar = sys.stderr.isatty() if bar is None else bar
+        self.bar: Any = None
+        self.spoken = -np.inf if announce else time.monotonic()
+
+    def __enter__(self) -> _Progress:
+        if self.wants_bar:
+            from tqdm import tqdm
+
+            self.bar = tqdm(total=self.steps, initial=self.start, unit="step", dynamic_ncols=True, leave=False)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+    def advance(self) -> None:
+        if self.bar is not None:
+            self.bar.update()
+
+    def show(self, step: int, row: dict[str, Any], evaluated: bool) -> None:
+        if self.bar is not None:
+            if evaluated and "val_accuracy" in row:
+                self.bar.set_description(f"accuracy {float(row['val_accuracy']):.1%}", refresh=False)
+            self.bar.set_postfix_str(f"loss {float(row['train_loss']):.4g}", refresh=False)
+        elif evaluated and time.monotonic() - self.spoken > self.EVERY:
+            self.spoken = time.monotonic()
+            log.info("step %s of %s: %s", f"{step:,}", f"{self.steps:,}", format_metrics(row))
+
+
+def format_metrics(metrics: dict[str, Any]) -> str:
+    """Metrics in words: `train_loss 0.0123, val_accuracy 97.5%`."""
+    shown = {name: float(value) for name, value in metrics.items() if name not in ("step", "lr")}
+    return ", ".join(
+        f"{name} {value:.1%}" if "accuracy" in name else f"{name} {value:.4g}" for name, value in shown.items()
+    )
+
+
+@contextmanager
+def _stop_requests() -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C or SIGTERM into a request that the loop answers after its step; a second stops at once."""
+    request = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        if request.is_set():
+            raise KeyboardInterrupt
+        request.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

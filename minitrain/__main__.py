@@ -60,7 +60,7 @@ def _command(given: list[str]) -> int:
     flags = parser.parse_intermixed_args(given)
     program = launcher.Launcher(flags.config_dir)
     if flags.cfg:
-        program.compose(flags.overrides)
+        launcher.checked(launcher.task_config(program.compose(flags.overrides)))
         program.hydra.show_cfg(launcher.CONFIG, flags.overrides, flags.cfg, flags.package, flags.resolve)
         return 0
     if flags.info:

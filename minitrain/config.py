@@ -151,8 +151,8 @@ def _checked(cls: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any
     known = options(cls)
     for key in values:
         if key not in known:
-            has = ", ".join(prefix + name for name in known) or "no options"
-            raise ConfigError(f"{prefix}{key}={values[key]}: unknown key; there is {has}")
+            has = ", ".join(prefix + name for name in known) or "none"
+            raise ConfigError(f"{prefix}{key}={_show(values[key])}: unknown key; there is {has}")
     result = {}
     for name, (hint, default, range_) in known.items():
         if name in values or default is REQUIRED:

@@ -12,7 +12,7 @@ from importlib.resources import files
 import numpy as np
 
 from minitrain.autograd.primitives import Array
-from minitrain.config import option, register
+from minitrain.config import ConfigError, option, register
 from minitrain.streams import stream
 
 
@@ -57,6 +57,10 @@ class Split:
         """Hold out a random share, and scale by what the training examples alone show."""
         order = stream(self.seed, "split").permutation(len(x))
         held_out = round(self.validation * len(x))
+        if held_out >= len(x):
+            raise ConfigError(
+                f"data.validation={self.validation}: leaves no training example of {len(x)}; expected less"
+            )
         val, train = order[:held_out], order[held_out:]
         x_train, x_val = x[train], x[val]
         if self.standardize:

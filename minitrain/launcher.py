@@ -17,6 +17,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -53,6 +54,7 @@ class Launcher:
             if not folder.is_dir():
                 raise ConfigError(f"--config-dir {own_configs}: no such folder")
             search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
+        GlobalHydra.instance().clear()
         self.hydra = Hydra.create_main_hydra2("minitrain", search_path)
         self.parser = OverridesParser.create(config_loader=self.hydra.config_loader)
 
@@ -76,11 +78,11 @@ class Launcher:
         parsed: list[Override] = []
         for text in overrides:
             try:
+                if text.startswith("="):
+                    raise OverrideParseException(text, "no key")
                 parsed += self.parser.parse_overrides([text])
             except OverrideParseException as error:
-                raise ConfigError(
-                    f"{text}: cannot be read; expected key=value, in quotes where it has spaces"
-                ) from error
+                raise ConfigError(f"{text}: cannot be read; expected key=value, quoted where it has spaces") from error
         return parsed
 
     def _check_choice(self, override: Override) -> None:
@@ -91,8 +93,8 @@ class Launcher:
             return
         values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
         for value in values:
-            if value is not None and value not in names and not isinstance(value, list):
-                raise ConfigError(f"{group}={value}: expected one of {', '.join(names)}")
+            if value not in names and not isinstance(value, list):
+                raise ConfigError(f"{group}={'null' if value is None else value}: expected one of {', '.join(names)}")
 
     def _explain(self, error: Exception, parsed: list[Override]) -> str:
         """An unknown key with the keys that there are beside it, found by composing without it."""
@@ -353,9 +355,9 @@ def format_outcome(summary: dict[str, Any], separator: str = "; ") -> str:
         status = f"completed {summary['steps']:,} steps in {summary['seconds']:.1f} s"
     parts = [status]
     if summary["status"] == "diverged":
-        parts[0] += (
-            f": the loss is not finite; first in {summary['first_operation']}, after {summary['first_parameter']}"
-        )
+        parts[0] += ": the loss is not finite"
+        if summary["first_operation"] is not None:
+            parts[0] += f"; {summary['first_operation']} gave the first such value, from {summary['first_parameter']}"
     if summary["final"]:
         parts.append(f"final  {format_metrics(summary['final'])}")
     best = summary["best"]

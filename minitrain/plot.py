@@ -37,7 +37,7 @@ def _figure(width: float, height: float) -> Figure:
 
     rcParams["svg.hashsalt"] = "minitrain"  # equal figures give equal bytes
     rcParams["axes.spines.top"] = rcParams["axes.spines.right"] = False
-    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+    return Figure(figsize=(width, height), dpi=120)
 
 
 def _save(figure: Figure, path: Path) -> None:
@@ -69,10 +69,15 @@ def _log_helps(*curves: Array) -> bool:
     return bool(len(values) > 1 and values.min() > 0 and values.max() / values.min() > 30)
 
 
-def _percent(axes: Axes) -> None:
-    from matplotlib.ticker import PercentFormatter
+def _log_scale(axes: Axes) -> None:
+    """A log axis with plain numbers: 0.01, not a power."""
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_formatter("")
 
-    axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=None))
+
+def _percent(axes: Axes) -> None:
+    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
 
 
 def draw_run(directory: Path, title: str, note: str = "") -> Path:
@@ -84,7 +89,10 @@ def draw_run(directory: Path, title: str, note: str = "") -> Path:
     metrics = read_metrics(directory)
     accuracy_steps, accuracy = known(metrics, "val_accuracy")
     panels = 2 if len(accuracy) else 1
-    figure = _figure(5.2 * panels + 0.6, 3.9)
+    width = 5.2 * panels + 0.6
+    figure = _figure(width, 4.1)
+    # Fixed margins: a layout engine would take as long as the drawing.
+    figure.subplots_adjust(left=0.8 / width, right=1 - 0.25 / width, bottom=0.13, top=0.86, wspace=0.24)
     panes: Any = figure.subplots(1, panels, squeeze=False)[0]
 
     steps, train = known(metrics, "train_loss")
@@ -99,7 +107,7 @@ def draw_run(directory: Path, title: str, note: str = "") -> Path:
         _mark(panes[0], steps, train, int(np.argmin(train)), "{:.3g}", BLUE)
     panes[0].set_ylabel("loss")
     if _log_helps(train, val):
-        panes[0].set_yscale("log")
+        _log_scale(panes[0])
     if len(accuracy):
         _with_best(panes[1], accuracy_steps, accuracy, int(np.argmax(accuracy)), "validation", "{:.1%}")
         panes[1].set_ylabel("accuracy")
@@ -109,10 +117,10 @@ def draw_run(directory: Path, title: str, note: str = "") -> Path:
         pane.set_xlabel("step")
         pane.grid(alpha=0.25, linewidth=0.6)
         if pane.get_legend_handles_labels()[0]:
-            pane.legend(frameon=False, fontsize=8)
+            pane.legend(frameon=False, fontsize=8, loc="best" if pane is panes[0] else "lower right")
     figure.suptitle(title if not note else f"{title}\n{note}", fontsize=11)
-    for name in ("loss.svg", "loss.png"):
-        _save(figure, directory / name)
+    _save(figure, directory / "loss.png")
+    _save(figure, directory / "loss.svg")
     return directory / "loss.png"
 
 
@@ -171,6 +179,7 @@ def draw_comparison(curves: Sequence[Curve], path: Path, title: str) -> None:
 
     shown = min(len(drawn), LABELLED)
     figure = _figure(9.6, max(4.2, 1.4 + 0.21 * shown))
+    figure.set_layout_engine("constrained")
     axes = figure.subplots()
     for rank, (_, curve, steps, low, mean, high) in reversed(list(enumerate(drawn))):
         if rank >= LABELLED:
@@ -191,7 +200,7 @@ def draw_comparison(curves: Sequence[Curve], path: Path, title: str) -> None:
         _percent(axes)
         _focus(axes, means)
     elif _log_helps(*means):
-        axes.set_yscale("log")
+        _log_scale(axes)
     axes.set_xlabel("step")
     axes.set_ylabel(NAMES[metric])
     axes.grid(alpha=0.25, linewidth=0.6)
@@ -223,9 +232,10 @@ def _band(runs: list[dict[str, Array]], metric: str) -> tuple[Array, Array, Arra
 
 
 def _focus(axes: Axes, means: list[Array]) -> None:
-    """Leave out the first climb, which would press all the rest together at the top."""
+    """Leave the first climb out of sight: it would press all the rest together at the top."""
     after = np.concatenate([mean[1:] if len(mean) > 2 else mean for mean in means])
     if len(after):
-        low, high = float(np.quantile(after, 0.02)), float(after.max())
+        last = min(mean[-1] for mean in means)
+        low, high = float(min(np.quantile(after, 0.15), last)), float(after.max())
         margin = max(high - low, 0.01) * 0.1
         axes.set_ylim(low - margin, high + margin)

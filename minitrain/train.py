@@ -63,7 +63,8 @@ class Problem:
         )
 
     def describe_network(self) -> str:
-        return f"{self.config.network.describe(self.data.inputs, self.data.outputs)}, {self.config.activation}"
+        described: str = self.config.network.describe(self.data.inputs, self.data.outputs, self.config.activation)
+        return described
 
     def describe_briefly(self) -> str:
         """One line for a figure."""

@@ -29,18 +29,16 @@ def gradients(output: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
     """
     if output.size != 1:
         raise ValueError(f"gradients: expected a scalar, got shape {list(output.shape)}; reduce it (.sum(), .mean())")
-    leads_to_input = {id(t) for t in inputs}
-    if output.requires_grad:
-        for node in reversed(topological_order(output)):
-            if any(id(t) in leads_to_input for t in node.inputs):
-                leads_to_input.add(id(node))
+    asked = {id(t) for t in inputs}
+    order = topological_order(output)
+    leading_there = set(asked)
+    for node in reversed(order):
+        if not leading_there.isdisjoint(map(id, node.inputs)):
+            leading_there.add(id(node))
     found: dict[int, Tensor] = {}
-    if id(output) in leads_to_input:
+    if id(output) in leading_there:
         seed = Tensor(np.ones(output.shape, output.dtype))
-        asked = {id(t) for t in inputs}
-        for node, g in flow_back(output, seed, lambda t: id(t) in leads_to_input):
-            if id(node) in asked:
-                found[id(node)] = g
+        found = {id(node): g for node, g in flow_back(order, seed, leading_there) if id(node) in asked}
     return [found[id(t)] if id(t) in found else Tensor(np.zeros(t.shape, t.dtype)) for t in inputs]
 
 
@@ -116,6 +114,10 @@ def check_grads(fn: Function, *args: Any, order: int = 2, rtol: float = 1e-5, at
 
     derivative = grad(scalar, argnums=tuple(numbers))
     for i, exact in enumerate(derivative(*points)):
+        if exact.shape != points[i].shape:
+            raise AssertionError(
+                f"check_grads: argument {i} has shape {list(points[i].shape)}, its derivative {list(exact.shape)}"
+            )
         estimate = _central_difference(scalar, points, i)
         wrong = ~np.isclose(exact.numpy(), estimate, rtol, atol)
         if wrong.any():

@@ -7,7 +7,7 @@ expressions, never of a dictionary.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Container, Iterator, Sequence
 from contextlib import ContextDecorator
 from typing import TYPE_CHECKING
 
@@ -62,11 +62,14 @@ def topological_order(output: Tensor) -> list[Tensor]:
 
 
 def flow_back(
-    output: Tensor, seed: Tensor, wanted: Callable[[Tensor], bool] = lambda t: True
+    order: Sequence[Tensor], seed: Tensor, wanted: Container[int] | None = None
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield each wanted value that `output` depends on with its gradient, `output` first (the chain rule)."""
-    pending = {id(output): seed}
-    for node in topological_order(output):
+    """Yield each value of a topological order with its gradient, the output, whose gradient is given, first.
+
+    That is the chain rule. wanted: the ids of the values to go on to; all, where it is not given
+    """
+    pending = {id(order[0]): seed}
+    for node in order:
         g = pending.pop(id(node), None)
         if g is None:
             continue
@@ -75,7 +78,7 @@ def flow_back(
             continue
         _check_versions(node)
         for i, t in enumerate(node.inputs):
-            if not t.requires_grad or not wanted(t):
+            if not t.requires_grad or (wanted is not None and id(t) not in wanted):
                 continue
             if node.primitive.variadic:
                 part = node.primitive.derivatives[0](g, node, *node.inputs, **node.options, index=i)

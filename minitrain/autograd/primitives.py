@@ -309,7 +309,9 @@ def _broadcast_derivative(g: Any, out: Any, x: Any, shape: tuple[int, ...]) -> A
 
 @primitive("{0}", _broadcast_derivative)
 def broadcast(x: Array, shape: tuple[int, ...]) -> Array:
-    return np.broadcast_to(x, shape).copy()
+    result = np.empty(shape, x.dtype)
+    result[...] = x  # a third of the time of np.broadcast_to(x, shape).copy()
+    return result
 
 
 @primitive("{0:tight}ᵀ", lambda g, out, x, axes: g.transpose([int(i) for i in np.argsort([a % x.ndim for a in axes])]))

@@ -36,8 +36,8 @@ class MLPConfig:
             layers.append(Linear(fan_in, fan_out, rng=stream(seed, "init", i)))
         return Sequential(*layers)
 
-    def describe(self, inputs: int, outputs: int) -> str:
-        return "mlp " + "-".join(map(str, [inputs, *self.widths, outputs]))
+    def describe(self, inputs: int, outputs: int, activation: str) -> str:
+        return "mlp " + "-".join(map(str, [inputs, *self.widths, outputs])) + f", {activation}"
 
 
 @register("network", "linear")
@@ -48,7 +48,7 @@ class LinearConfig:
     def build(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
         return Linear(inputs, outputs, rng=stream(seed, "init"))
 
-    def describe(self, inputs: int, outputs: int) -> str:
+    def describe(self, inputs: int, outputs: int, activation: str) -> str:
         return f"linear {inputs}-{outputs}"
 
 
@@ -87,5 +87,5 @@ class Lab2Config:
             )
         return Lab2(self.w1, self.w2, self.bias, activation)
 
-    def describe(self, inputs: int, outputs: int) -> str:
-        return "lab2"
+    def describe(self, inputs: int, outputs: int, activation: str) -> str:
+        return f"lab2, {activation}"

@@ -1,0 +1,350 @@
+"""Values and their graph: types, shapes, operators, gradients, memory, and what is refused."""
+
+import gc
+import weakref
+from operator import add, eq, gt, matmul, mul, pow, sub, truediv
+
+import numpy as np
+import pytest
+
+from minitrain import Parameter, Tensor, no_grad
+
+
+def grads(fn, *values):
+    parameters = [Parameter(v) for v in values]
+    fn(*parameters).sum().backward()
+    return [p.grad for p in parameters]
+
+
+# Types
+
+
+@pytest.mark.parametrize("value", [3, 3.0, True, np.float32(3), [1.0, 2.0], np.arange(3), np.ones(2, "f4")])
+def test_types_that_a_tensor_takes(value):
+    expected = (
+        np.float64 if isinstance(value, (int, float)) and not isinstance(value, bool) else np.asarray(value).dtype
+    )
+    assert Tensor(value).dtype == expected
+
+
+@pytest.mark.parametrize("other", [2, 2.0, np.float64(2), np.float32(2), np.array(2.0), np.int64(2), True])
+@pytest.mark.parametrize("op", [add, sub, mul, truediv, pow, gt, eq])
+def test_a_number_never_promotes_a_float32(other, op):
+    t = Tensor(np.ones(3, "float32"))
+    for result in (op(t, other), op(other, t)):
+        assert isinstance(result, Tensor)
+        assert result.dtype == ("bool" if op in (gt, eq) else "float32")
+
+
+@pytest.mark.parametrize("op", [add, sub, mul, truediv, pow, matmul])
+def test_operators_take_arrays_on_either_side(op):
+    a, b = np.array([[1.0, 2.0], [3.0, 4.0]]), np.array([[2.0, 0.5], [1.0, 3.0]])
+    expected = op(a, b)
+    for left, right in ((Tensor(a), b), (a, Tensor(b)), (Tensor(a), Tensor(b))):
+        result = op(left, right)
+        assert isinstance(result, Tensor)
+        np.testing.assert_allclose(result.numpy(), expected, rtol=1e-15)
+
+
+def test_a_float64_array_promotes_and_its_gradient_comes_back_as_float32():
+    w = Parameter(np.ones((2, 2), "float32"))
+    loss = (w * np.full((2, 2), 3.0)).sum()
+    assert loss.dtype == "float64"
+    loss.backward()
+    assert w.grad.dtype == "float32"
+    assert (w.grad == 3).all()
+
+
+# Shapes: each operand's gradient has the operand's own shape
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [((3,), (2, 3)), ((), (2, 3)), ((1, 4), (3, 1)), ((2, 1, 3), (4, 1)), ((1,), ()), ((0, 3), (3,)), ((2, 3), (2, 3))],
+)
+@pytest.mark.parametrize("op", [add, sub, mul, truediv, Tensor.maximum, lambda p, q: (p > q).where(p, q)])
+def test_broadcasting_gradients(a, b, op):
+    rng = np.random.default_rng(0)
+    x, y = rng.uniform(1, 2, a), rng.uniform(3, 4, b)
+    gx, gy = grads(op, x, y)
+    assert gx.shape == a
+    assert gy.shape == b
+    repeats = np.broadcast_shapes(a, b)
+    if op not in (add, sub, mul, truediv):  # y is the larger everywhere
+        assert gx.sum() == 0
+        assert gy.sum() == np.prod(repeats)
+    if op is add:
+        assert (gx == (np.prod(repeats) / max(np.prod(a), 1))).all()
+
+
+def test_index_gradients():
+    x = np.arange(12.0).reshape(3, 4)
+    for key in (0, -1, slice(1, None), (slice(None), 2), (Ellipsis, slice(None, None, -1)), (None, 1), [0, 0, 2], -1):
+        p = Parameter(x)
+        picked = p[key]
+        np.testing.assert_array_equal(picked.numpy(), x[key])
+        picked.sum().backward()
+        expected = np.zeros_like(x)
+        np.add.at(expected, key, 1.0)
+        np.testing.assert_array_equal(p.grad, expected)
+    for key in (x > 5, ([0, 1], [1, 1]), (slice(0, 2), [0, 0]), np.array([[0, 1], [1, 0]]), np.array([-1, 0, -1])):
+        p = Parameter(x)
+        np.testing.assert_array_equal(p[key].numpy(), x[key])
+        p[key].sum().backward()
+        expected = np.zeros_like(x)
+        np.add.at(expected, key, 1.0)
+        np.testing.assert_array_equal(p.grad, expected)
+
+
+def test_repeated_indexes_add_up():
+    assert grads(lambda x: x[[0, 0, 1]], [5.0, 6.0])[0].tolist() == [2, 1]
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, -1, (0, 2), (0, 1, 2)])
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("name", ["sum", "mean", "max"])
+def test_reductions_are_numpys(name, axis, keepdims):
+    x = np.random.default_rng(1).normal(size=(2, 3, 4))
+    result = getattr(Tensor(x), name)(axis, keepdims)
+    expected = getattr(x, name)(axis=axis, keepdims=keepdims)
+    assert result.shape == expected.shape
+    np.testing.assert_allclose(result.numpy(), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"), [((3,), (3,)), ((2, 3), (3,)), ((3,), (3, 2)), ((5, 2, 3), (3, 4)), ((1, 1), (1, 1))]
+)
+def test_products_are_numpys(a, b):
+    rng = np.random.default_rng(2)
+    x, y = rng.normal(size=a), rng.normal(size=b)
+    result = Tensor(x) @ Tensor(y)
+    assert result.shape == (x @ y).shape
+    np.testing.assert_allclose(result.numpy(), x @ y, rtol=1e-14)
+
+
+# Uses of a value
+
+
+@pytest.mark.parametrize(
+    ("fn", "expected"), [(lambda x: x + x, 2), (lambda x: x * x, 6), (lambda x: x - x, 0), (lambda x: x / x + x**2, 6)]
+)
+def test_each_use_adds_its_part_once(fn, expected):
+    assert grads(fn, 3.0)[0] == expected
+
+
+def test_gradients_are_separate_arrays_and_reach_every_node():
+    a, b = Parameter([1.0, 2.0]), Parameter([3.0, 4.0])
+    c = a + b
+    c.sum().backward()
+    assert not np.shares_memory(a.grad, b.grad)
+    assert c.grad.tolist() == [1, 1]
+
+
+def test_a_second_backward_adds():
+    a = Parameter(3.0)
+    square = a * a
+    square.backward()
+    square.backward()
+    assert (a.grad, square.grad) == (12, 2)
+    assert Parameter(1.0).grad is None
+
+
+def test_a_chain_of_100_000_operations():
+    a = x = Parameter(1.0, "a")
+    for _ in range(50_000):
+        x = x * 1.0 + 0.0
+    x.backward()
+    assert a.grad == 1
+    assert len(repr(x)) < 3000
+    del x
+
+
+def test_an_expression_with_shared_parts_prints_in_bounded_time():
+    x = Parameter(1.0, "x")
+    for _ in range(200):
+        x = x * x
+    assert str(x).count("…") == 2
+
+
+def test_1000_dropped_graphs_leave_no_node_alive():
+    gc.collect()
+    gc.disable()
+    try:
+        w = Parameter(np.ones((3, 3)), "w")
+        alive = []
+        for _ in range(1000):
+            loss = ((w @ w).tanh().sum(axis=0) * w[0]).max() + w.mean()
+            loss.backward()
+            nodes, stack = {}, [loss]
+            while stack:
+                node = stack.pop()
+                nodes[id(node)] = weakref.ref(node)
+                stack += node.inputs
+            del node, stack
+            alive += [ref for key, ref in nodes.items() if key != id(w)]
+            w.zero_grad()
+        assert len(alive) > 8000
+        del loss
+        assert not any(ref() for ref in alive)
+    finally:
+        gc.enable()
+
+
+# Writing to values
+
+
+def test_a_leaf_may_be_written_to_after_backward():
+    w = Parameter([1.0, 2.0], "w")
+    loss = (w * w).sum()
+    loss.backward()
+    w.data -= 0.5 * w.grad
+    assert w.numpy().tolist() == [0, 0]
+
+
+def _in_place(w):
+    w.data[0] = 7.0
+
+
+def _through_an_alias(w, held=[]):  # noqa: B006
+    held.append(w.data)
+    held[-1][0] = 7.0
+
+
+def _assigned(w):
+    w.data = np.array([7.0, 2.0])
+
+
+def _augmented(w):
+    w.data *= 2.0
+
+
+@pytest.mark.parametrize("write", [_in_place, _through_an_alias, _assigned, _augmented])
+@pytest.mark.parametrize(
+    "fn", [lambda w: w * w, lambda w: w.exp() + w, lambda w: w.reshape(2, 1) * 2, lambda w: w[:1] ** 2]
+)
+def test_writing_between_use_and_derivative_is_found(write, fn):
+    w = Parameter([1.0, 2.0], "w")
+    loss = fn(w).sum()
+    write(w)
+    with pytest.raises(RuntimeError, match="Parameter w was overwritten"):
+        loss.backward()
+
+
+def test_reading_is_no_writing():
+    w = Parameter([1.0, 2.0])
+    loss = (w * w).sum()
+    assert w.data.sum() == 3
+    loss.backward()
+
+
+def test_a_constant_overwritten_before_the_derivative_is_found():
+    x, w = Tensor([1.0, 2.0], "x"), Parameter([1.0, 1.0])
+    loss = (x * w).sum()
+    x.data[0] = 5.0
+    with pytest.raises(RuntimeError, match="x was overwritten"):
+        loss.backward()
+
+
+def test_the_value_of_a_result_is_read_only():
+    w = Parameter([1.0, 2.0])
+    for result in (w * 2.0, w.reshape(2, 1)):
+        with pytest.raises(ValueError, match="read-only"):
+            result.data[0] = 1.0
+        with pytest.raises(ValueError, match="cannot be replaced"):
+            result.data = np.zeros(result.shape)
+
+
+def test_a_tensor_copies_what_it_is_given():
+    given = np.ones(2)
+    t = Tensor(given)
+    given[0] = 5
+    assert t.numpy().tolist() == [1, 1]
+
+
+# What is refused, each with a message of its own
+
+
+def overwritten_shape():
+    Parameter([1.0, 2.0], "w").data = np.zeros(3)
+
+
+def without_graph():
+    w = Parameter(2.0)
+    with no_grad():
+        return (w * w).backward()
+
+
+@pytest.mark.parametrize(
+    ("mistake", "error", "message"),
+    [
+        (lambda: Parameter(np.arange(3)), TypeError, "int64 cannot carry a gradient"),
+        (lambda: Parameter(True), TypeError, "bool cannot carry a gradient"),
+        (lambda: Tensor("text"), TypeError, "expected float32, float64"),
+        (lambda: (Parameter([1.0, 2.0]) * 2).backward(), ValueError, r"from a scalar only, this has shape \[2\]"),
+        (lambda: (Parameter([1.0]) * 2).backward(np.ones(2)), ValueError, r"gradient of shape \[2\] given"),
+        (without_graph, ValueError, "carries no gradient"),
+        (lambda: Tensor(2.0).backward(), ValueError, "carries no gradient"),
+        (overwritten_shape, ValueError, r"Parameter w: shape \[2\], cannot take a value of shape \[3\]"),
+        (lambda: Tensor(np.ones((64, 8))) @ np.ones((16, 1)), ValueError, "inner sizes 8 and 16 differ"),
+        (lambda: Tensor(np.ones((2, 3, 4))) @ np.ones((5, 4, 1)), ValueError, "leading axes"),
+        (lambda: Tensor(2.0) @ np.ones(3), ValueError, "a number has no inner size"),
+        (lambda: Tensor(np.ones(3)) + np.ones(4), ValueError, r"add: shapes \[3\], \[4\] do not go together"),
+        (lambda: Tensor(np.ones(3)).reshape(2, 2), ValueError, r"3 entries, they do not fit \[2, 2\]"),
+        (lambda: Tensor(np.ones(3)).reshape(-1, 2), ValueError, "do not fit"),
+        (lambda: Tensor(np.ones((2, 3))).transpose(0, 0), ValueError, "each of the 2 axes once"),
+        (lambda: Tensor(np.ones(3)).broadcast_to((2, 4)), ValueError, "cannot be repeated"),
+        (lambda: Tensor(np.ones(3)).broadcast_to(()), ValueError, "cannot be repeated"),
+        (lambda: Tensor(np.ones(3)).sum(axis=1), ValueError, "axis 1 of shape"),
+        (lambda: Tensor(np.ones(3))[5], IndexError, "5 is out of range for axis 0 of size 3"),
+        (lambda: Tensor(np.ones(3))[[0, 5]], IndexError, "5 is out of range"),
+        (lambda: Tensor(np.ones(3))[0, 0], IndexError, "2 indexes given"),
+        (lambda: float(Tensor([1.0, 2.0])), ValueError, "expected one element"),
+        (lambda: bool(Tensor([1.0, 2.0]) > 0), ValueError, "expected one element"),
+        (lambda: len(Tensor(1.0)), TypeError, "0-d tensor has no length"),
+    ],
+)  # fmt: skip
+def test_mistakes_have_clear_errors(mistake, error, message):
+    with pytest.raises(error, match=message):
+        mistake()
+
+
+def test_no_grad_nests_and_ends():
+    w = Parameter(1.0)
+    with no_grad():
+        with no_grad():
+            pass
+        assert not (w * w).requires_grad
+    assert (w * w).requires_grad
+
+    @no_grad()
+    def inside():
+        return w * w
+
+    assert not inside().requires_grad
+
+
+def test_arrays_print_with_their_shape_and_gradient():
+    w = Parameter(np.zeros((2, 1), "float32"), "w")
+    assert repr(w) == "Parameter w, float32 [2, 1] =\n[[0.]\n [0.]]"
+    (w * 3.0).sum().backward()
+    assert repr(w).endswith("dL/d[w] =\n[[3.]\n [3.]]")
+    assert repr((w * 3.0)[0]).startswith("Tensor [w * 3.0][0:1, :], float32 [1] =")
+
+
+@pytest.mark.parametrize(
+    ("fn", "expected"),
+    [
+        (lambda a, b: a - (b - a), "[a - [b - a]]"),
+        (lambda a, b: a / (a * b), "a / [a * b]"),
+        (lambda a, b: (a / b) ** 2, "[a / b]**2"),
+        (lambda a, b: -(a * b), "-[a * b]"),
+        (lambda a, b: abs(a).log() + a.sqrt(), "[log(|a|) + √(a)]"),
+        (lambda a, b: 2**a * 1.5, "2.0**a * 1.5"),
+        (lambda a, b: a.maximum(b).exp(), "exp(max(a, b))"),
+        (lambda a, b: (a > b).where(a, b), "where(False, a, b)"),  # a truth value has no gradient, so no graph
+    ],
+)
+def test_formulas(fn, expected):
+    from minitrain.autograd.formula import formula
+
+    assert formula(fn(Parameter(1.0, "a"), Parameter(2.0, "b"))) == expected

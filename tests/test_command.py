@@ -1,0 +1,294 @@
+"""The command line as a person uses it: runs, sweeps, stops, pictures, start-up."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from minitrain.record import load_checkpoint, read_metrics, read_summary
+
+FAST = ("data=moons", "data.samples=100", "network.widths=[8]", "batch_size=16", "steps=40", "eval_every=10")
+
+
+def only(pattern):
+    (found,) = Path().glob(pattern)
+    return found
+
+
+def is_picture(path):
+    if path.suffix == ".svg":
+        return ElementTree.parse(path).getroot().tag.endswith("svg")
+    return path.read_bytes().startswith(b"\x89PNG") and path.stat().st_size > 10_000
+
+
+def in_background(folder, *arguments):
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "minitrain", *arguments], cwd=folder, env=environment,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def wait_for(condition, process, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_a_run_leaves_its_directory(command):
+    status, out, err = command("activation=silu", "lr=0.1", *FAST)
+    assert (status, err) == (0, "")
+    directory = only("outputs/*/*activation=silu,lr=0.1*")
+    names = {str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file()}
+    hydra = {f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")}
+    checkpoints = {"checkpoints/last.npz", "checkpoints/best.npz"}
+    assert names == hydra | checkpoints | {"metrics.csv", "summary.json", "loss.png", "loss.svg", "minitrain.log"}
+    assert is_picture(directory / "loss.png")
+    assert is_picture(directory / "loss.svg")
+    summary = read_summary(directory)
+    assert summary["status"] == "completed"
+    assert summary["overrides"] == ["activation=silu", "lr=0.1", *FAST]
+    for part in ("completed 40 steps", "final  train_loss", "best   val_accuracy", f"{directory}/loss.png"):
+        assert part in out
+        assert part in (directory / "minitrain.log").read_text()
+
+
+def test_the_default_run_reaches_96_percent_on_digits(command):
+    status, _, _ = command()
+    summary = read_summary(only("outputs/*/*"))
+    assert status == 0
+    assert summary["steps"] == 1000
+    assert summary["final"]["val_accuracy"] >= 0.96
+
+
+def test_a_sweep_trains_every_combination_and_draws_one_comparison(command):
+    status, out, _ = command("-m", "lr=0.03,0.1", "activation=relu,silu", "seed=range(3)", *FAST)
+    assert status == 0
+    sweep = only("outputs/sweeps/*/*")
+    runs = sorted(int(p.name) for p in sweep.iterdir() if p.is_dir())
+    assert runs == list(range(12))
+    told = [read_summary(sweep / str(i))["overrides"][:3] for i in runs]
+    assert told[0] == ["lr=0.03", "activation=relu", "seed=0"]
+    assert len({tuple(overrides) for overrides in told}) == 12
+    assert is_picture(sweep / "comparison.png")
+    assert is_picture(sweep / "11" / "loss.png")
+    table = out.split("\n\n")[-1].splitlines()
+    assert len(table) == 6  # a heading, four groups of three seeds, where the comparison is
+    assert all(" 3  " in row and "±" in row for row in table[1:5])
+
+
+def test_a_run_of_a_sweep_is_the_run_alone(command):
+    command("lr=0.1", "seed=1", *FAST)
+    command("-m", "lr=0.03,0.1", "seed=0,1", *FAST)
+    alone, swept = only("outputs/2*/*"), only("outputs/sweeps/*/*") / "3"
+    for name in ("metrics.csv", ".hydra/config.yaml"):
+        assert (alone / name).read_bytes() == (swept / name).read_bytes()
+    arrays = [load_checkpoint(d / "checkpoints" / "last.npz")[0] for d in (alone, swept)]
+    assert all((arrays[0][key] == arrays[1][key]).all() for key in arrays[0])
+
+
+def test_a_diverged_run_is_recorded_and_the_sweep_goes_on(command):
+    status, out, _ = command("-m", "lr=1e30,0.1", *FAST)
+    assert status == 0
+    sweep = only("outputs/sweeps/*/*")
+    assert [read_summary(sweep / i)["status"] for i in "01"] == ["diverged", "completed"]
+    assert "gave the first such value" in out
+    assert is_picture(sweep / "0" / "loss.png")
+    assert is_picture(sweep / "comparison.png")
+
+
+def test_a_run_that_fails_is_told_and_the_others_go_on(command, monkeypatch):
+    from minitrain.train import _Run
+
+    update = _Run.update
+
+    def fail(self, loss):
+        if self.config.seed == 0:
+            raise RuntimeError("a bug")
+        update(self, loss)
+
+    monkeypatch.setattr(_Run, "update", fail)
+    status, out, _ = command("-m", "seed=0,1", *FAST)
+    sweep = only("outputs/sweeps/*/*")
+    assert status == 1
+    assert "failed: RuntimeError: a bug" in out
+    assert [read_summary(sweep / i)["status"] for i in "01"] == ["failed", "completed"]
+    assert "Traceback" in (sweep / "0" / "minitrain.log").read_text()
+
+
+@pytest.mark.parametrize("name", ["lab2", "activations"])
+def test_studies_compose(command, name):
+    status, out, _ = command("--cfg", "job", f"experiments={name}")
+    assert status == 0
+    assert "activation: relu" in out
+
+
+def test_the_lab2_study(command):
+    status, _, _ = command("-m", "experiments=lab2")
+    sweep = only("outputs/sweeps/*/*")
+    losses = [read_metrics(sweep / i)["train_loss"] for i in "012"]
+    assert status == 0
+    assert [read_summary(sweep / i)["overrides"][0] for i in "012"] == [
+        "activation=relu",
+        "activation=silu",
+        "activation=sigmoid",
+    ]
+    assert losses[0][0] == 9
+    assert losses[0][2:].max() == 0
+    for loss in losses[1:]:
+        assert (loss[1:] < loss[:-1]).all()
+
+
+def test_resume_of_a_completed_run_says_so_and_more_steps_go_on(command):
+    command(*FAST)
+    directory = only("outputs/*/*")
+    before = (directory / "metrics.csv").read_bytes()
+    status, out, _ = command("resume", str(directory))
+    assert status == 0
+    assert "nothing left to do" in out
+    assert (directory / "metrics.csv").read_bytes() == before
+    status, out, _ = command("resume", str(directory), "steps=60")
+    assert status == 0
+    assert "completed 60 steps" in out
+    assert "steps: 60" in (directory / ".hydra" / "config.yaml").read_text()
+    status, _, err = command("resume", str(directory), "lr=3")
+    assert status == 2
+    assert "only steps can change" in err
+    status, _, err = command("resume", str(directory), "steps=50")
+    assert status == 2
+    assert "at step 60 already" in err
+
+
+def test_a_given_directory_is_used_once(command):
+    command("hydra.run.dir=here", *FAST)
+    before = Path("here/metrics.csv").read_bytes()
+    status, _, err = command("hydra.run.dir=here", *FAST)
+    assert status == 2
+    assert "is taken already" in err
+    assert Path("here/metrics.csv").read_bytes() == before
+
+
+def test_a_run_without_terminal_logs_now_and_then(command):
+    _, out, _ = command(*FAST)
+    assert "step 0 of 40: train_loss" in out
+
+
+def test_a_persons_own_configs_are_found(command):
+    Path("mine/network").mkdir(parents=True)
+    Path("mine/network/tiny.yaml").write_text("name: mlp\nwidths: [3]\n")
+    status, out, _ = command("--config-dir", "mine", "network=tiny", "data=moons", "steps=5")
+    assert status == 0
+    assert "mlp 2-3-2" in out
+
+
+def test_help_shows_groups_choices_keys_and_examples(command):
+    status, out, _ = command("--help")
+    assert status == 0
+    for part in (
+        "digits, moons",
+        "lab2, linear, mlp",
+        "adam, momentum, sgd",
+        "activations, lab2",
+        "one of identity, relu",
+    ):
+        assert part in out
+    assert out.count("  minitrain ") >= 8
+
+
+def test_help_loads_neither_hydra_nor_matplotlib():
+    told = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "minitrain", "--help"], capture_output=True, text=True, check=True
+    ).stderr
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in told.splitlines()}
+    assert "numpy" in loaded
+    assert not loaded & {"matplotlib", "scipy", "sklearn", "tqdm"}
+
+
+def test_a_run_loads_no_pyplot_and_no_tqdm_without_a_terminal(tmp_path):
+    told = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "minitrain", *FAST],
+        capture_output=True, text=True, check=True, cwd=tmp_path,
+    ).stderr  # fmt: skip
+    loaded = {line.rpartition("|")[2].strip() for line in told.splitlines()}
+    assert "matplotlib.figure" in loaded
+    assert not loaded & {"matplotlib.pyplot", "scipy", "sklearn", "tqdm", "pandas"}
+
+
+def test_the_same_command_in_two_processes_gives_the_same_bytes(tmp_path):
+    processes = [in_background(tmp_path, *FAST) for _ in range(2)]
+    assert [p.wait(60) for p in processes] == [0, 0]
+    for p in processes:
+        p.stdout.close()
+    first, second = (tmp_path / "outputs").glob("2*/*")
+    assert (first / "metrics.csv").read_bytes() == (second / "metrics.csv").read_bytes()
+
+
+LONG = ("steps=100000", "log_every=1", "checkpoint_every=50", "data=moons", "network.widths=[8]", "batch_size=16")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_run_is_readable_and_resumes_to_the_uninterrupted_bytes(tmp_path, number):
+    process = in_background(tmp_path, *LONG)
+    checkpoints = "outputs/*/*/checkpoints/last.npz"
+    wait_for(lambda: list(tmp_path.glob(checkpoints)), process)
+    process.send_signal(number)
+    out = process.communicate(timeout=60)[0]
+    (directory,) = (tmp_path / "outputs").glob("*/*")
+    reached = load_checkpoint(directory / "checkpoints" / "last.npz")[1]["step"]
+    read_metrics(directory)
+    if number == signal.SIGINT:
+        assert process.returncode == 130
+        assert f"python -m minitrain resume outputs/{directory.parent.name}/{directory.name}" in out
+        assert is_picture(directory / "loss.png")
+        assert read_summary(directory)["status"] == "interrupted"
+    else:
+        assert read_summary(directory)["status"] == "running"
+    config = directory / ".hydra" / "config.yaml"
+    config.write_text(config.read_text().replace("steps: 100000", f"steps: {reached + 30}"))
+    resumed = in_background(tmp_path, "resume", str(directory))
+    assert resumed.wait(60) == 0, resumed.stdout.read()
+    whole = in_background(tmp_path, *LONG[1:], f"steps={reached + 30}", "hydra.run.dir=whole")
+    assert whole.wait(60) == 0, whole.stdout.read()
+    resumed.stdout.close()
+    whole.stdout.close()
+    assert (directory / "metrics.csv").read_bytes() == (tmp_path / "whole" / "metrics.csv").read_bytes()
+
+
+def test_ctrl_c_ends_a_sweep_with_what_is_there(tmp_path):
+    process = in_background(tmp_path, "-m", "seed=range(50)", "data=moons", "steps=200")
+    wait_for(lambda: list(tmp_path.glob("outputs/sweeps/*/*/1/summary.json")), process)
+    process.send_signal(signal.SIGINT)
+    out = process.communicate(timeout=60)[0]
+    assert process.returncode == 130
+    assert "of 50 runs" in out
+    (sweep,) = tmp_path.glob("outputs/sweeps/*/*")
+    assert is_picture(sweep / "comparison.png")
+    for directory in (d for d in sweep.iterdir() if d.is_dir()):
+        assert json.loads((directory / "summary.json").read_text())["status"] in ("completed", "interrupted")
+
+
+def test_four_starts_at_the_same_moment_are_four_directories(tmp_path):
+    processes = [in_background(tmp_path, "data=moons", "steps=5") for _ in range(4)]
+    assert [p.wait(60) for p in processes] == [0] * 4
+    for p in processes:
+        p.stdout.close()
+    directories = list((tmp_path / "outputs").glob("*/*"))
+    assert len(directories) == 4
+    assert all(read_summary(d)["status"] == "completed" for d in directories)
+
+
+def test_shell_completion_knows_keys_and_names(tmp_path):
+    environment = {**os.environ, "COMP_LINE": "minitrain optimizer=", "COMP_POINT": "20", "COMP_CWORD": "1"}
+    told = subprocess.run(
+        [sys.executable, "-m", "minitrain", "--shell-completion", "query=bash"],
+        capture_output=True, text=True, env=environment, cwd=tmp_path, check=True,
+    ).stdout  # fmt: skip
+    assert {"optimizer=adam", "optimizer=sgd"} <= set(told.split())

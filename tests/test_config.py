@@ -1,0 +1,140 @@
+"""Options: the config files say what the dataclasses say, and every mistake is told in one line."""
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from minitrain.config import REQUIRED, TABLES, ConfigError, RunConfig, options, read
+from minitrain.launcher import conf_directory
+
+GROUPS = ("data", "network", "optimizer", "schedule")
+FILES = [pytest.param(group, name, id=f"{group}-{name}") for group in GROUPS for name in TABLES[group]]
+
+
+def run_values(**changes):
+    return {
+        "data": {"name": "digits"},
+        "network": {"name": "mlp"},
+        "optimizer": {"name": "sgd"},
+        "schedule": {"name": "constant"},
+        "lr": 0.3,
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(("group", "name"), FILES)
+def test_each_component_has_a_file_with_its_options_and_defaults(group, name):
+    path = conf_directory() / group / f"{name}.yaml"
+    written = OmegaConf.to_container(OmegaConf.load(path))
+    defaults = {key: default for key, (_, default, _) in options(TABLES[group][name]).items()}
+    assert written == {"name": name, **defaults}
+    comments = [line.partition("#")[2].strip() for line in path.read_text().splitlines()]
+    assert comments[0]
+    assert all(comments[2:])  # after the heading and the name, each option says what it is
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_each_file_has_a_component(group):
+    assert sorted(p.stem for p in (conf_directory() / group).glob("*.yaml")) == sorted(TABLES[group])
+
+
+def test_the_top_level_keys_and_defaults():
+    written = OmegaConf.to_container(OmegaConf.load(conf_directory() / "config.yaml"))
+    defaults = {key: default for key, (_, default, _) in options(RunConfig).items() if default is not REQUIRED}
+    assert {key: value for key, value in written.items() if key not in ("defaults", "hydra", "lr")} == defaults
+    assert written["lr"] == "${optimizer.default_lr}"
+
+
+def test_read_gives_typed_frozen_values():
+    config = read(run_values(steps=1e3, network={"name": "mlp", "widths": [8.0, 4]}, batch_size=None))
+    assert (config.steps, type(config.steps)) == (1000, int)
+    assert config.network.widths == [8, 4]
+    assert config.batch_size is None
+    with pytest.raises(AttributeError):
+        config.steps = 5
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lr": "abc"}, "lr=abc: expected a number at least 0"),
+        ({"lr": True}, "lr=True: expected a number"),
+        ({"lr": None}, "lr=null: expected a number"),
+        ({"lr": float("nan")}, "lr=nan: expected a number"),
+        ({"lr": float("inf")}, "lr=inf: expected a number"),
+        ({"steps": 0}, "steps=0: expected a whole number at least 1"),
+        ({"steps": 1.5}, "steps=1.5: expected a whole number"),
+        ({"steps": True}, "steps=True: expected a whole number"),
+        ({"batch_size": 0}, "batch_size=0: expected a whole number at least 1, or null"),
+        ({"activation": "foo"}, "activation=foo: expected one of identity, relu, sigmoid, silu, tanh"),
+        ({"activation": "x" * 100}, "activation=" + "x" * 59 + "…: expected"),
+        ({"foo": 1}, "foo=1: unknown key; there is lr, activation"),
+        ({"network": {"name": "mlp", "widths": 3}}, r"network.widths=3: expected a list of whole numbers at least 1"),
+        ({"network": {"name": "mlp", "widths": [4, 0]}}, r"network.widths=\[4, 0\]: expected a list"),
+        ({"network": {"name": "mlp", "width": 3}}, "network.width=3: unknown key; there is network.widths"),
+        ({"network": {"name": "foo"}}, "network.name=foo: expected one of lab2, linear, mlp"),
+        ({"network": None}, "network=None: expected one of"),
+        ({"optimizer": {"name": "momentum", "momentum": 1}}, "optimizer.momentum=1: expected a number"),
+        ({"data": {"name": "digits", "standardize": 1}}, "data.standardize=1: expected true or false"),
+        ({"dtype": "float16"}, "dtype=float16: expected one of float32, float64"),
+    ],
+)  # fmt: skip
+def test_each_mistake_is_one_line(changes, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        read(run_values(**changes))
+    assert "\n" not in str(error.value)
+
+
+def test_every_option_says_what_it_means():
+    for component in (RunConfig, *(cls for group in GROUPS for cls in TABLES[group].values())):
+        for _, _, range_ in options(component).values():
+            assert range_.help
+
+
+MISTAKES = [
+    (["activation=foo"], "activation=foo: expected one of identity, relu"),
+    (["network=foo"], "network=foo: expected one of lab2, linear, mlp"),
+    (["network=null"], "network=null: expected one of"),
+    (["data=foo"], "data=foo: expected one of digits, moons, point"),
+    (["foo=1"], "foo=1: unknown key; there is activation, loss, lr"),
+    (["network.width=3"], "network.width=3: unknown key; there is network.widths"),
+    (["lr=abc"], "lr=abc: expected a number"),
+    (["lr=-1"], "lr=-1: expected a number at least 0"),
+    (["lr=nan"], "lr=nan"),
+    (["steps=0"], "steps=0"),
+    (["steps=1.5"], "steps=1.5"),
+    (["seed=-1"], "seed=-1: expected a whole number at least 0"),
+    (["batch_size=1439"], "batch_size=1439: expected at most 1438"),
+    (["lr=0.1,0.2"], "lr=0.1,0.2: several values; add -m"),
+    (["lr"], "lr: cannot be read; expected key=value"),
+    (["=3"], "=3: cannot be read"),
+    (["lr=["], "lr=[: cannot be read"),
+    (["+foo=1"], "foo=1: unknown key"),
+    (["optimizer.name=foo"], "optimizer.name=foo: expected one of adam"),
+    (["network=lab2"], "set data=point"),
+    (["data=point", "batch_size=null"], "loss=cross_entropy: compares with a target"),
+    (["data.validation=0.99999"], "leaves no training example"),
+    (["-m", "lr=0.1,abc"], "lr=abc"),
+    (["-m", "activation=relu,foo", "lr=0.1"], "activation=foo"),
+    (["-m", "network=mlp,foo"], "network=foo"),
+    (["-m", "seed=0,-1"], "seed=-1"),
+    (["-m", "network.width=1,2"], "network.width=1: unknown key; there is network.widths"),
+    (["-m", "batch_size=64,5000"], "batch_size=5000"),
+    (["-m", "network=mlp,linear", "network.widths=[4]"], "network.widths=[4]: unknown key"),
+    (["-m", "lr=interval(0,1)"], "the grid needs values"),
+    (["-m", "experiments=foo"], "experiments=foo: expected one of activations, lab2"),
+    (["resume"], "no directory given"),
+    (["resume", "nowhere"], "not a run's directory"),
+    (["--cfg", "job", "lr=abc"], "lr=abc"),
+    (["--config-dir", "nowhere"], "no such folder"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=lambda x: " ".join(x) if isinstance(x, list) else "")
+def test_each_mistake_on_the_command_line_is_one_line_status_2_and_nothing_written(command, arguments, message):
+    status, out, err = command(*arguments)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert list(Path().iterdir()) == []

@@ -1,0 +1,82 @@
+"""A file imports only from lower floors, or from files above it in its own room."""
+
+import ast
+from pathlib import Path
+
+import minitrain
+
+PACKAGE = Path(minitrain.__file__).parent
+
+# The house from the ground up: a module may import any that stands on an earlier line, or to its left.
+FLOORS = [
+    ["autograd.primitives", "autograd.formula", "autograd.graph", "autograd.indexing", "autograd.tensor",
+     "autograd.functional", "autograd.grad", "autograd.flat"],
+    ["streams", "config", "data", "record"],
+    ["nn.module", "nn.activation", "nn.layers", "nn.networks", "nn.losses", "optim", "schedule", "plot"],
+    ["train"],
+    ["compare"],
+    ["launcher", "__main__"],
+]  # fmt: skip
+APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}
+# Rooms' front doors and the package's name only list what is inside.
+DOORS = {"__init__", "autograd.__init__", "nn.__init__"}
+
+
+def modules() -> dict[str, Path]:
+    return {".".join(p.relative_to(PACKAGE).with_suffix("").parts): p for p in PACKAGE.rglob("*.py")}
+
+
+def imports(path: Path) -> set[str]:
+    """The project's own modules that a file imports when it runs: not those for type checking alone."""
+    found = set()
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            node.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "minitrain":
+            base = node.module.partition(".")[2]
+            for alias in node.names:
+                inner = f"{base}.{alias.name}".lstrip(".")
+                found.add(inner if inner in modules() else base)
+        elif isinstance(node, ast.Import):
+            found |= {a.name.partition(".")[2] for a in node.names if a.name.split(".")[0] == "minitrain"}
+    return found - {""}
+
+
+def upward_arrows(name: str, imported: set[str]) -> list[str]:
+    order = [module for floor in FLOORS for module in floor]
+    wrong = []
+    for other in imported:
+        rooms = (name.split(".")[0], other.split(".")[0])
+        if order.index(other) >= order.index(name) or rooms in APART:
+            wrong.append(f"{name} -> {other}")
+    return wrong
+
+
+def test_every_module_has_its_floor():
+    assert sorted(modules().keys() - DOORS) == sorted(module for floor in FLOORS for module in floor)
+
+
+def test_no_import_goes_upward():
+    arrows = [a for name, path in modules().items() if name not in DOORS for a in upward_arrows(name, imports(path))]
+    assert arrows == []
+
+
+def test_an_upward_import_would_be_found(tmp_path):
+    path = tmp_path / "tensor.py"
+    path.write_text("from minitrain.autograd.grad import gradients\nfrom minitrain import train\n")
+    assert imports(path) == {"autograd.grad", "train"}
+    assert len(upward_arrows("autograd.tensor", imports(path))) == 2
+    assert upward_arrows("optim", {"nn.layers"}) == ["optim -> nn.layers"]
+
+
+def test_the_autograd_core_needs_numpy_alone():
+    allowed = {"numpy", "minitrain", "__future__"}
+    standard = __import__("sys").stdlib_module_names
+    for path in (PACKAGE / "autograd").glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            for name in names:
+                assert name.split(".")[0] in allowed | standard, f"{path.name} imports {name}"

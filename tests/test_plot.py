@@ -1,0 +1,123 @@
+"""What figures show, seen through the figure's own objects."""
+
+import numpy as np
+import pytest
+
+from minitrain import plot
+from minitrain.compare import format_table
+from minitrain.plot import Curve, common_metric, draw_comparison, draw_run, smooth
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are drawn, in order."""
+    drawn = []
+    save = plot._save
+
+    def keep(figure, path):
+        drawn.append(figure)
+        save(figure, path)
+
+    monkeypatch.setattr(plot, "_save", keep)
+    return drawn
+
+
+def metrics(steps, final_accuracy=0.9):
+    loss = np.exp(-np.linspace(0, 6, steps))
+    accuracy = np.linspace(0.1, final_accuracy, steps)
+    return {"step": np.arange(steps) * 10.0, "train_loss": loss, "val_loss": loss, "val_accuracy": accuracy}
+
+
+def write(directory, table):
+    rows = zip(*table.values(), strict=True)
+    text = [",".join(table), *(",".join("" if np.isnan(v) else repr(float(v)) for v in row) for row in rows)]
+    (directory / "metrics.csv").write_text("\n".join(text) + "\n")
+
+
+def labels(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_smoothing_keeps_a_line_and_the_mean_of_noise():
+    line = np.linspace(0, 1, 200)
+    assert np.abs(smooth(line) - line).max() < 0.02
+    assert smooth(np.ones(5)).tolist() == [1] * 5
+    noise = np.random.default_rng(0).normal(size=3000)
+    assert smooth(noise).std() < 0.15
+
+
+def test_a_run_shows_raw_smoothed_validation_and_its_best_point(tmp_path, figures):
+    table = metrics(100)
+    table["val_loss"][70] = 1e-4
+    write(tmp_path, table)
+    assert draw_run(tmp_path, "lr=0.3", "mlp on digits").exists()
+    loss, accuracy = figures[0].axes
+    assert labels(loss) == ["training, each step logged", "training, smoothed", "validation", "best 0.0001 at step 700"]
+    assert labels(accuracy)[1] == "best 90.0% at step 990"
+    assert loss.get_yscale() == "log"
+    assert figures[0].get_suptitle() == "lr=0.3\nmlp on digits"
+
+
+def test_the_log_axis_is_for_positive_losses_over_more_than_a_decade(tmp_path, figures):
+    table = {"step": np.arange(20.0), "train_loss": np.linspace(1, -0.2, 20)}
+    write(tmp_path, table)
+    draw_run(tmp_path, "x")
+    assert figures[0].axes[0].get_yscale() == "linear"
+    assert labels(figures[0].axes[0])[-1] == "best -0.2 at step 19"
+
+
+@pytest.mark.parametrize("values", [[], [np.nan], [2.0], [2.0, np.inf, np.nan]])
+def test_a_run_that_hardly_began_is_drawn_too(tmp_path, values):
+    table = {"step": np.arange(float(len(values))), "train_loss": np.array(values)}
+    write(tmp_path, table)
+    assert draw_run(tmp_path, "diverged").stat().st_size > 5000
+
+
+def test_equal_runs_give_equal_svg_bytes(tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        write(tmp_path / name, metrics(50))
+        draw_run(tmp_path / name, "same")
+    assert (tmp_path / "a" / "loss.svg").read_bytes() == (tmp_path / "b" / "loss.svg").read_bytes()
+
+
+def test_a_comparison_has_the_best_first_and_a_band_for_seeds(tmp_path, figures):
+    curves = [
+        Curve("lr=0.1", [metrics(20, 0.8), metrics(20, 0.7)]),
+        Curve("lr=0.3", [metrics(20, 0.9), metrics(20, 0.95)], diverged=1),
+        Curve("lr=10", [], diverged=2),
+    ]
+    draw_comparison(curves, tmp_path / "comparison.png", "title")
+    (axes,) = figures[0].axes
+    assert labels(axes) == ["92.5%  lr=0.3  (1 diverged)", "75.0%  lr=0.1", "diverged  lr=10"]
+    assert len(axes.collections) == 2
+    assert axes.get_ylabel() == "validation accuracy"
+
+
+def test_more_curves_than_can_be_told_apart_are_grey(tmp_path, figures):
+    draw_comparison(
+        [Curve(f"n={i}", [metrics(20, 0.5 + i / 100)]) for i in range(40)], tmp_path / "comparison.png", "t"
+    )
+    (axes,) = figures[0].axes
+    assert len(axes.lines) == 40
+    assert len(labels(axes)) == 12
+    assert "best 12 of 40" in axes.get_legend().get_title().get_text()
+
+
+def test_the_metric_is_one_that_all_runs_have():
+    with_accuracy, without = metrics(5), {"step": np.arange(5.0), "train_loss": np.ones(5)}
+    assert common_metric([Curve("a", [with_accuracy])]) == "val_accuracy"
+    assert common_metric([Curve("a", [with_accuracy]), Curve("b", [without])]) == "train_loss"
+    assert common_metric([Curve("a", [], diverged=1)]) == "train_loss"
+
+
+def test_the_table_has_mean_deviation_and_best(tmp_path):
+    curves = [Curve("a", [metrics(9, 0.8), metrics(9, 0.7)]), Curve("b", [metrics(9, 0.9)]), Curve("c", [], diverged=1)]
+    assert [row.split() for row in format_table(curves).splitlines()] == [
+        ["runs", "final", "val_accuracy", "best"],
+        ["b", "1", "90.00%", "90.00%"],
+        ["a", "2", "75.00%", "±", "5.00%", "80.00%"],
+        ["c", "0", "+", "1", "diverged", "diverged"],
+    ]
+    many = [Curve(f"n={i}", [metrics(9)]) for i in range(30)]
+    assert format_table(many).splitlines()[-1] == "and 20 more"

@@ -1,0 +1,146 @@
+"""A run's directory: claimed once, written whole, read back or refused."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+
+import numpy as np
+import pytest
+
+from minitrain.record import (
+    Metrics,
+    RecordError,
+    claim_directory,
+    load_checkpoint,
+    read_metrics,
+    read_summary,
+    save_checkpoint,
+    write_atomically,
+    write_summary,
+)
+
+
+def test_50_claims_at_the_same_moment_are_50_directories(tmp_path):
+    moment = datetime(2026, 1, 2, 3, 4, 5)
+    with ThreadPoolExecutor(50) as pool:
+        claimed = set(pool.map(lambda _: claim_directory(tmp_path, "lr=0.3", moment), range(50)))
+    assert len(claimed) == 50
+    assert all(d.is_dir() and d.name.endswith("-lr=0.3") for d in claimed)
+
+
+def test_names_are_short_and_safe(tmp_path):
+    directory = claim_directory(tmp_path, "data=../../x y,ö=" + "a" * 300)
+    assert directory.parent.parent == tmp_path
+    assert len(directory.name.encode()) <= 150
+    assert " " not in directory.name
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path):
+    path = tmp_path / "file"
+    write_atomically(path, lambda file: file.write(b"old"))
+
+    def fail(file):
+        file.write(b"half")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        write_atomically(path, fail)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+COLUMNS = ["step", "lr", "train_loss", "val_loss"]
+
+
+def test_metrics_are_cut_back_to_a_step_byte_for_byte(tmp_path):
+    path = tmp_path / "metrics.csv"
+    metrics = Metrics(path, COLUMNS, from_step=0)
+    for step in range(0, 50, 10):
+        metrics.write({"step": step, "lr": 0.1, "train_loss": np.float32(1 / 3), "val_loss": 1e-17})
+    metrics.close()
+    whole = path.read_bytes()
+    assert whole.splitlines()[1] == b"0,0.1,0.33333334,1e-17"
+    path.write_bytes(whole + b"50,0.1,0.3")  # a row that a kill cut off
+    Metrics(path, COLUMNS, from_step=30).close()
+    assert path.read_bytes() == b"".join(whole.splitlines(keepends=True)[:4])
+
+
+def test_metrics_read_back_with_nan_for_empty_cells(tmp_path):
+    (tmp_path / "metrics.csv").write_text("step,lr,train_loss\n0,0.3,\n10,0.3,inf\n20,0.")
+    table = read_metrics(tmp_path)
+    assert table["step"].tolist() == [0, 10]
+    assert np.isnan(table["train_loss"][0])
+    assert np.isinf(table["train_loss"][1])
+
+
+@pytest.mark.parametrize("content", [None, "", "step,lr\n1,2,3\n", "step\nabc\n"])
+def test_a_table_that_is_none_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "metrics.csv").write_text(content)
+    with pytest.raises(RecordError, match="not a table of metrics"):
+        read_metrics(tmp_path)
+
+
+def test_metrics_are_on_disk_within_a_flush(tmp_path):
+    metrics = Metrics(tmp_path / "metrics.csv", COLUMNS, from_step=0)
+    metrics.write({"step": 0})
+    metrics.flush(at_most_every=1000)
+    assert len(read_metrics(tmp_path)["step"]) == 0
+    metrics.flush()
+    assert len(read_metrics(tmp_path)["step"]) == 1
+    metrics.close()
+
+
+@pytest.mark.parametrize("content", [None, "", "[1]", "{"])
+def test_a_summary_that_is_none_is_refused(tmp_path, content):
+    if content is not None:
+        (tmp_path / "summary.json").write_text(content)
+    with pytest.raises(RecordError, match="summary"):
+        read_summary(tmp_path)
+    write_summary(tmp_path, {"status": "running"})
+    assert read_summary(tmp_path) == {"status": "running"}
+
+
+ARRAYS = {"parameters/w": np.arange(6, dtype="float32").reshape(2, 3), "optimizer/m": np.zeros(0)}
+
+
+def test_checkpoints_come_back_and_equal_ones_are_equal_bytes(tmp_path):
+    for name in ("a", "b"):
+        save_checkpoint(tmp_path / f"{name}.npz", ARRAYS, {"step": 7, "best": None})
+    arrays, meta = load_checkpoint(tmp_path / "a.npz")
+    assert meta == {"step": 7, "best": None}
+    assert all((arrays[key] == ARRAYS[key]).all() and arrays[key].dtype == ARRAYS[key].dtype for key in ARRAYS)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_a_damaged_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "last.npz"
+    save_checkpoint(path, ARRAYS, {"step": 7})
+    good = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        bad = bytearray(good)
+        bad[rng.integers(len(bad))] ^= 1 << rng.integers(8)
+        path.write_bytes(bad)
+        try:
+            arrays, meta = load_checkpoint(path)
+        except RecordError:
+            continue
+        # A flip where the format keeps nothing of value (a date, an attribute) leaves all of it right.
+        assert meta == {"step": 7}
+        assert all((arrays[key] == ARRAYS[key]).all() for key in ARRAYS)
+    for cut in (0, 1, len(good) // 2, len(good) - 1):
+        path.write_bytes(good[:cut])
+        with pytest.raises(RecordError, match="not a checkpoint that can be used"):
+            load_checkpoint(path)
+
+
+def test_a_checksum_that_does_not_fit_and_a_pickle_are_refused(tmp_path):
+    path = tmp_path / "last.npz"
+    meta = np.frombuffer(json.dumps({"step": 1}).encode(), np.uint8)
+    np.savez(path, meta=meta, checksum=np.zeros(32, np.uint8))
+    with pytest.raises(RecordError, match="checksum is wrong"):
+        load_checkpoint(path)
+    np.savez(path, meta=np.array([{"step": 1}], dtype=object), checksum=np.zeros(32, np.uint8))
+    with pytest.raises(RecordError, match="allow_pickle"):
+        load_checkpoint(path)

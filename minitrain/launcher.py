@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import hydra
 from hydra import version
 from hydra._internal.callbacks import Callbacks
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -47,7 +48,8 @@ class Launcher:
     """Hydra, opened on minitrain's configs and on a person's own (`--config-dir`)."""
 
     def __init__(self, own_configs: str | None = None) -> None:
-        version.setbase("1.3")
+        if hydra.__version__.startswith("1.3."):
+            version.setbase("1.3")  # later releases have one behaviour, and warn when asked for this one
         search_path = create_config_search_path(str(conf_directory()))
         if own_configs is not None:
             folder = Path(own_configs).absolute()
@@ -241,11 +243,11 @@ def one_line(error: BaseException) -> str:
 
 def job(config: DictConfig) -> dict[str, Any]:
     """What Hydra runs in each run's directory; gives the summary."""
-    hydra = HydraConfig.get()
-    alone = OmegaConf.is_missing(hydra.job, "num")
-    overrides = list(hydra.overrides.task)
-    name = "" if alone else f"#{hydra.job.num} {' '.join(overrides)}: "
-    return perform(checked(config), Path(hydra.runtime.output_dir), overrides, name=name)
+    section = HydraConfig.get()
+    alone = OmegaConf.is_missing(section.job, "num")
+    overrides = list(section.overrides.task)
+    name = "" if alone else f"#{section.job.num} {' '.join(overrides)}: "
+    return perform(checked(config), Path(section.runtime.output_dir), overrides, name=name)
 
 
 def perform(

@@ -112,7 +112,7 @@ def draw_run(directory: Path, title: str, note: str = "") -> Path:
         _with_best(panes[1], accuracy_steps, accuracy, int(np.argmax(accuracy)), "validation", "{:.1%}")
         panes[1].set_ylabel("accuracy")
         _percent(panes[1])
-        _focus(panes[1], [accuracy])
+        _focus(panes[1], [accuracy], leave_out=0.0)
     for pane in panes:
         pane.set_xlabel("step")
         pane.grid(alpha=0.25, linewidth=0.6)
@@ -198,7 +198,7 @@ def draw_comparison(curves: Sequence[Curve], path: Path, title: str) -> None:
     means = [entry[4] for entry in drawn]
     if metric == "val_accuracy":
         _percent(axes)
-        _focus(axes, means)
+        _focus(axes, means, leave_out=0.15)
     elif _log_helps(*means):
         _log_scale(axes)
     axes.set_xlabel("step")
@@ -231,11 +231,11 @@ def _band(runs: list[dict[str, Array]], metric: str) -> tuple[Array, Array, Arra
     return steps, values.min(axis=0), values.mean(axis=0), values.max(axis=0)
 
 
-def _focus(axes: Axes, means: list[Array]) -> None:
+def _focus(axes: Axes, means: list[Array], leave_out: float) -> None:
     """Leave the first climb out of sight: it would press all the rest together at the top."""
     after = np.concatenate([mean[1:] if len(mean) > 2 else mean for mean in means])
     if len(after):
         last = min(mean[-1] for mean in means)
-        low, high = float(min(np.quantile(after, 0.15), last)), float(after.max())
+        low, high = float(min(np.quantile(after, leave_out), last)), float(after.max())
         margin = max(high - low, 0.01) * 0.1
         axes.set_ylim(low - margin, high + margin)

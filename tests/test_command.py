@@ -292,3 +292,15 @@ def test_shell_completion_knows_keys_and_names(tmp_path):
         capture_output=True, text=True, env=environment, cwd=tmp_path, check=True,
     ).stdout  # fmt: skip
     assert {"optimizer=adam", "optimizer=sgd"} <= set(told.split())
+
+
+@pytest.mark.slow
+def test_the_activations_study_finds_that_sigmoid_at_a_small_rate_learns_last(command):
+    status, out, _ = command("-m", "experiments=activations")
+    assert status == 0
+    table = out.split("\n\n")[-1].splitlines()
+    assert table[-2] == "and 6 more"  # 16 groups, the best 10 are shown
+    best = float(table[1].split("%")[0].split()[-1])
+    assert best >= 96
+    assert not any("activation=sigmoid, lr=0.01 " in row for row in table)
+    assert is_picture(only("outputs/sweeps/*/*/comparison.png"))

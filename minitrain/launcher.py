@@ -32,7 +32,7 @@ from minitrain.compare import draw_sweep, format_table, group_runs, read_sweep
 from minitrain.config import ConfigError, RunConfig, read
 from minitrain.plot import draw_run
 from minitrain.record import claim_directory, read_summary, write_atomically
-from minitrain.train import Interrupted, build, format_metrics, train
+from minitrain.train import Interrupted, build, format_metrics, format_value, train
 
 log = logging.getLogger("minitrain")
 CONFIG = "config"
@@ -277,9 +277,9 @@ def perform(
         summary = read_summary(directory)
         plot = draw_run(directory, ", ".join(overrides) or "as configured", problem.describe_briefly())
         if name:
-            log.info("%s%s", name, format_outcome(summary))
+            log.info("%s%s", name, format_outcome_briefly(summary))
         else:
-            log.info("%s\nloss curve  %s", format_outcome(summary, "\n"), shown / plot.name)
+            log.info("%s\nloss curve  %s", format_outcome(summary), shown / plot.name)
             if interrupted:
                 log.info("go on with  python -m minitrain resume %s", shown)
         if interrupted:
@@ -350,8 +350,18 @@ def _log_file(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def format_outcome(summary: dict[str, Any], separator: str = "; ") -> str:
-    """How a run ended, in words."""
+def format_outcome_briefly(summary: dict[str, Any]) -> str:
+    """How a run of a sweep ended, in a line that fits a terminal."""
+    best = summary["best"]
+    if summary["status"] != "completed" or best is None:
+        return f"{summary['status']} at step {summary['step']:,} of {summary['steps']:,}"
+    final = format_metrics({best["metric"]: summary["final"][best["metric"]]})
+    seen = format_value(best["metric"], best["value"])
+    return f"{final}, best {seen} at step {best['step']:,}, {summary['seconds']:.1f} s"
+
+
+def format_outcome(summary: dict[str, Any]) -> str:
+    """How a run ended, in lines."""
     status = f"{summary['status']} at step {summary['step']:,} of {summary['steps']:,} in {summary['seconds']:.1f} s"
     if summary["status"] == "completed":
         status = f"completed {summary['steps']:,} steps in {summary['seconds']:.1f} s"
@@ -365,4 +375,4 @@ def format_outcome(summary: dict[str, Any], separator: str = "; ") -> str:
     best = summary["best"]
     if best:
         parts.append(f"best   {format_metrics({best['metric']: best['value']})} at step {best['step']:,}")
-    return separator.join(parts)
+    return "\n".join(parts)

@@ -348,7 +348,7 @@ class _Progress:
         if self.wants_bar:
             from tqdm import tqdm
 
-            self.bar = tqdm(total=self.steps, initial=self.start, unit="step", dynamic_ncols=True, leave=False)
+            self.bar = tqdm(total=self.steps, initial=self.start, unit=" steps", dynamic_ncols=True, leave=False)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -371,10 +371,13 @@ class _Progress:
 
 def format_metrics(metrics: dict[str, Any]) -> str:
     """Metrics in words: `train_loss 0.0123, val_accuracy 97.5%`."""
-    shown = {name: float(value) for name, value in metrics.items() if name not in ("step", "lr")}
     return ", ".join(
-        f"{name} {value:.1%}" if "accuracy" in name else f"{name} {value:.4g}" for name, value in shown.items()
+        f"{name} {format_value(name, value)}" for name, value in metrics.items() if name not in ("step", "lr")
     )
+
+
+def format_value(metric: str, value: Any) -> str:
+    return f"{float(value):.1%}" if "accuracy" in metric else f"{float(value):.4g}"
 
 
 @contextmanager

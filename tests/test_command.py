@@ -100,7 +100,8 @@ def test_a_diverged_run_is_recorded_and_the_sweep_goes_on(command):
     assert status == 0
     sweep = only("outputs/sweeps/*/*")
     assert [read_summary(sweep / i)["status"] for i in "01"] == ["diverged", "completed"]
-    assert "gave the first such value" in out
+    assert "#0 lr=1e+30 data=moons" in out
+    assert "diverged at step" in out
     assert is_picture(sweep / "0" / "loss.png")
     assert is_picture(sweep / "comparison.png")
 

@@ -9,7 +9,7 @@ PACKAGE = Path(minitrain.__file__).parent
 
 # The house from the ground up: a module may import any that stands on an earlier line, or to its left.
 FLOORS = [
-    ["autograd.primitives", "autograd.formula", "autograd.graph", "autograd.indexing", "autograd.tensor",
+    ["autograd.primitives", "autograd.formula", "autograd.graph", "autograd.shapes", "autograd.tensor",
      "autograd.functional", "autograd.grad", "autograd.flat"],
     ["streams", "config", "data", "record"],
     ["nn.module", "nn.activation", "nn.layers", "nn.networks", "nn.losses", "optim", "schedule", "plot"],

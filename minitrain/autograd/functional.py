@@ -13,6 +13,7 @@ import numpy as np
 
 from minitrain.autograd import primitives as P
 from minitrain.autograd.primitives import Array
+from minitrain.autograd.shapes import axes_from_end
 from minitrain.autograd.tensor import Tensor, apply, elementwise
 
 __all__ = [
@@ -250,11 +251,7 @@ def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     if not tensors:
         raise ValueError("concatenate: no tensors given; give at least one")
     ndim = tensors[0].ndim
-    axis = axis - ndim if axis >= 0 else axis
-    if not -ndim <= axis < 0:
-        raise ValueError(
-            f"concatenate: axis {axis + ndim} of shape {list(tensors[0].shape)}: expected {-ndim} to {ndim - 1}"
-        )
+    (axis,) = axes_from_end("concatenate", tensors[0].shape, axis)
     others = {t.shape[: axis % ndim] + t.shape[axis % ndim + 1 :] if t.ndim == ndim else None for t in tensors}
     if len(others) > 1:
         shapes = ", ".join(str(list(t.shape)) for t in tensors)

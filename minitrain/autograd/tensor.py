@@ -8,8 +8,6 @@ never refers to its results, so a dropped graph is freed at once, without the ga
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import zip_longest
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -17,8 +15,8 @@ import numpy as np
 from minitrain.autograd import primitives as P
 from minitrain.autograd.formula import formula, number
 from minitrain.autograd.graph import flow_back, no_grad, recording, topological_order
-from minitrain.autograd.indexing import row_numbers, slices_of
 from minitrain.autograd.primitives import Array, Key, Primitive
+from minitrain.autograd.shapes import axes_from_end, fitting_shape, joint_shape, row_numbers, slices_of
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -299,7 +297,7 @@ class Tensor:
 
     def argmax(self, axis: int = -1) -> Tensor:
         """The index of the largest entry along an axis (the first of equals)."""
-        return apply(P.argmax, self, axis=self._axes("argmax", axis)[0])
+        return apply(P.argmax, self, axis=axes_from_end("argmax", self.shape, axis)[0])
 
     # Reductions
 
@@ -317,32 +315,18 @@ class Tensor:
         return self._reduce(P.max_, axis, keepdims)
 
     def _reduce(self, reduction: Primitive, axis: int | Sequence[int] | None, keepdims: bool) -> Tensor:
-        axes = self._axes(reduction.name, axis)
+        axes = axes_from_end(reduction.name, self.shape, axis)
         result = apply(reduction, self, axes=axes) if axes else self
         if keepdims:
             result = result.reshape([1 if i - self.ndim in axes else n for i, n in enumerate(self.shape)])
         return result
 
-    def _axes(self, what: str, axis: int | Sequence[int] | None) -> tuple[int, ...]:
-        """Axes counted from the end, in order; all of them for None."""
-        given = range(self.ndim) if axis is None else [axis] if isinstance(axis, int) else axis
-        for each in given:
-            if not -self.ndim <= each < self.ndim:
-                raise ValueError(
-                    f"{what}: axis {each} of shape {list(self.shape)}: expected {-self.ndim} to {self.ndim - 1}"
-                )
-        return tuple(sorted({each if each < 0 else each - self.ndim for each in given}))
-
     # Shapes
 
     def reshape(self, *shape: Any) -> Tensor:
         """The same values in another shape; one size may be -1."""
-        sizes = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], Iterable) else shape
-        known = prod(n for n in sizes if n != -1)
-        if -1 in sizes and known and self.size % known == 0:
-            sizes = tuple(self.size // known if n == -1 else n for n in sizes)
-        if min(sizes, default=0) < 0 or prod(sizes) != self.size:
-            raise ValueError(f"reshape: {list(self.shape)} has {self.size} entries, they do not fit {list(sizes)}")
+        given = tuple(shape[0]) if len(shape) == 1 and isinstance(shape[0], Iterable) else shape
+        sizes = fitting_shape(self.shape, given)
         return self if sizes == self.shape else apply(P.reshape, self, shape=sizes)
 
     def transpose(self, *axes: Any) -> Tensor:
@@ -361,7 +345,7 @@ class Tensor:
         shape = tuple(shape)
         if shape == self.shape:
             return self
-        if _joint_shape(self.shape, shape) != shape:
+        if joint_shape(self.shape, shape) != shape:
             raise ValueError(
                 f"broadcast_to: {list(self.shape)} cannot be repeated to {list(shape)}; sizes must be equal or 1"
             )
@@ -493,19 +477,8 @@ def elementwise(primitive: Primitive, a: Any, b: Any) -> Tensor:
     return apply(primitive, a, b)
 
 
-def _joint_shape(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The shape that all can be repeated to, None where there is none (np.broadcast_shapes takes 10 times longer)."""
-    joint: list[int] = []
-    for sizes in zip_longest(*[shape[::-1] for shape in shapes], fillvalue=1):
-        larger = {n for n in sizes if n != 1}
-        if len(larger) > 1:
-            return None
-        joint.append(larger.pop() if larger else 1)
-    return tuple(joint[::-1])
-
-
 def _common_shape(what: str, *operands: Tensor) -> tuple[int, ...]:
-    shape = _joint_shape(*[t.shape for t in operands])
+    shape = joint_shape(*[t.shape for t in operands])
     if shape is None:
         given = ", ".join(str(list(t.shape)) for t in operands)
         raise ValueError(f"{what}: shapes {given} do not go together: counted from the end, sizes must be equal or 1")
@@ -523,7 +496,7 @@ def product(a: Tensor, b: Tensor) -> Tensor:
             f"matmul: left {list(a.shape)}, right {list(b.shape)}: inner sizes {left.shape[-1]} and {right.shape[-2]} "
             "differ; make the last axis of the left as long as the second-last of the right"
         )
-    batch = _joint_shape(left.shape[:-2], right.shape[:-2])
+    batch = joint_shape(left.shape[:-2], right.shape[:-2])
     if batch is None:
         raise ValueError(f"matmul: left {list(a.shape)}, right {list(b.shape)}: the leading axes do not go together")
     result = left.broadcast_to(batch + left.shape[-2:]).matmul(right.broadcast_to(batch + right.shape[-2:]))

@@ -10,7 +10,8 @@ PACKAGE = Path(minitrain.__file__).parent
 # The house from the ground up: a module may import any that stands on an earlier line, or to its left.
 FLOORS = [
     ["autograd.primitives", "autograd.formula", "autograd.graph", "autograd.shapes", "autograd.tensor",
-     "autograd.functional", "autograd.grad", "autograd.flat"],
+     "autograd.functional.elementwise", "autograd.functional.reductions", "autograd.functional.arrays",
+     "autograd.functional.losses", "autograd.grad", "autograd.flat"],
     ["streams", "config", "data", "record"],
     ["nn.module", "nn.activation", "nn.layers", "nn.networks", "nn.losses", "optim", "schedule", "plot"],
     ["train"],
@@ -19,7 +20,7 @@ FLOORS = [
 ]  # fmt: skip
 APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}
 # Rooms' front doors and the package's name only list what is inside.
-DOORS = {"__init__", "autograd.__init__", "nn.__init__"}
+DOORS = {"__init__", "autograd.__init__", "autograd.functional.__init__", "nn.__init__"}
 
 
 def modules() -> dict[str, Path]:
@@ -38,7 +39,8 @@ def imports(path: Path) -> set[str]:
             base = node.module.partition(".")[2]
             for alias in node.names:
                 inner = f"{base}.{alias.name}".lstrip(".")
-                found.add(inner if inner in modules() else base)
+                is_module = inner in modules() or f"{inner}.__init__" in modules()
+                found.add(inner if is_module else base)
         elif isinstance(node, ast.Import):
             found |= {a.name.partition(".")[2] for a in node.names if a.name.split(".")[0] == "minitrain"}
     return found - {""}
@@ -47,9 +49,14 @@ def imports(path: Path) -> set[str]:
 def upward_arrows(name: str, imported: set[str]) -> list[str]:
     order = [module for floor in FLOORS for module in floor]
     wrong = []
+
+    def height(other: str) -> int:
+        """A room's front door stands where the last of its files does."""
+        return max(i for i, module in enumerate(order) if f"{module}.".startswith(f"{other}."))
+
     for other in imported:
         rooms = (name.split(".")[0], other.split(".")[0])
-        if order.index(other) >= order.index(name) or rooms in APART:
+        if height(other) >= height(name) or rooms in APART:
             wrong.append(f"{name} -> {other}")
     return wrong
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from minitrain.autograd.functional import concatenate
+from minitrain.autograd.functional.arrays import concatenate
 from minitrain.autograd.grad import gradients
 from minitrain.autograd.graph import no_grad
 from minitrain.autograd.primitives import Array

@@ -432,6 +432,11 @@ def apply(primitive: Primitive, *inputs: Tensor, **options: Any) -> Tensor:
     return result
 
 
+def to_tensor(value: Any) -> Tensor:
+    """A Tensor as it is, anything else as a new one."""
+    return value if isinstance(value, Tensor) else Tensor(value)
+
+
 def as_tensor(value: Any, like: Tensor) -> Tensor:
     """An operand: numbers and 0-d arrays take the type of `like`, so that they never promote it."""
     if isinstance(value, Tensor):

@@ -5,10 +5,12 @@ from minitrain.autograd import functional
 from minitrain.autograd.grad import check_grads, grad, gradients, value_and_grad
 from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Parameter, Tensor
+from minitrain.config import ConfigError, option, register
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "ConfigError",
     "Parameter",
     "Tensor",
     "check_grads",
@@ -19,6 +21,8 @@ __all__ = [
     "nn",
     "no_grad",
     "optim",
+    "option",
+    "register",
     "schedule",
     "value_and_grad",
 ]

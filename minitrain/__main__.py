@@ -51,6 +51,7 @@ def _command(given: list[str]) -> int:
     from minitrain import launcher
 
     launcher.set_up_logging()
+    launcher.load_extensions(given)
     if given[:1] == ["resume"]:
         if len(given) < 2:
             raise ConfigError("resume: no directory given; expected the directory of a run, outputs/DATE/TIME-...")
@@ -58,10 +59,17 @@ def _command(given: list[str]) -> int:
     parser = get_args_parser()
     parser.prog = "minitrain"
     flags = parser.parse_intermixed_args(given)
+    if flags.config_name or flags.config_path:
+        raise ConfigError("--config-name, --config-path: not used here; give a folder of your own with --config-dir")
+    if flags.experimental_rerun:
+        raise ConfigError("--experimental-rerun: not used here; go on with a run by minitrain resume DIR")
     program = launcher.Launcher(flags.config_dir)
     if flags.cfg:
         launcher.checked(launcher.task_config(program.compose(flags.overrides)))
         program.hydra.show_cfg(launcher.CONFIG, flags.overrides, flags.cfg, flags.package, flags.resolve)
+        return 0
+    if flags.hydra_help:
+        program.hydra.hydra_help(launcher.CONFIG, parser, flags)
         return 0
     if flags.info:
         program.hydra.show_info(flags.info, launcher.CONFIG, flags.overrides)

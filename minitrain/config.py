@@ -27,9 +27,16 @@ class ConfigError(ValueError):
 
 
 def register(group: str, name: str) -> Callable[[T], T]:
-    """Enter a component's dataclass, or a function (activation, loss), by name into its group's table."""
+    """Enter a component's dataclass, or a function (activation, loss), by name into its group's table.
+
+    Raises ConfigError for an unknown group, and for a name that is taken.
+    """
 
     def enter(component: T) -> T:
+        if group not in TABLES:
+            raise ConfigError(f"register: no group {group}; there is {', '.join(TABLES)}")
+        if name in TABLES[group]:
+            raise ConfigError(f"register: {group} {name} is there already; choose another name")
         TABLES[group][name] = component
         return component
 
@@ -111,6 +118,7 @@ class RunConfig:
     eval_every: int = option(100, "steps between evaluations on the validation data", at_least=1)
     log_every: int = option(10, "steps between rows of metrics.csv", at_least=1)
     checkpoint_every: int = option(500, "steps between checkpoints", at_least=1)
+    extensions: list[str] = option([], "your own modules with components, imported at the start")
 
 
 def options(component: type) -> dict[str, tuple[Any, Any, Range]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import logging
 import os
 import sys
@@ -18,6 +20,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -29,7 +32,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from minitrain.compare import draw_sweep, format_table, group_runs, read_sweep
-from minitrain.config import ConfigError, RunConfig, read
+from minitrain.config import REQUIRED, TABLES, ConfigError, RunConfig, options, read
 from minitrain.plot import draw_run
 from minitrain.record import claim_directory, read_summary, write_atomically
 from minitrain.train import Interrupted, build, format_metrics, format_value, train
@@ -44,6 +47,40 @@ def conf_directory() -> Path:
     return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
 
 
+def load_extensions(arguments: Sequence[str]) -> None:
+    """Import a person's own modules: those that pyproject.toml in this folder names, and `extensions=[...]`.
+
+    Only these two are asked, never a config file: a config may be a stranger's, and importing runs code.
+    Raises ConfigError where a module cannot be imported.
+    """
+    names: list[str] = []
+    pyproject = Path("pyproject.toml")
+    if pyproject.is_file() and "[tool.minitrain]" in pyproject.read_text(encoding="utf-8"):
+        import tomllib
+
+        names += tomllib.loads(pyproject.read_text(encoding="utf-8"))["tool"]["minitrain"].get("extensions", [])
+    for text in arguments:
+        if text.startswith("extensions="):
+            names += text.partition("=")[2].strip("[]'\" ").split(",")
+    sys.path.insert(0, os.getcwd())
+    for name in filter(None, (name.strip("'\" ") for name in names)):
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # whatever a person's module raises while it is imported
+            raise ConfigError(f"extensions={name}: {type(error).__name__}: {one_line(error)}") from error
+
+
+def _offer_components() -> None:
+    """Give Hydra the components that have no file in conf/: a person's own, with their defaults."""
+    for group, table in TABLES.items():
+        for name, component in table.items():
+            has_file = (conf_directory() / group / f"{name}.yaml").exists()
+            if isinstance(component, type) and dataclasses.is_dataclass(component) and not has_file:
+                values = {key: default for key, (_, default, _) in options(component).items()}
+                node = {"name": name, **{key: None if value is REQUIRED else value for key, value in values.items()}}
+                ConfigStore.instance().store(group=group, name=name, node=node)
+
+
 class Launcher:
     """Hydra, opened on minitrain's configs and on a person's own (`--config-dir`)."""
 
@@ -56,6 +93,7 @@ class Launcher:
             if not folder.is_dir():
                 raise ConfigError(f"--config-dir {own_configs}: no such folder")
             search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
+        _offer_components()
         GlobalHydra.instance().clear()
         self.hydra = Hydra.create_main_hydra2("minitrain", search_path)
         self.parser = OverridesParser.create(config_loader=self.hydra.config_loader)
@@ -298,6 +336,8 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
     assert isinstance(config, DictConfig)
     for text in overrides:
         key, _, _ = text.partition("=")
+        if key == "extensions":
+            continue  # they are imported by now
         if key != "steps":
             raise ConfigError(
                 f"{text}: a resumed run goes on as it was; only steps can change, start a new run for the rest"

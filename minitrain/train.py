@@ -27,6 +27,7 @@ from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Parameter, Tensor
 from minitrain.config import TABLES, ConfigError, RunConfig
 from minitrain.data import Dataset
+from minitrain.nn.activation import activation_layer
 from minitrain.nn.module import Module
 from minitrain.record import (
     Metrics,
@@ -88,7 +89,7 @@ def build(config: RunConfig) -> Problem:
         raise ConfigError(
             f"batch_size={config.batch_size}: expected at most {examples}, all training examples, or null"
         )
-    activation, loss = TABLES["activation"][config.activation], TABLES["loss"][config.loss]
+    activation, loss = activation_layer(config.activation), TABLES["loss"][config.loss]
     model = config.network.build(data.inputs, data.outputs, activation, config.seed)
     with no_grad():
         loss(model(Tensor(data.x_train[:1])), None if data.y_train is None else data.y_train[:1])

@@ -210,7 +210,8 @@ class Tensor:
         if self.ndim == 0:
             grad = 0.0 if self.grad is None else number(np.asarray(self.grad))
             return f"Parameter {text} = {number(self._data)}; dL/d[{text}] = {grad}"
-        lines = f"{type(self).__name__} {text}, {self.dtype} {list(self.shape)} =\n{self._data}"
+        what = "" if text.startswith("array[") else f"{text}, "
+        lines = f"{type(self).__name__} {what}{self.dtype} {list(self.shape)} =\n{self._data}"
         return lines if self.grad is None else f"{lines}\ndL/d[{text}] =\n{self.grad}"
 
     __hash__ = object.__hash__

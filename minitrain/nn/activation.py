@@ -7,8 +7,28 @@ from typing import ClassVar
 
 from minitrain.autograd import functional as F
 from minitrain.autograd.tensor import Tensor
-from minitrain.config import register
+from minitrain.config import TABLES, register
 from minitrain.nn.module import Module
+
+
+def activation_layer(name: str) -> Callable[[], Module]:
+    """What makes a layer of a named activation, which may be registered as a Module or as a plain function.
+
+    >>> activation_layer("tanh")()(Tensor(0.0)).item()
+    0.0
+    """
+    entry = TABLES["activation"][name]
+    return entry if isinstance(entry, type) else lambda: _Function(entry)
+
+
+class _Function(Module):
+    """A plain function as a layer."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
 
 
 class Activation(Module):

@@ -1,0 +1,170 @@
+"""A person's own components: one short file, used by name from the command line."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.core.config_store import ConfigStore
+
+from minitrain.config import TABLES, ConfigError, register
+from minitrain.record import read_summary
+
+MINE = """
+from dataclasses import dataclass
+
+import numpy as np
+
+from minitrain import Parameter, Tensor, functional as F, nn, option, register
+from minitrain.data import Dataset
+from minitrain.optim import SGDRule
+
+
+@register("activation", "cube")
+def cube(x):
+    return x**3
+
+
+class Scale(nn.Module):
+    def __init__(self):
+        self.factor = Parameter(1.0, "factor")
+
+    def forward(self, x):
+        return x * self.factor
+
+
+@register("network", "scaled")
+@dataclass(frozen=True)
+class Scaled:
+    width: int = option(4, "hidden units", at_least=1)
+
+    def build(self, inputs, outputs, activation, seed):
+        return nn.Sequential(
+            nn.Linear(inputs, self.width, rng=seed), activation(), Scale(), nn.Linear(self.width, outputs, rng=seed + 1)
+        )
+
+    def describe(self, inputs, outputs, activation):
+        return f"scaled {inputs}-{self.width}-{outputs}, {activation}"
+
+
+@register("optimizer", "signed")
+@dataclass(frozen=True)
+class Signed(SGDRule):
+    default_lr: float = option(0.01, "learning rate where lr is not given", at_least=0)
+
+    def update(self, grads, state, params, lr):
+        return params - grads.sign() * lr, state
+
+
+@register("schedule", "halves")
+@dataclass(frozen=True)
+class Halves:
+    every: int = option(10, "steps between halvings", at_least=1)
+
+    def factor(self, step, steps):
+        return 0.5 ** (step // self.every)
+
+
+@register("loss", "cubic")
+def cubic(output, target):
+    hot = target[:, None] == np.arange(output.shape[-1])
+    return abs(F.softmax(output) - hot.astype(output.dtype)).mean() ** 3
+
+
+@register("data", "ring")
+@dataclass(frozen=True)
+class Ring:
+    samples: int = option(40, "number of examples", at_least=2)
+
+    def load(self):
+        angle = np.linspace(0, 6, self.samples)
+        x, y = np.stack([np.cos(angle), np.sin(angle)], 1), (angle > 3).astype(int)
+        return Dataset(x, y, x, y, classes=2)
+"""
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """The file in the folder that commands run in; afterwards nothing of it is left."""
+    before = {group: dict(table) for group, table in TABLES.items()}
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "mine.py").write_text(MINE)
+    yield tmp_path
+    sys.modules.pop("mine", None)
+    for group, table in before.items():
+        offered = ConfigStore.instance().repo.get(group, {})
+        for name in TABLES[group].keys() - table:
+            offered.pop(f"{name}.yaml", None)
+        TABLES[group].clear()
+        TABLES[group].update(table)
+
+
+CHOSEN = ("activation=cube", "network=scaled", "optimizer=signed", "schedule=halves", "loss=cubic", "data=ring")
+
+
+def test_everything_by_name_from_one_file(command, mine):
+    status, out, err = command(
+        "extensions=[mine]", *CHOSEN, "steps=20", "network.width=3", "schedule.every=5", "batch_size=8"
+    )
+    assert (status, err) == (0, "")
+    assert "scaled 2-3-2, cube" in out
+    assert "signed, lr 0.01" in out
+    (directory,) = Path().glob("outputs/*/*")
+    assert read_summary(directory)["status"] == "completed"
+    sys.modules.pop("mine")
+    for name in ("cube", "scaled", "signed", "halves", "cubic", "ring"):
+        next(table for table in TABLES.values() if name in table).pop(name)
+    status, _, err = command("resume", str(directory), "steps=25")
+    assert status == 2  # a run's config imports nothing: the module is asked for again
+    assert "data.name=ring: expected one of" in err
+    status, out, _ = command("resume", str(directory), "steps=25", "extensions=[mine]")
+    assert status == 0
+    assert "completed 25 steps" in out
+
+
+def test_named_in_pyproject(command, mine):
+    Path("pyproject.toml").write_text('[tool.minitrain]\nextensions = ["mine"]\n')
+    status, _, _ = command("-m", "activation=cube,relu", "data=ring", "batch_size=8", "steps=5")
+    assert status == 0
+
+
+def test_their_values_are_checked_and_their_names_listed(command, mine):
+    status, _, err = command("extensions=[mine]", "network=scaled", "network.width=0")
+    assert status == 2
+    assert "network.width=0: expected a whole number at least 1" in err
+    status, _, err = command("extensions=[mine]", "network=foo")
+    assert "expected one of lab2, linear, mlp, scaled" in err
+    assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "extensions=broken: ModuleNotFoundError: No module named 'broken'"),
+        ("1 / 0", "extensions=broken: ZeroDivisionError: division by zero"),
+        ("import minitrain\nminitrain.register('activation', 'relu')(abs)", "activation relu is there already"),
+        ("import minitrain\nminitrain.register('colour', 'red')(abs)", "no group colour"),
+    ],
+)
+def test_a_broken_module_is_told_in_one_line(command, mine, text, message):
+    if text is not None:
+        Path("broken.py").write_text(text)
+    status, _, err = command("extensions=[broken]")
+    sys.modules.pop("broken", None)
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_run_directory_imports_nothing(command, mine):
+    command("data=moons", "steps=5")
+    (directory,) = Path().glob("outputs/*/*")
+    config = directory / ".hydra" / "config.yaml"
+    config.write_text(config.read_text().replace("extensions: []", "extensions: [mine]"))
+    status, _, _ = command("resume", str(directory), "steps=6")
+    assert status == 0
+    assert "mine" not in sys.modules
+
+
+def test_a_name_is_registered_once():
+    with pytest.raises(ConfigError, match="activation relu is there already"):
+        register("activation", "relu")(abs)

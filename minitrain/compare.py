@@ -33,8 +33,8 @@ def read_run(directory: Path) -> Run:
 def read_sweep(directory: Path) -> list[Run]:
     """The runs of a sweep in their order; folders that hold no readable run are left out."""
     runs = []
-    numbered = (d for d in directory.iterdir() if d.name.isdigit())
-    for folder in sorted(numbered, key=lambda d: int(d.name)):
+    found = (path.parent for path in directory.rglob("summary.json"))
+    for folder in sorted(found, key=lambda d: (int(d.name) if d.name.isdigit() else 0, str(d))):
         try:
             runs.append(read_run(folder))
         except RecordError:

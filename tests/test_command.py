@@ -95,6 +95,26 @@ def test_a_run_of_a_sweep_is_the_run_alone(command):
     assert all((arrays[0][key] == arrays[1][key]).all() for key in arrays[0])
 
 
+def test_folders_of_a_sweep_may_have_names(command):
+    status, out, _ = command("-m", "lr=0.03,0.1", "hydra.sweep.subdir=lr-${lr}", "hydra.sweep.dir=swept", *FAST)
+    assert status == 0
+    assert {p.name for p in Path("swept").iterdir()} == {"lr-0.03", "lr-0.1", "multirun.yaml", "comparison.png"}
+    assert "lr=0.03" in out.split("\n\n")[-1]
+    status, _, err = command("-m", "lr=0.03,0.1", "hydra.sweep.dir=swept", *FAST)
+    assert status == 2
+    assert "is taken already" in err
+
+
+def test_a_run_of_a_sweep_resumes(command):
+    command("-m", "lr=0.03,0.1", "hydra.sweep.dir=swept", *FAST)
+    status, _, err = command("resume", "swept")
+    assert status == 2
+    assert "give one of its runs" in err
+    status, out, _ = command("resume", "swept/1", "steps=50")
+    assert status == 0
+    assert "completed 50 steps" in out
+
+
 def test_a_diverged_run_is_recorded_and_the_sweep_goes_on(command):
     status, out, _ = command("-m", "lr=1e30,0.1", *FAST)
     assert status == 0

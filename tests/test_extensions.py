@@ -1,5 +1,7 @@
 """A person's own components: one short file, used by name from the command line."""
 
+import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -168,3 +170,16 @@ def test_a_run_directory_imports_nothing(command, mine):
 def test_a_name_is_registered_once():
     with pytest.raises(ConfigError, match="activation relu is there already"):
         register("activation", "relu")(abs)
+
+
+def test_the_readmes_example(command, mine):
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    example = next(
+        block for block in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if block.startswith("# mine.py")
+    )
+    lines = [line for line in readme.splitlines() if line.startswith("minitrain extensions=")]
+    (mine / "mine.py").write_text(example)
+    assert len(lines) == 2
+    for line in lines:
+        status, _, err = command(*shlex.split(line)[1:], "steps=5")
+        assert (status, err) == (0, "")

@@ -244,7 +244,7 @@ class Tensor:
             raise ValueError(f"backward: gradient of shape {list(seed.shape)} given, expected {list(self.shape)}")
         with no_grad():
             for node, g in flow_back(topological_order(self), _constant(seed)):
-                node.grad = g.numpy() if node.grad is None else node.grad + g._data
+                node.grad = g.numpy() if node.grad is None else np.asarray(node.grad + g._data)
 
     def zero_grad(self) -> None:
         """Forget the gradient added up so far."""

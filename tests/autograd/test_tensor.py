@@ -146,6 +146,7 @@ def test_a_second_backward_adds():
     square.backward()
     square.backward()
     assert (a.grad, square.grad) == (12, 2)
+    assert type(a.grad) is type(square.grad) is np.ndarray
     assert Parameter(1.0).grad is None
 
 

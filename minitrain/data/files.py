@@ -6,9 +6,11 @@ import csv
 import math
 import zipfile
 import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 
@@ -34,14 +36,15 @@ class FileSplit(RegressionSplit):
         """
         if y.ndim == 2 and y.shape[1] == 1:
             y = y[:, 0]
-        if y.dtype.kind == "U" and self.task == "regression":
+        is_text = y.dtype.kind == "U"
+        if is_text and self.task == "regression":
             raise ConfigError(f"data.task=regression: {where} is text; expected numbers")
-        if y.ndim == 2 and self.task == "classification":
-            raise ConfigError(f"data.task=classification: {where} is {list(y.shape)}; expected one class an example")
+        if y.ndim == 2 and (is_text or self.task == "classification"):
+            raise ConfigError(f"{where}: of shape {list(y.shape)}; expected [examples], one class for each")
         if y.ndim == 2 or self.task == "regression":
             return y.astype(np.float64)
         values, classes = np.unique(y, return_inverse=True)
-        if y.dtype.kind != "U" and self.task == "auto" and (values != np.arange(len(values)) + (values[0] == 1)).any():
+        if not is_text and self.task == "auto" and (values != np.arange(len(values)) + (values[0] == 1)).any():
             return y.astype(np.float64)
         if len(values) == 1:
             raise ConfigError(f"{where}: every example has the one class {values[0]}; expected two classes or more")
@@ -55,6 +58,18 @@ def _given(key: str, path: str | None, kind: str) -> Path:
     if not found.is_file():
         raise ConfigError(f"{key}={path}: no such file; expected a path from the current directory, {Path.cwd()}")
     return found
+
+
+@contextmanager
+def _reading(key: str, path: Path, expected: str) -> Iterator[None]:
+    """Tell whatever a reader finds wrong with a file in one line."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (OSError, ValueError, EOFError, csv.Error, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{key}={path}: cannot be read ({reason}); expected {expected}") from error
 
 
 # csv
@@ -103,25 +118,21 @@ def _read_table(path: str | None, header: bool, delimiter: str) -> _Table:
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise ConfigError(f"data.delimiter={delimiter}: expected one character, or \\t for a tab")
     file = _given("data.path", path, "a csv file")
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            reader = csv.reader(lines, delimiter=delimiter)
-            rows = [(number, [cell.strip() for cell in row]) for number, row in enumerate(reader, 1) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path}: cannot be read as a table of UTF-8 text: {error}") from error
+    with _reading("data.path", file, "a table of UTF-8 text"), file.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.reader(lines, delimiter=delimiter)
+        rows = [(number, [cell.strip() for cell in row]) for number, row in enumerate(reader, 1) if row]
     if not rows:
         raise ConfigError(f"{path}: an empty file; expected a row for each example")
     names = rows.pop(0)[1] if header else [str(i + 1) for i in range(len(rows[0][1]))]
     if not rows:
         raise ConfigError(f"{path}: a header and no rows; if it is an example itself, set data.header=false")
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"{path} row 1: two columns are named {name!r}; rename one")
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise ConfigError(f"{path} row 1: {times} columns are named {name!r}; rename them")
     for number, row in rows:
-        if len(row) != len(names):
-            raise ConfigError(
-                f"{path} row {number}: it has {len(row)} columns; expected {len(names)}, as in the first row"
-            )
+        if (count := len(row)) != len(names):
+            cells = f"{count} cell{'s' * (count != 1)}"
+            raise ConfigError(f"{path} row {number}: {cells}; expected {len(names)}, as in row 1")
     columns = zip(*(row for _, row in rows), strict=True)
     return _Table(str(path), dict(zip(names, columns, strict=True)), [number for number, _ in rows])
 
@@ -146,7 +157,7 @@ class CSV(FileSplit):
         table = _read_table(self.path, self.header, self.delimiter)
         table.check_names("data.target", [] if self.target is None else [self.target])
         table.check_names("data.categories", self.categories)
-        target = self.target or list(table.columns)[-1]
+        target = list(table.columns)[-1] if self.target is None else self.target
         inputs = [
             table.categories(name)
             if name in self.categories
@@ -164,9 +175,9 @@ class CSV(FileSplit):
         cells = table.columns[target]
         if "" in cells:
             raise ConfigError(f"{table.place(cells.index(''), target)}: an empty cell; expected the value to predict")
-        numbers = [not math.isnan(_number(cell)) for cell in cells]
-        classes = self.task == "classification" or target in self.categories
-        if self.task != "regression" and not (all(numbers) if classes else any(numbers)):
+        is_number = [not math.isnan(_number(cell)) for cell in cells]
+        any_or_all = all if self.task == "classification" else any
+        if target in self.categories or (self.task != "regression" and not any_or_all(is_number)):
             return np.array(cells)
         return table.numbers(target, "set data.task=classification")
 
@@ -174,19 +185,11 @@ class CSV(FileSplit):
 # NumPy's files
 
 
-def _load(path: Path, mode: Literal["r"] | None = None) -> Any:
-    try:
-        return np.load(path, mmap_mode=mode, allow_pickle=False)
-    except UNREADABLE as error:
-        raise _unreadable(path, error) from error
-
-
-UNREADABLE = (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error)
-
-
-def _unreadable(path: Path, error: Exception) -> ConfigError:
-    reason = str(error).partition("\n")[0]
-    return ConfigError(f"{path}: cannot be read ({reason}); expected arrays of plain numbers as NumPy saves them")
+def _mapped(key: str, name: str | None) -> Array:
+    """An npy file's array, on disk."""
+    path = _given(key, name, "an npy file")
+    with _reading(key, path, "one array of plain numbers, as np.save writes it"):
+        return np.lib.format.open_memmap(path, mode="r")
 
 
 def _checked(array: Array, where: str, kinds: str = "biuf") -> Array:
@@ -230,18 +233,16 @@ class NPZ(FileSplit):
 
     def load(self) -> Dataset:
         path = _given("data.path", self.path, "an npz file")
-        arrays = _load(path)
-        if isinstance(arrays, np.ndarray):
-            raise ConfigError(f"data.path={self.path}: one array without names; expected an npz file, or set data=npy")
-        with arrays:
+        expected = "arrays of plain numbers with their names, as np.savez writes them"
+        with _reading("data.path", path, expected), path.open("rb") as file:
+            arrays = np.load(file)
+            if isinstance(arrays, np.ndarray):
+                raise ValueError("one array")
             for key, name in (("data.x", self.x), ("data.y", self.y)):
                 if name not in arrays:
-                    there = ", ".join(arrays) or "nothing"
+                    there = ", ".join(arrays) or "none"
                     raise ConfigError(f"{key}={name}: {self.path} has no such array; there is {there}")
-            try:
-                x, y = arrays[self.x], arrays[self.y]
-            except UNREADABLE as error:
-                raise _unreadable(path, error) from error
+            x, y = arrays[self.x], arrays[self.y]
         return _dataset(self, x, y, f"{self.path} {self.x}", f"{self.path} {self.y}")
 
 
@@ -250,17 +251,13 @@ class NPZ(FileSplit):
 class NPY(FileSplit):
     """Two npy files: x [examples, ...] and y [examples] or [examples, outputs].
 
-    x stays on disk and may be larger than memory: it is read through once or a few times at the start, to check and
-    scale it, and batch by batch from then on. Raises ConfigError as `NPZ` does.
+    x stays on disk and may be larger than memory: it is read through up to three times at the start, to check it
+    and to scale it, and batch by batch from then on. Raises ConfigError as `NPZ` does.
     """
 
     x: str | None = option(None, "the file of inputs, from the current directory; must be given")
     y: str | None = option(None, "the file of what to predict; must be given")
 
     def load(self) -> Dataset:
-        x = _load(_given("data.x", self.x, "an npy file"), mode="r")
-        y = _load(_given("data.y", self.y, "an npy file"))
-        for key, name, array in (("data.x", self.x, x), ("data.y", self.y, y)):
-            if not isinstance(array, np.ndarray):
-                raise ConfigError(f"{key}={name}: several arrays with names; expected an npy file, or set data=npz")
-        return _dataset(self, x, y, str(self.x), str(self.y))
+        x, y = _mapped("data.x", self.x), _mapped("data.y", self.y)
+        return _dataset(self, x, np.array(y), str(self.x), str(self.y))

@@ -195,6 +195,8 @@ def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
         return True, float(value)
     if hint is int and isinstance(value, float) and value.is_integer():
         return True, int(value)
+    if hint is str and type(value) is int:
+        return True, str(value)  # a column or a file can have a number for its name
     return type(value) is hint, value
 
 

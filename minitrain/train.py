@@ -26,7 +26,7 @@ from minitrain.autograd.graph import no_grad, topological_order
 from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Parameter, Tensor
 from minitrain.config import TABLES, ConfigError, RunConfig
-from minitrain.data import Dataset
+from minitrain.data import Dataset, blocks
 from minitrain.nn.activation import activation_layer
 from minitrain.nn.module import Module
 from minitrain.record import (
@@ -135,6 +135,9 @@ class _Run:
         config, data = problem.config, problem.data
         self.problem, self.config, self.directory, self.overrides = problem, config, directory, list(overrides)
         self.x_train, self.x_val = (x.astype(config.dtype) for x in (data.x_train, data.x_val))
+        self.y_train, self.y_val = (
+            y.astype(config.dtype) if y is not None and y.dtype.kind == "f" else y for y in (data.y_train, data.y_val)
+        )
         self.params = FlatParameters(problem.model.named_parameters(), config.dtype)
         self.state: dict[str, Tensor] = config.optimizer.init(Tensor(self.params.vector))
         self.step = 0
@@ -150,9 +153,9 @@ class _Run:
 
     def batch(self, step: int) -> tuple[Array, Array | None]:
         """The examples of one step: a function of the seed and the step alone. The last partial batch is dropped."""
-        x, y, size = self.x_train, self.problem.data.y_train, self.config.batch_size
+        x, y, size = self.x_train, self.y_train, self.config.batch_size
         if size is None:
-            return x, y
+            return x[:], y
         epoch, position = divmod(step, len(x) // size)
         if self._epoch[0] != epoch:
             self._epoch = epoch, stream(self.config.seed, "shuffle", epoch).permutation(len(x))
@@ -179,13 +182,13 @@ class _Run:
     @no_grad()
     def evaluate(self) -> dict[str, Any]:
         """Metrics on the validation examples, where there are any."""
-        data = self.problem.data
         if not len(self.x_val):
             return {}
-        output = self.problem.model(Tensor(self.x_val))
-        metrics: dict[str, Any] = {"val_loss": self.problem.loss(output, data.y_val).numpy()}
-        if data.classes is not None and data.y_val is not None:
-            metrics["val_accuracy"] = np.float64(F.accuracy(output, data.y_val))
+        outputs = [self.problem.model(Tensor(self.x_val[block])).numpy() for block in blocks(self.x_val)]
+        output = Tensor(np.concatenate(outputs))
+        metrics: dict[str, Any] = {"val_loss": self.problem.loss(output, self.y_val).numpy()}
+        if self.problem.data.classes is not None and self.y_val is not None:
+            metrics["val_accuracy"] = np.float64(F.accuracy(output, self.y_val))
         return metrics
 
     # The loop

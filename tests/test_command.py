@@ -214,7 +214,7 @@ def test_help_shows_groups_choices_keys_and_examples(command):
     status, out, _ = command("--help")
     assert status == 0
     for part in (
-        "digits, moons",
+        "digits, iris, moons",
         "lab2, linear, mlp",
         "adam, momentum, sgd",
         "activations, lab2",

@@ -96,7 +96,7 @@ MISTAKES = [
     (["activation=foo"], "activation=foo: expected one of identity, relu"),
     (["network=foo"], "network=foo: expected one of lab2, linear, mlp"),
     (["network=null"], "network=null: expected one of"),
-    (["data=foo"], "data=foo: expected one of digits, moons, point"),
+    (["data=foo"], "data=foo: expected one of blobs, breast_cancer, circles"),
     (["foo=1"], "foo=1: unknown key; there is activation, loss, lr"),
     (["network.width=3"], "network.width=3: unknown key; there is network.widths"),
     (["lr=abc"], "lr=abc: expected a number"),

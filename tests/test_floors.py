@@ -14,7 +14,7 @@ FLOORS = [
      "autograd.functional.elementwise", "autograd.functional.activations", "autograd.functional.arrays",
      "autograd.functional.reductions", "autograd.functional.normalization", "autograd.functional.convolution",
      "autograd.functional.losses", "autograd.grad", "autograd.flat"],
-    ["streams", "config", "data", "record"],
+    ["streams", "config", "data.dataset", "data.bundled", "data.generated", "data.files", "record"],
     ["nn.module", "nn.activation", "nn.layers", "nn.networks", "nn.losses", "optim", "schedule", "plot"],
     ["train"],
     ["compare"],
@@ -22,7 +22,7 @@ FLOORS = [
 ]  # fmt: skip
 APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}
 # Rooms' front doors and the package's name only list what is inside.
-DOORS = {"__init__", "autograd.__init__", "autograd.functional.__init__", "nn.__init__"}
+DOORS = {"__init__", "autograd.__init__", "autograd.functional.__init__", "data.__init__", "nn.__init__"}
 
 
 def modules() -> dict[str, Path]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from minitrain.config import TABLES, ConfigError, RunConfig
-from minitrain.data import Digits, Moons, Point
+from minitrain.data import Moons, Point
 from minitrain.nn.networks import Lab2Config, LinearConfig, MLPConfig
 from minitrain.optim import AdamRule, MomentumRule, SGDRule
 from minitrain.record import RecordError, load_checkpoint, read_metrics, read_summary
@@ -227,21 +227,3 @@ def test_every_activation_and_network_learns_moons(tmp_path, activation, network
 def test_keys_that_do_not_go_together(changes, message):
     with pytest.raises(ConfigError, match=message):
         build(replace(SMALL, **changes))
-
-
-def test_the_bundled_digits_are_scikit_learns():
-    datasets = pytest.importorskip("sklearn.datasets", reason="the test extra has scikit-learn")
-    x, y = datasets.load_digits(return_X_y=True)
-    data = Digits(validation=0.0, standardize=False).load()
-    order = np.lexsort(np.column_stack([data.x_train, data.y_train]).T)
-    expected = np.lexsort(np.column_stack([x, y]).T)
-    assert (data.x_train[order] == x[expected]).all()
-    assert (data.y_train[order] == y[expected]).all()
-
-
-def test_scaling_is_fitted_on_the_training_examples_alone():
-    data = Digits().load()
-    varying = data.x_train.std(axis=0) > 0
-    np.testing.assert_allclose(data.x_train.mean(axis=0), 0, atol=1e-12)
-    np.testing.assert_allclose(data.x_train.std(axis=0)[varying], 1, rtol=1e-12)
-    assert abs(data.x_val.mean(axis=0)).max() > 1e-3

@@ -1,4 +1,7 @@
-"""Losses that `loss=` chooses from: (output [batch, outputs], target [batch] or None) -> a scalar."""
+"""Losses that `loss=` chooses from: (output [batch, outputs], target) -> a scalar.
+
+The target is [batch] integer classes, [batch, outputs] numbers, or None.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,10 @@ def cross_entropy(output: Tensor, target: Array | None) -> Tensor:
     >>> cross_entropy(Tensor([[1000.0, 0.0]]), np.array([1])).item()
     1000.0
     """
-    return F.cross_entropy(output, _needed("cross_entropy", target))
+    target = _needed("cross_entropy", target)
+    if target.dtype.kind == "f":
+        raise ConfigError("loss=cross_entropy: needs classes, and the data has numbers as targets; set loss=mse")
+    return F.cross_entropy(output, target)
 
 
 @register("loss", "mse")

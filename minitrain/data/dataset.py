@@ -1,0 +1,169 @@
+"""What a network is trained on, and how examples are split and scaled.
+
+A dataset is a component of the group `data`: a dataclass with a `load` that gives a `Dataset`. Its `seed`
+is apart from the run's, so that the runs of a sweep share one dataset.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from minitrain.autograd.primitives import Array
+from minitrain.config import ConfigError, option
+from minitrain.streams import stream
+
+BLOCK = 2**22  # numbers taken at once from data that may be larger than memory: 32 MiB in float64
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some examples of an array on disk, read and scaled when they are asked for; otherwise like an array.
+
+    array: [examples, ...]; rows: which of them; x[key] -> (array[rows[key]] - mean) / deviation: [len(key), inputs]
+
+    >>> x = Rows(np.arange(12).reshape(4, 3), np.array([0, 3]))
+    >>> x.shape, x[1:]
+    ((2, 3), array([[ 9., 10., 11.]]))
+    """
+
+    array: Array
+    rows: Array
+    mean: Array | float = 0.0
+    deviation: Array | float = 1.0
+    dtype: str = "float64"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.rows), math.prod(self.array.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: slice | Array) -> Array:
+        rows = self.rows[key]
+        x = np.asarray(self.array[rows], np.float64).reshape(len(rows), self.shape[1])
+        return ((x - self.mean) / self.deviation).astype(self.dtype)
+
+    def astype(self, dtype: str) -> Rows:
+        return replace(self, dtype=dtype)
+
+
+Examples = TypeVar("Examples", Array, Rows)
+
+
+def blocks(x: Array | Rows) -> Iterator[slice]:
+    """Slices of rows that each fit into memory with ease, from the first to the last."""
+    size = max(1, BLOCK // max(1, math.prod(x.shape[1:])))
+    return (slice(start, start + size) for start in range(0, len(x), size))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Examples in float64, and what they are.
+
+    x_train: [examples, inputs]; y_train: [examples] integer classes, or [examples, outputs] numbers, or None where
+    there is no target; x_val, y_val: the same for validation, with no rows where nothing is held out.
+    """
+
+    x_train: Array | Rows
+    y_train: Array | None
+    x_val: Array | Rows
+    y_val: Array | None
+    classes: int | None = None
+
+    @property
+    def inputs(self) -> int:
+        return int(self.x_train.shape[1])
+
+    @property
+    def outputs(self) -> int:
+        """How many outputs a network for it has: one per class, or per number to predict, or one."""
+        if self.classes is not None:
+            return self.classes
+        return 1 if self.y_train is None else int(self.y_train.shape[1])
+
+    def describe(self) -> str:
+        """How many examples, inputs, and classes or numbers to predict, in words."""
+        parts = [
+            f"{len(self.x_train):,} training and {len(self.x_val):,} validation examples",
+            f"{self.inputs} input{'s' * (self.inputs > 1)}",
+        ]
+        if self.classes is not None:
+            parts.append(f"{self.classes} classes")
+        elif self.y_train is not None:
+            parts.append(f"{self.outputs} number{'s' * (self.outputs > 1)} to predict")
+        return ", ".join(parts)
+
+
+def moments(x: Array | Rows) -> tuple[Array, Array]:
+    """Mean and standard deviation of each column: [examples, inputs] -> [inputs], [inputs]; of a constant, 1."""
+    mean = sum(x[block].sum(axis=0) for block in blocks(x)) / len(x)
+    deviation = np.sqrt(sum(np.square(x[block] - mean).sum(axis=0) for block in blocks(x)) / len(x))
+    # The mean of a constant column is off by up to a rounding error for each example.
+    constant = deviation <= len(x) * np.finfo(np.float64).eps * np.abs(mean)
+    return mean, np.where(constant, 1.0, deviation)
+
+
+def standardized(train: Examples, val: Examples) -> tuple[Examples, Examples]:
+    """Both shifted and scaled by the mean and deviation of the first."""
+    mean, deviation = moments(train)
+
+    def scaled(x: Any) -> Any:
+        return replace(x, mean=mean, deviation=deviation) if isinstance(x, Rows) else (x - mean) / deviation
+
+    return scaled(train), scaled(val)
+
+
+@dataclass(frozen=True)
+class Split:
+    """How examples are split and scaled; each dataset of classes has these options."""
+
+    validation: float = option(0.2, "share of the examples held out for validation", at_least=0, below=1)
+    standardize: bool = option(True, "shift and scale each input to mean 0 and deviation 1 on the training examples")
+    seed: int = option(0, "which examples are held out; random datasets also their values", at_least=0)
+
+    def split(self, x: Array, y: Array) -> Dataset:
+        """Hold out a random share, and scale by what the training examples alone show.
+
+        x: [examples, inputs]; where it is mapped from disk, it stays there: [examples, ...]
+        y: [examples] classes 0, 1, ... as integers, or [examples] or [examples, outputs] float64 numbers
+        """
+        order = stream(self.seed, "split").permutation(len(x))
+        held_out = round(self.validation * len(x))
+        if held_out >= len(x):
+            raise ConfigError(
+                f"data.validation={self.validation}: leaves no training example of {len(x)}; expected less"
+            )
+        val, train = order[:held_out], order[held_out:]
+        x_train: Any
+        x_val: Any
+        if isinstance(x, np.memmap):
+            train, val = np.sort(train), np.sort(val)  # a disk is read from front to back
+            x_train, x_val = Rows(x, train), Rows(x, val)
+        else:
+            x_train, x_val = x[train], x[val]
+        if self.standardize:
+            x_train, x_val = standardized(x_train, x_val)
+        if y.dtype.kind == "f":
+            y = y.reshape(len(y), -1)
+            return Dataset(x_train, y[train], x_val, y[val])
+        return Dataset(x_train, y[train], x_val, y[val], classes=int(y.max()) + 1)
+
+
+@dataclass(frozen=True)
+class RegressionSplit(Split):
+    """The options of a dataset that has numbers to predict."""
+
+    standardize_target: bool = option(True, "shift and scale the numbers to predict in the same way")
+
+    def split(self, x: Array, y: Array) -> Dataset:
+        data = super().split(x, y)
+        if data.classes is not None or data.y_train is None or data.y_val is None or not self.standardize_target:
+            return data
+        y_train, y_val = standardized(data.y_train, data.y_val)
+        return replace(data, y_train=y_train, y_val=y_val)

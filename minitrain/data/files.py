@@ -1,0 +1,263 @@
+"""A person's own data: a csv file, or NumPy's npz and npy files. Paths are relative to the current directory."""
+
+from __future__ import annotations
+
+import csv
+import math
+import zipfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from minitrain.autograd.primitives import Array
+from minitrain.config import ConfigError, option, register
+from minitrain.data.dataset import Dataset, RegressionSplit, blocks
+
+
+@dataclass(frozen=True)
+class FileSplit(RegressionSplit):
+    """The options of data from a file, whose target can be classes or numbers."""
+
+    task: str = option(
+        "auto",
+        "what the target is; auto: texts, and whole numbers that count from 0 or 1 without a gap, are classes",
+        choices=("auto", "classification", "regression"),
+    )
+
+    def as_target(self, y: Array, where: str) -> Array:
+        """What `split` takes: classes 0, 1, ... in sorted order of their values, or float64 numbers.
+
+        y: [examples], or [examples, outputs] numbers
+        """
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y[:, 0]
+        is_text = y.dtype.kind == "U"
+        if is_text and self.task == "regression":
+            raise ConfigError(f"data.task=regression: {where} is text; expected numbers")
+        if y.ndim == 2 and (is_text or self.task == "classification"):
+            raise ConfigError(f"{where}: of shape {list(y.shape)}; expected [examples], one class for each")
+        if y.ndim == 2 or self.task == "regression":
+            return y.astype(np.float64)
+        values, classes = np.unique(y, return_inverse=True)
+        if not is_text and self.task == "auto" and (values != np.arange(len(values)) + (values[0] == 1)).any():
+            return y.astype(np.float64)
+        if len(values) == 1:
+            raise ConfigError(f"{where}: every example has the one class {values[0]}; expected two classes or more")
+        return classes
+
+
+def _given(key: str, path: str | None, kind: str) -> Path:
+    if path is None:
+        raise ConfigError(f"{key}=null: expected the path of {kind}; set {key}=FILE")
+    found = Path(path).expanduser()
+    if not found.is_file():
+        raise ConfigError(f"{key}={path}: no such file; expected a path from the current directory, {Path.cwd()}")
+    return found
+
+
+@contextmanager
+def _reading(key: str, path: Path, expected: str) -> Iterator[None]:
+    """Tell whatever a reader finds wrong with a file in one line."""
+    try:
+        yield
+    except ConfigError:
+        raise
+    except (OSError, ValueError, EOFError, csv.Error, zipfile.BadZipFile, zlib.error) as error:
+        reason = str(error).partition("\n")[0]
+        raise ConfigError(f"{key}={path}: cannot be read ({reason}); expected {expected}") from error
+
+
+# csv
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The cells of a csv file by column, and the number in the file of each row, from 1."""
+
+    path: str
+    columns: dict[str, tuple[str, ...]]
+    rows: list[int]
+
+    def place(self, index: int, column: str) -> str:
+        return f"{self.path} row {self.rows[index]}, column {column}"
+
+    def check_names(self, key: str, names: list[str]) -> None:
+        for name in names:
+            if name not in self.columns:
+                raise ConfigError(f"{key}={name}: {self.path} has no such column; there is {', '.join(self.columns)}")
+
+    def numbers(self, column: str, advice: str) -> Array:
+        numbers = np.array([_number(text) for text in self.columns[column]])
+        for i in np.flatnonzero(np.isnan(numbers)).tolist():
+            shown = repr(self.columns[column][i]) if self.columns[column][i] else "an empty cell"
+            raise ConfigError(f"{self.place(i, column)}: {shown} is not a number; clean it, or {advice}")
+        return numbers
+
+    def categories(self, column: str) -> Array:
+        """1 at the place of each row's text among the column's texts in sorted order, 0 elsewhere: [rows, texts]."""
+        texts, places = np.unique(np.array(self.columns[column]), return_inverse=True)
+        return (places[:, None] == np.arange(len(texts))).astype(np.float64)
+
+
+def _number(text: str) -> float:
+    """The finite number that a text is, or nan."""
+    try:
+        number = float(text)
+    except ValueError:
+        return math.nan
+    return number if math.isfinite(number) else math.nan
+
+
+def _read_table(path: str | None, header: bool, delimiter: str) -> _Table:
+    delimiter = delimiter.replace("\\t", "\t")
+    if len(delimiter) != 1 or delimiter in '"\r\n':
+        raise ConfigError(f"data.delimiter={delimiter}: expected one character, or \\t for a tab")
+    file = _given("data.path", path, "a csv file")
+    with _reading("data.path", file, "a table of UTF-8 text"), file.open(encoding="utf-8-sig", newline="") as lines:
+        reader = csv.reader(lines, delimiter=delimiter)
+        rows = [(number, [cell.strip() for cell in row]) for number, row in enumerate(reader, 1) if row]
+    if not rows:
+        raise ConfigError(f"{path}: an empty file; expected a row for each example")
+    names = rows.pop(0)[1] if header else [str(i + 1) for i in range(len(rows[0][1]))]
+    if not rows:
+        raise ConfigError(f"{path}: a header and no rows; if it is an example itself, set data.header=false")
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise ConfigError(f"{path} row 1: {times} columns are named {name!r}; rename them")
+    for number, row in rows:
+        if (count := len(row)) != len(names):
+            cells = f"{count} cell{'s' * (count != 1)}"
+            raise ConfigError(f"{path} row {number}: {cells}; expected {len(names)}, as in row 1")
+    columns = zip(*(row for _, row in rows), strict=True)
+    return _Table(str(path), dict(zip(names, columns, strict=True)), [number for number, _ in rows])
+
+
+@register("data", "csv")
+@dataclass(frozen=True)
+class CSV(FileSplit):
+    """A table of text: a row for each example, a column for each input and one for the target.
+
+    Columns are numbers or, in `categories`, texts: an input for each text that occurs, 1 in its rows and 0 in others.
+    A target of texts is classes. Raises ConfigError with file, row and column where a cell cannot be used; rows are
+    counted from 1, the header too.
+    """
+
+    path: str | None = option(None, "the file, from the current directory; must be given")
+    target: str | None = option(None, "the column to predict; null takes the last")
+    header: bool = option(True, "whether the first row names the columns; if not, they are named 1, 2, ...")
+    categories: list[str] = option([], "columns whose texts are categories, not numbers")
+    delimiter: str = option(",", "the character between columns")
+
+    def load(self) -> Dataset:
+        table = _read_table(self.path, self.header, self.delimiter)
+        table.check_names("data.target", [] if self.target is None else [self.target])
+        table.check_names("data.categories", self.categories)
+        target = list(table.columns)[-1] if self.target is None else self.target
+        inputs = [
+            table.categories(name)
+            if name in self.categories
+            else table.numbers(name, "list the column in data.categories")[:, None]
+            for name in table.columns
+            if name != target
+        ]
+        if not inputs:
+            raise ConfigError(f"{self.path}: {target} is the only column; expected inputs beside the target")
+        y = self.as_target(self._target_cells(table, target), f"{self.path} column {target}")
+        return self.split(np.concatenate(inputs, axis=1), y)
+
+    def _target_cells(self, table: _Table, target: str) -> Array:
+        """Numbers where the cells are; texts where none of them is, or where they are classes anyway."""
+        cells = table.columns[target]
+        if "" in cells:
+            raise ConfigError(f"{table.place(cells.index(''), target)}: an empty cell; expected the value to predict")
+        is_number = [not math.isnan(_number(cell)) for cell in cells]
+        any_or_all = all if self.task == "classification" else any
+        if target in self.categories or (self.task != "regression" and not any_or_all(is_number)):
+            return np.array(cells)
+        return table.numbers(target, "set data.task=classification")
+
+
+# NumPy's files
+
+
+def _mapped(key: str, name: str | None) -> Array:
+    """An npy file's array, on disk."""
+    path = _given(key, name, "an npy file")
+    with _reading(key, path, "one array of plain numbers, as np.save writes it"):
+        return np.lib.format.open_memmap(path, mode="r")
+
+
+def _checked(array: Array, where: str, kinds: str = "biuf") -> Array:
+    """The array, if it is of numbers, one or more for each example, all finite."""
+    if array.dtype.kind not in kinds:
+        raise ConfigError(f"{where}: of type {array.dtype}; expected numbers")
+    if array.ndim == 0 or array.size == 0:
+        raise ConfigError(f"{where}: of shape {list(array.shape)}; expected [examples, ...] with one example or more")
+    for block in blocks(array) if array.dtype.kind == "f" else ():
+        finite = np.isfinite(array[block]).reshape(len(array[block]), -1).all(axis=1)
+        if not finite.all():
+            raise ConfigError(f"{where}[{block.start + int(finite.argmin())}]: holds nan or inf; clean it")
+    return array
+
+
+def _dataset(split: FileSplit, x: Array, y: Array, x_name: str, y_name: str) -> Dataset:
+    """Examples [examples, ...], each made one row of inputs, and their classes or numbers."""
+    _checked(x, x_name)
+    _checked(y, y_name, "biufU")
+    if len(x) != len(y) or y.ndim > 2:
+        raise ConfigError(
+            f"{x_name} is {list(x.shape)} and {y_name} is {list(y.shape)}; expected as many examples in both, "
+            "y [examples] or [examples, outputs]"
+        )
+    if not isinstance(x, np.memmap):
+        x = x.reshape(len(x), -1).astype(np.float64)
+    return split.split(x, split.as_target(y, y_name))
+
+
+@register("data", "npz")
+@dataclass(frozen=True)
+class NPZ(FileSplit):
+    """Two arrays of an npz file: x [examples, ...] and y [examples] or [examples, outputs].
+
+    Raises ConfigError for a file or arrays that cannot be used; pickled objects are refused.
+    """
+
+    path: str | None = option(None, "the file, from the current directory; must be given")
+    x: str = option("x", "name of the array of inputs")
+    y: str = option("y", "name of the array to predict")
+
+    def load(self) -> Dataset:
+        path = _given("data.path", self.path, "an npz file")
+        expected = "arrays of plain numbers with their names, as np.savez writes them"
+        with _reading("data.path", path, expected), path.open("rb") as file:
+            arrays = np.load(file)
+            if isinstance(arrays, np.ndarray):
+                raise ValueError("one array")
+            for key, name in (("data.x", self.x), ("data.y", self.y)):
+                if name not in arrays:
+                    there = ", ".join(arrays) or "none"
+                    raise ConfigError(f"{key}={name}: {self.path} has no such array; there is {there}")
+            x, y = arrays[self.x], arrays[self.y]
+        return _dataset(self, x, y, f"{self.path} {self.x}", f"{self.path} {self.y}")
+
+
+@register("data", "npy")
+@dataclass(frozen=True)
+class NPY(FileSplit):
+    """Two npy files: x [examples, ...] and y [examples] or [examples, outputs].
+
+    x stays on disk and may be larger than memory: it is read through up to three times at the start, to check it
+    and to scale it, and batch by batch from then on. Raises ConfigError as `NPZ` does.
+    """
+
+    x: str | None = option(None, "the file of inputs, from the current directory; must be given")
+    y: str | None = option(None, "the file of what to predict; must be given")
+
+    def load(self) -> Dataset:
+        x, y = _mapped("data.x", self.x), _mapped("data.y", self.y)
+        return _dataset(self, x, np.array(y), str(self.x), str(self.y))

@@ -1,0 +1,412 @@
+"""A person's own files: what is read from them, and that every mistake is one line with its place."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minitrain.config import ConfigError, RunConfig
+from minitrain.data import CSV, NPY, NPZ, Rows, dataset
+from minitrain.nn.networks import MLPConfig
+from minitrain.optim import SGDRule
+from minitrain.record import read_metrics, read_summary
+from minitrain.schedule import Constant
+from minitrain.train import _Run, build, train
+
+PLAIN = {"validation": 0.0, "standardize": False, "standardize_target": False}
+PEOPLE = "age,town,height,sport\n30,Ulm,1.8,judo\n41,Bonn,1.7,chess\n,Ulm,1.6,chess\n"
+
+
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def written(text, name="people.csv", encoding="utf-8"):
+    Path(name).write_text(text, encoding=encoding)
+    return name
+
+
+def table(text, **options):
+    """Examples and targets of a csv, in the order of the file."""
+    data = CSV(path=written(text), **PLAIN, **options).load()
+    order = np.argsort(dataset.stream(0, "split").permutation(len(data.x_train)))
+    return data.x_train[order], data.y_train[order], data.classes
+
+
+# csv
+
+
+def test_numbers_with_a_header_and_the_last_column_as_target():
+    x, y, classes = table("a,b,y\n1,2,0.5\n3,4e1,-2\n")
+    assert x.tolist() == [[1, 2], [3, 40]]
+    assert y.tolist() == [[0.5], [-2]]
+    assert classes is None
+
+
+def test_a_target_by_name_and_texts_as_classes_in_sorted_order():
+    x, y, classes = table("sort,width\nrose,1\niris,2\nrose,3\naster,4\n", target="sort")
+    assert x.tolist() == [[1], [2], [3], [4]]
+    assert (y.tolist(), y.dtype, classes) == ([2, 1, 2, 0], np.int64, 3)
+
+
+def test_without_a_header_columns_have_numbers_for_names():
+    x, y, classes = table("1,7,2\n2,8,4\n3,9,6\n", header=False, target="1")
+    assert x.tolist() == [[7, 2], [8, 4], [9, 6]]
+    assert (y.tolist(), classes) == ([0, 1, 2], 3)
+
+
+def test_categories_are_an_input_for_each_text():
+    x, y, _ = table("town,age,y\nUlm,30,a\nBonn,40,b\nUlm,50,b\n", categories=["town"])
+    assert x.tolist() == [[0, 1, 30], [1, 0, 40], [0, 1, 50]]
+    assert y.tolist() == [0, 1, 1]
+
+
+def test_numbers_as_categories_too():
+    x, y, classes = table("town,y\n3,10\n7,20\n3,30\n", categories=["town", "y"])
+    assert x.tolist() == [[1, 0], [0, 1], [1, 0]]
+    assert (y.tolist(), classes) == ([0, 1, 2], 3)
+
+
+@pytest.mark.parametrize(
+    ("targets", "task", "expected", "classes"),
+    [
+        (["0", "1", "1"], "auto", [0, 1, 1], 2),
+        (["1", "2", "3"], "auto", [0, 1, 2], 3),
+        (["1.0", "0", "2"], "auto", [1, 0, 2], 3),
+        (["0", "2", "3"], "auto", [[0], [2], [3]], None),
+        (["0", "1", "0.5"], "auto", [[0], [1], [0.5]], None),
+        (["0", "1", "1"], "regression", [[0], [1], [1]], None),
+        (["-1", "10", "9"], "classification", [0, 2, 1], 3),
+        (["x", "10", "9"], "classification", [2, 0, 1], 3),
+        (["nan", "inf", "nan"], "auto", [1, 0, 1], 2),
+    ],
+)
+def test_what_a_target_is(targets, task, expected, classes):
+    text = "x,y\n" + "".join(f"1,{target}\n" for target in targets)
+    _, y, found = table(text, task=task)
+    assert (y.tolist(), found) == (expected, classes)
+
+
+def test_quotes_spaces_blank_lines_a_byte_order_mark_and_other_delimiters():
+    expected = ([[1, 2], [3, 4]], [0, 1], 2)
+    for text, delimiter in (
+        ('"a",b,y\r\n1 , 2,"u, v"\r\n\r\n3,4,w\r\n\r\n', ","),
+        ("a;b;y\n1;2;u\n3;4;w\n", ";"),
+        ("a\tb\ty\n1\t2\tu\n3\t4\tw\n", "\t"),
+        ("a\tb\ty\n1\t2\tu\n3\t4\tw\n", "\\t"),
+        ("\ufeffa,b,y\n1,2,u\n3,4,w", ","),
+    ):
+        x, y, classes = table(text, delimiter=delimiter)
+        assert (x.tolist(), y.tolist(), classes) == expected
+    assert table("\ufeffa,y\n1,u\n2,v\n", target="a", categories=["y"])[1].tolist() == [0, 1]
+
+
+MISTAKES = [
+    (None, {}, "data.path=null: expected the path of a csv file; set data.path=FILE"),
+    (None, {"path": "nowhere.csv"}, "data.path=nowhere.csv: no such file; expected a path from the current directory"),
+    (None, {"path": "."}, "data.path=.: no such file"),
+    ("", {}, "people.csv: an empty file"),
+    ("\n\n", {}, "people.csv: an empty file"),
+    ("a,b\n", {}, "people.csv: a header and no rows; if it is an example itself, set data.header=false"),
+    ("a,b\n1,2\n", {"target": "c"}, "data.target=c: people.csv has no such column; there is a, b"),
+    ("1,2\n1,2\n", {"target": "a", "header": False}, "data.target=a: people.csv has no such column; there is 1, 2"),
+    ("a,b\n1,2\n", {"categories": ["c"]}, "data.categories=c: people.csv has no such column; there is a, b"),
+    ("a,a,b\n1,2,3\n", {}, "people.csv row 1: 2 columns are named 'a'; rename them"),
+    ("a\n1\n2\n", {}, "people.csv: a is the only column"),
+    (
+        "a,b\n1,2\nabc,3\n",
+        {},
+        "people.csv row 3, column a: 'abc' is not a number; clean it, or list the column in data.categories",
+    ),
+    (PEOPLE, {"categories": ["town"]}, "people.csv row 4, column age: an empty cell is not a number"),
+    ("a,b\n1,2\n\nnan,3\n", {}, "people.csv row 4, column a: 'nan' is not a number"),
+    ("a,b\n1,2\n-inf,3\n", {}, "people.csv row 3, column a: '-inf' is not a number"),
+    ("1,2\nx,3\n", {"header": False}, "people.csv row 2, column 1: 'x' is not a number"),
+    ("a,b\n1,2\n3\n", {}, "people.csv row 3: 1 cell; expected 2, as in row 1"),
+    ("a,b\n1,2,3\n", {}, "people.csv row 2: 3 cells; expected 2"),
+    ("a,b\n1,u\n2,\n", {}, "people.csv row 3, column b: an empty cell; expected the value to predict"),
+    ("a,b\n1,5\n2,5x\n", {}, "people.csv row 3, column b: '5x' is not a number; clean it, or set data.task=class"),
+    ("a,b\n1,u\n2,v\n", {"task": "regression"}, "people.csv row 2, column b: 'u' is not a number"),
+    ("a,b\n1,u\n2,u\n", {}, "people.csv column b: every example has the one class u; expected two classes or more"),
+    ("a,b\n1,0\n2,0\n", {}, "people.csv column b: every example has the one class 0"),
+    ("a,b\n1,2\n", {"delimiter": ";;"}, "data.delimiter=;;: expected one character"),
+    ("a,b\n1,2\n", {"delimiter": ""}, "data.delimiter=: expected one character"),
+    ("a,b\n1,2\n", {"delimiter": '"'}, 'data.delimiter=": expected one character'),
+]
+
+
+@pytest.mark.parametrize(("text", "options", "message"), MISTAKES)
+def test_each_mistake_in_a_csv_is_one_line(text, options, message):
+    if text is not None:
+        options = {"path": written(text), **options}
+    with pytest.raises(ConfigError) as error:
+        CSV(**options).load()
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_a_csv_in_another_encoding_is_refused():
+    with pytest.raises(ConfigError, match=r"data.path=people.csv: cannot be read .*; expected a table of UTF-8 text"):
+        CSV(path=written("a,b\n1,ü\n2,v\n", encoding="latin-1")).load()
+
+
+# NumPy's files
+
+X = np.random.default_rng(0).normal(size=(60, 4)) * [1, 10, 0.1, 3] + [0, 5, 0, -7]
+CLASSES = np.arange(60) % 3
+NUMBERS = X @ np.array([[1.0, 0], [0, 1], [1, 1], [2, 0]])
+
+
+def npz(**arrays):
+    np.savez("data.npz", **arrays)
+    return "data.npz"
+
+
+def npy(x, y):
+    np.save("x.npy", x)
+    np.save("y.npy", y)
+    return {"x": "x.npy", "y": "y.npy"}
+
+
+@pytest.mark.parametrize(
+    ("y", "expected", "classes"),
+    [
+        (CLASSES, CLASSES, 3),
+        (CLASSES.astype(np.uint8)[:, None], CLASSES, 3),
+        (CLASSES == 1, (CLASSES == 1).astype(int), 2),
+        (np.array(["b", "a", "c"])[CLASSES], np.array([1, 0, 2])[CLASSES], 3),
+        (NUMBERS, NUMBERS, None),
+        (NUMBERS[:, 0].astype(np.float32), NUMBERS[:, :1].astype(np.float32), None),
+        (CLASSES * 10, CLASSES[:, None] * 10, None),
+    ],
+)
+@pytest.mark.parametrize("kind", ["npz", "npy"])
+def test_arrays_come_back(kind, y, expected, classes):
+    data = (NPZ(path=npz(x=X, y=y), **PLAIN) if kind == "npz" else NPY(**npy(X, y), **PLAIN)).load()
+    order = dataset.stream(0, "split").permutation(60)
+    rows = order if kind == "npz" else np.arange(60)
+    assert (data.x_train[:] == X[rows]).all()
+    assert (data.y_train == expected[rows]).all()
+    assert data.classes == classes
+
+
+def test_arrays_by_other_names_and_of_other_shapes():
+    images = np.arange(60 * 6, dtype=np.uint8).reshape(60, 2, 3)
+    data = NPZ(path=npz(images=images, labels=CLASSES), x="images", y="labels", **PLAIN).load()
+    assert (data.x_train.shape, data.x_train.dtype) == ((60, 6), np.float64)
+    assert np.sort(data.x_train[:, 0]).tolist() == np.sort(images[:, 0, 0]).tolist()
+    single = NPZ(path=npz(x=X[:, 0], y=CLASSES), **PLAIN).load()
+    assert single.inputs == 1
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("shape", [(60, 4), (60, 2, 2)])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int16"])
+def test_a_memory_mapped_array_is_the_dataset_in_memory(order, shape, dtype, monkeypatch):
+    x = np.asarray(X.reshape(shape).astype(dtype), order=order)
+    mapped, inside = NPY(**npy(x, NUMBERS)).load(), NPZ(path=npz(x=x, y=NUMBERS)).load()
+    monkeypatch.setattr(dataset, "BLOCK", 28)
+    in_blocks = NPY(**npy(x, NUMBERS)).load()
+    assert isinstance(mapped.x_train, Rows)
+    assert isinstance(mapped.x_train.array, np.memmap)
+    for data in (mapped, in_blocks):
+        for part in ("train", "val"):
+            # The same examples, in the order of the file. Sums in another order: not the same bits.
+            ours, expected = (
+                np.column_stack([getattr(d, f"x_{part}")[:], getattr(d, f"y_{part}")]) for d in (data, inside)
+            )
+            expected = expected[np.argsort(np.array(dataset_rows(part)))]
+            np.testing.assert_allclose(ours, expected, rtol=1e-11, atol=1e-12)
+
+
+def dataset_rows(part):
+    order = dataset.stream(0, "split").permutation(60)
+    return order[12:] if part == "train" else order[:12]
+
+
+def run_config(data, **changes):
+    config = RunConfig(
+        data, MLPConfig([8]), SGDRule(), Constant(), lr=0.1, steps=40, batch_size=16, eval_every=10, dtype="float64"
+    )
+    return replace(config, **changes)
+
+
+def test_training_reads_a_mapped_array_batch_by_batch(tmp_path, monkeypatch):
+    """Never more than a batch or a block at once, and the same curve as with the array in memory."""
+    files = npy(X, NUMBERS)
+    config = run_config(NPY(**files), loss="mse")
+    read = []
+    take = Rows.__getitem__
+
+    def counted(self, key):
+        result = take(self, key)
+        read.append(len(result))
+        return result
+
+    monkeypatch.setattr(Rows, "__getitem__", counted)
+    monkeypatch.setattr(dataset, "BLOCK", 5 * 4)
+    train(build(config), make(tmp_path / "mapped"), bar=False)
+    assert set(read) <= {16, 5, 2, 3, 1}
+    mapped = build(config).data
+    inside = replace(mapped, x_train=mapped.x_train[:], x_val=mapped.x_val[:])
+    problem = replace(build(config), data=inside)
+    assert isinstance(problem.data.x_train, np.ndarray)
+    train(problem, make(tmp_path / "inside"), bar=False)
+    curves = [read_metrics(tmp_path / name) for name in ("mapped", "inside")]
+    assert curves[0]["train_loss"].tolist() == curves[1]["train_loss"].tolist()
+    assert curves[0]["train_loss"][-1] < curves[0]["train_loss"][0]
+
+
+def make(directory):
+    directory.mkdir()
+    return directory
+
+
+def test_all_examples_of_a_mapped_array_as_one_batch():
+    run = _Run(build(run_config(NPY(**npy(X, CLASSES)), batch_size=None, dtype="float32")), Path(), [])
+    x, _ = run.batch(0)
+    assert (type(x), x.shape, x.dtype) == (np.ndarray, (48, 4), np.float32)
+
+
+def array_mistake(kind, x, y, **options):
+    data = NPZ(path=npz(x=x, y=y), **options) if kind == "npz" else NPY(**npy(x, y), **options)
+    with pytest.raises(ConfigError) as error:
+        data.load()
+    message = str(error.value)
+    assert "\n" not in message
+    for name, short in (("data.npz x", "X"), ("data.npz y", "Y"), ("x.npy", "X"), ("y.npy", "Y")):
+        message = message.replace(name, short)
+    return message
+
+
+BROKEN = X.copy()
+BROKEN[41, 2] = np.nan
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy"])
+@pytest.mark.parametrize(
+    ("x", "y", "options", "message"),
+    [
+        (X, CLASSES[:50], {}, "X is [60, 4] and Y is [50]; expected as many examples in both"),
+        (X, np.zeros((60, 2, 2)), {}, "X is [60, 4] and Y is [60, 2, 2]; expected as many"),
+        (np.float64(3), CLASSES, {}, "X: of shape []; expected [examples, ...]"),
+        (X.astype(complex), CLASSES, {}, "X: of type complex128; expected numbers"),
+        (np.array(["a"] * 60), CLASSES, {}, "X: of type <U1; expected numbers"),
+        (X, CLASSES.astype("datetime64[s]"), {}, "Y: of type datetime64[s]; expected numbers"),
+        (BROKEN, CLASSES, {}, "X[41]: holds nan or inf; clean it"),
+        (X, np.full(60, np.inf), {}, "Y[0]: holds nan or inf; clean it"),
+        (X, np.zeros(60, int), {}, "Y: every example has the one class 0"),
+        (X, NUMBERS, {"task": "classification"}, "Y: of shape [60, 2]; expected [examples], one class for each"),
+        (X, np.array([["a", "b"]] * 60), {}, "Y: of shape [60, 2]; expected [examples], one class for each"),
+        (X, np.array(["a", "b", "c"])[CLASSES], {"task": "regression"}, "data.task=regression: Y is text"),
+    ],
+)
+def test_each_mistake_in_arrays_is_one_line(kind, x, y, options, message):
+    assert array_mistake(kind, x, y, **options).startswith(message)
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy"])
+def test_empty_arrays_and_pickled_objects_are_refused(kind):
+    assert "X" in array_mistake(kind, np.empty((0, 4)), np.empty(0))
+    assert "cannot be read" in array_mistake(kind, np.array([{}] * 60), CLASSES)
+    assert "cannot be read" in array_mistake(kind, X, np.array([{}] * 60))
+
+
+def test_mistaken_paths_and_names():
+    path, files = npz(x=X, y=CLASSES), npy(X, CLASSES)
+    written("not an array", "text.npz")
+    written("", "empty.npz")
+    Path("cut.npz").write_bytes(Path(path).read_bytes()[:-200])
+    for data, message in (
+        (NPZ(), "data.path=null: expected the path of an npz file; set data.path=FILE"),
+        (NPZ(path="nowhere.npz"), "data.path=nowhere.npz: no such file"),
+        (NPZ(path=path, x="images"), "data.x=images: data.npz has no such array; there is x, y"),
+        (NPZ(path=path, y="labels"), "data.y=labels: data.npz has no such array; there is x, y"),
+        (
+            NPZ(path="x.npy"),
+            "data.path=x.npy: cannot be read (one array); expected arrays of plain numbers with",
+        ),
+        (NPZ(path="text.npz"), "data.path=text.npz: cannot be read"),
+        (NPZ(path="empty.npz"), "data.path=empty.npz: cannot be read"),
+        (NPZ(path="cut.npz"), "data.path=cut.npz: cannot be read"),
+        (NPY(), "data.x=null: expected the path of an npy file; set data.x=FILE"),
+        (NPY(x="x.npy"), "data.y=null: expected the path of an npy file"),
+        (NPY(x="x.npy", y="nowhere.npy"), "data.y=nowhere.npy: no such file"),
+        (NPY(x=path, y="y.npy"), "data.x=data.npz: cannot be read"),
+        (NPY(x="x.npy", y=path), "data.y=data.npz: cannot be read"),
+    ):
+        with pytest.raises(ConfigError) as error:
+            data.load()
+        assert str(error.value).startswith(message)
+        assert "\n" not in str(error.value)
+    assert len(NPY(**files).load().x_train) == 48
+
+
+# The command
+
+
+def people(count=40):
+    random = np.random.default_rng(0)
+    rows = [f"{age},{town},{age / 50 + len(town):.2f}" for age, town in zip(
+        random.integers(18, 80, count), random.choice(["Ulm", "Bonn"], count), strict=True
+    )]  # fmt: skip
+    return written("age,town,pay\n" + "\n".join(rows) + "\n")
+
+
+FAST = ("network.widths=[8]", "batch_size=16", "steps=40", "eval_every=10")
+
+
+def test_a_csv_on_the_command_line(command):
+    people()
+    status, out, _ = command(
+        "data=csv", "data.path=people.csv", "data.target=pay", "data.categories=[town]", "loss=mse", *FAST
+    )
+    assert status == 0
+    assert "csv: 32 training and 8 validation examples, 3 inputs, 1 number to predict" in out
+    (directory,) = Path().glob("outputs/*/*")
+    summary = read_summary(directory)
+    assert summary["best"]["metric"] == "val_loss"
+    assert summary["final"]["val_loss"] < read_metrics(directory)["val_loss"][0]
+
+
+def test_a_column_by_its_number_on_the_command_line(command):
+    written("".join(f"{i % 5},{i % 2}\n" for i in range(40)), "plain.csv")
+    status, out, _ = command("data=csv", "data.path=plain.csv", "data.header=false", "data.target=2", *FAST)
+    assert status == 0
+    assert "1 input, 2 classes" in out
+
+
+def test_numpys_files_on_the_command_line(command):
+    npz(x=X, y=CLASSES)
+    npy(X, NUMBERS)
+    assert command("data=npz", "data.path=data.npz", *FAST)[0] == 0
+    assert command("data=npy", "data.x=x.npy", "data.y=y.npy", "loss=mse", *FAST)[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data=csv"], "data.path=null: expected the path of a csv file; set data.path=FILE"),
+        (["data=csv", "data.path=nowhere.csv"], "data.path=nowhere.csv: no such file"),
+        (["data=csv", "data.path=people.csv"], "people.csv row 2, column town: 'Ulm' is not a number"),
+        (["data=csv", "data.path=people.csv", "data.target=foo"], "there is age, town, pay"),
+        (
+            ["data=csv", "data.path=people.csv", "data.categories=[town]", "batch_size=8"],
+            "loss=cross_entropy: needs classes",
+        ),
+        (["data=csv", "data.path=people.csv", "data.task=foo"], "data.task=foo: expected one of auto"),
+        (["data=diabetes"], "loss=cross_entropy: needs classes"),
+        (["-m", "data=iris,diabetes"], "loss=cross_entropy: needs classes"),
+        (["data=npz"], "data.path=null"),
+        (["data=npy"], "data.x=null"),
+    ],
+)
+def test_each_mistake_on_the_command_line_is_one_line_and_nothing_is_written(command, arguments, message):
+    people()
+    status, out, err = command(*arguments)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert [path.name for path in Path().iterdir()] == ["people.csv"]

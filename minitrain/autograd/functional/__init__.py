@@ -18,17 +18,33 @@ from minitrain.autograd.functional.elementwise import (
     tanh,
     where,
 )
-from minitrain.autograd.functional.losses import accuracy, cross_entropy, mse_loss
+from minitrain.autograd.functional.losses import (
+    accuracy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    hinge_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    multi_margin_loss,
+    nll_loss,
+)
 from minitrain.autograd.functional.reductions import argmax, log_softmax, logsumexp, max, mean, softmax, sum
 
 __all__ = [
     "abs",
     "accuracy",
     "argmax",
+    "binary_cross_entropy_with_logits",
     "concatenate",
     "cross_entropy",
     "exp",
+    "hinge_loss",
+    "huber_loss",
     "identity",
+    "kl_div",
+    "l1_loss",
     "linear",
     "log",
     "log_softmax",
@@ -38,6 +54,8 @@ __all__ = [
     "maximum",
     "mean",
     "mse_loss",
+    "multi_margin_loss",
+    "nll_loss",
     "relu",
     "sigmoid",
     "silu",

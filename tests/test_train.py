@@ -255,7 +255,7 @@ def test_numbers_are_learned_in_the_type_of_the_run(tmp_path, loss, dtype):
     class Line:
         def load(self):
             x = np.linspace(-1, 1, 40)[:, None]
-            y = 2 * x[:, 0] + 1
+            y = 2 * x + 1
             return Dataset(x[::2], y[::2], x[1::2], y[1::2])
 
     config = replace(SMALL, data=Line(), network=LinearConfig(), loss=loss, dtype=dtype, steps=300, batch_size=None)

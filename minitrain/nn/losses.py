@@ -62,7 +62,7 @@ def _as_the_data_has(name: str, data: Dataset) -> int:
 def _one_per_class(name: str, data: Dataset) -> int:
     outputs = _as_the_data_has(name, data)
     if data.classes is None:
-        raise ConfigError(f"loss={name}: compares with classes, and the data has numbers; set loss=mse")
+        raise ConfigError(f"loss={name}: needs classes, and the data has numbers as targets; set loss=mse")
     return outputs
 
 

@@ -139,7 +139,7 @@ def four_examples(target, classes=None):
 DATA = [
     four_examples(np.array([0, 1, 1, 0]), classes=10),
     four_examples(np.array([0, 1, 1, 0]), classes=2),
-    four_examples(np.ones(4)),
+    four_examples(np.ones((4, 1))),
     four_examples(None),
 ]
 OUTPUTS = {  # for 10 classes, for 2 classes, for numbers, without a target; None where it does not fit

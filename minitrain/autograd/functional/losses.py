@@ -151,7 +151,7 @@ def l1_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
 def huber_loss(prediction: Any, target: Any, delta: float = 1.0, reduction: str = "mean") -> Tensor:
     """Half the squared error up to an error of delta, linear beyond: two of shape [...] -> [] or [...].
 
-    With e = p - t: e² / 2 where |e| <= delta, else delta (|e| - delta / 2) (Huber 1964, section 5).
+    With e = p - t: e² / 2 where |e| <= delta, else delta (|e| - delta / 2) (Huber 1964).
     Raises ValueError where the shapes differ, and for a delta that is not above 0.
 
     >>> huber_loss([0.5, 3.0], [0.0, 0.0], reduction="none").numpy()

@@ -2,7 +2,7 @@
 
 from minitrain import data, nn, optim, schedule
 from minitrain.autograd import functional
-from minitrain.autograd.grad import check_grads, grad, gradients, value_and_grad
+from minitrain.autograd.grad import check_grads, grad, gradients, hessian, hvp, jacobian, value_and_grad
 from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Parameter, Tensor
 from minitrain.config import ConfigError, option, register
@@ -18,6 +18,9 @@ __all__ = [
     "functional",
     "grad",
     "gradients",
+    "hessian",
+    "hvp",
+    "jacobian",
     "nn",
     "no_grad",
     "optim",

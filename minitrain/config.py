@@ -27,7 +27,7 @@ class ConfigError(ValueError):
 
 
 def register(group: str, name: str) -> Callable[[T], T]:
-    """Enter a component's dataclass, or a function (activation, loss), by name into its group's table.
+    """Enter a component's dataclass, an activation or a loss, by name into its group's table.
 
     Raises ConfigError for an unknown group, and for a name that is taken.
     """
@@ -111,6 +111,10 @@ class RunConfig:
     lr: float = option(REQUIRED, "learning rate: the length of a step", at_least=0)
     activation: str = option("relu", "function after each hidden layer", choices="activation")
     loss: str = option("cross_entropy", "what training makes small", choices="loss")
+    reduction: str = option("mean", "the loss of a batch: mean or sum of its parts", choices=("mean", "sum"))
+    label_smoothing: float | None = option(
+        None, "share of each target spread over all classes (loss=cross_entropy)", at_least=0, at_most=1
+    )
     steps: int = option(1000, "number of updates", at_least=1)
     batch_size: int | None = option(64, "examples per step; null takes all of them", at_least=1)
     seed: int = option(0, "initial weights and order of the examples", at_least=0)

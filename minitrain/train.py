@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Parameter, Tensor
 from minitrain.config import TABLES, ConfigError, RunConfig
 from minitrain.data import Dataset, blocks
+from minitrain.nn import losses
 from minitrain.nn.activation import activation_layer
 from minitrain.nn.module import Module
 from minitrain.record import (
@@ -52,7 +53,7 @@ class Problem:
     config: RunConfig
     data: Dataset
     model: Module
-    loss: Callable[[Tensor, Array | None], Tensor]
+    loss: losses.Loss
 
     def describe(self) -> str:
         """Two lines: the data; the network, its size, and how it is trained."""
@@ -64,7 +65,8 @@ class Problem:
         )
 
     def describe_network(self) -> str:
-        described: str = self.config.network.describe(self.data.inputs, self.data.outputs, self.config.activation)
+        outputs = self.loss.outputs(self.data)
+        described: str = self.config.network.describe(self.data.inputs, outputs, self.config.activation)
         return described
 
     def describe_briefly(self) -> str:
@@ -89,8 +91,8 @@ def build(config: RunConfig) -> Problem:
         raise ConfigError(
             f"batch_size={config.batch_size}: expected at most {examples}, all training examples, or null"
         )
-    activation, loss = activation_layer(config.activation), TABLES["loss"][config.loss]
-    model = config.network.build(data.inputs, data.outputs, activation, config.seed)
+    activation, loss = activation_layer(config.activation), losses.chosen(config)
+    model = config.network.build(data.inputs, loss.outputs(data), activation, config.seed)
     with no_grad():
         loss(model(Tensor(data.x_train[:1])), None if data.y_train is None else data.y_train[:1])
     return Problem(config, data, model, loss)

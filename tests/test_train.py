@@ -3,13 +3,13 @@
 import os
 import signal
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from minitrain.config import TABLES, ConfigError, RunConfig
-from minitrain.data import Moons, Point
+from minitrain.data import Dataset, Digits, Moons, Point
 from minitrain.nn.networks import Lab2Config, LinearConfig, MLPConfig
 from minitrain.optim import AdamRule, MomentumRule, SGDRule
 from minitrain.record import RecordError, load_checkpoint, read_metrics, read_summary
@@ -222,8 +222,55 @@ def test_every_activation_and_network_learns_moons(tmp_path, activation, network
         ({"batch_size": 81}, "batch_size=81: expected at most 80"),
         ({"network": Lab2Config()}, "set data=point"),
         ({"data": Point(), "batch_size": None}, "set loss=output"),
+        ({"data": Digits(), "loss": "binary_cross_entropy"}, "data has 10; set loss=cross_entropy"),
+        ({"loss": "hinge", "label_smoothing": 0.1}, "label_smoothing=0.1: loss=hinge has none"),
     ],
 )
 def test_keys_that_do_not_go_together(changes, message):
     with pytest.raises(ConfigError, match=message):
         build(replace(SMALL, **changes))
+
+
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "hinge"])
+def test_two_classes_from_one_output(tmp_path, loss):
+    config = replace(SMALL, loss=loss, steps=200, lr=0.3)
+    problem = build(config)
+    assert problem.describe_network() == "mlp 2-8-1, relu"
+    summary = run(config, tmp_path)
+    last, _ = load_checkpoint(tmp_path / "checkpoints" / "last.npz")
+    assert last["parameters/2.weight"].shape == (1, 8)
+    # The accuracy is that of the sign of the output: class 1 on one side, class 0 on the other.
+    hidden = np.maximum(problem.data.x_val @ last["parameters/0.weight"].T + last["parameters/0.bias"], 0)
+    positive = (hidden @ last["parameters/2.weight"].T + last["parameters/2.bias"])[:, 0] > 0
+    assert summary["final"]["val_accuracy"] == (positive == problem.data.y_val).mean()
+    assert summary["best"]["value"] >= 0.75
+
+
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_are_learned_in_the_type_of_the_run(tmp_path, loss, dtype):
+    from minitrain.train import _Run
+
+    @dataclass(frozen=True)
+    class Line:
+        def load(self):
+            x = np.linspace(-1, 1, 40)[:, None]
+            y = 2 * x + 1
+            return Dataset(x[::2], y[::2], x[1::2], y[1::2])
+
+    config = replace(SMALL, data=Line(), network=LinearConfig(), loss=loss, dtype=dtype, steps=300, batch_size=None)
+    assert build(config).describe_network() == "linear 1-1"
+    summary = run(config, tmp_path)
+    assert list(summary["final"]) == ["train_loss", "val_loss"]
+    assert summary["final"]["val_loss"] < 0.1  # an output of 0 has 0.8 (huber) to 2.3 (mse)
+    state = _Run(build(config), tmp_path, [])
+    assert state.loss(0).dtype == state.evaluate()["val_loss"].dtype == dtype
+
+
+def test_a_sum_is_the_mean_times_the_examples(tmp_path):
+    config = replace(SMALL, steps=1, batch_size=None, dtype="float64")
+    for reduction in ("mean", "sum"):
+        run(replace(config, reduction=reduction), tmp_path / reduction)
+    mean, total = read_metrics(tmp_path / "mean"), read_metrics(tmp_path / "sum")
+    assert total["train_loss"][0] == pytest.approx(80 * mean["train_loss"][0], rel=1e-13)
+    assert total["val_loss"][0] == pytest.approx(20 * mean["val_loss"][0], rel=1e-13)

@@ -1,4 +1,4 @@
-"""Gradients as functions: `grad`, `value_and_grad`, `gradients`, and the check of a derivative.
+"""Derivatives as functions: `grad`, `value_and_grad`, `gradients`, `hvp`, `jacobian`, `hessian`, and their check.
 
 What these give are Tensors with a graph of their own, so they can be differentiated again.
 """
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from minitrain.autograd import primitives as P
+from minitrain.autograd.functional.arrays import concatenate
 from minitrain.autograd.graph import flow_back, no_grad, topological_order
 from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Tensor, apply
@@ -51,21 +52,29 @@ def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Callable[.
     >>> value.item(), g.item()
     (8.0, 12.0)
     """
-    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
 
     def differentiated(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
-        if not all(-len(args) <= i < len(args) for i in numbers):
-            raise ValueError(f"grad: argnums {numbers} given for {len(args)} arguments; they count from 0")
-        arguments = list(args)
-        for i in numbers:
-            arguments[i] = _own_node(args[i])
-        value = fn(*arguments, **kwargs)
-        if not isinstance(value, Tensor):
-            raise TypeError(f"grad: the function gave a {type(value).__name__}, expected a Tensor")
-        found = gradients(value, [arguments[i] for i in numbers])
+        value, inputs = _evaluate("grad", fn, argnums, args, kwargs)
+        found = gradients(value, inputs)
         return value, found[0] if isinstance(argnums, int) else found
 
     return differentiated
+
+
+def _evaluate(
+    what: str, fn: Function, argnums: int | Sequence[int], args: Sequence[Any], kwargs: dict[str, Any]
+) -> tuple[Tensor, list[Tensor]]:
+    """fn's value, and the arguments numbered that it was computed from, each a node of its own."""
+    numbers = [argnums] if isinstance(argnums, int) else list(argnums)
+    if not all(-len(args) <= i < len(args) for i in numbers):
+        raise ValueError(f"{what}: argnums {numbers} given for {len(args)} arguments; they count from 0")
+    arguments = list(args)
+    for i in numbers:
+        arguments[i] = _own_node(args[i])
+    value = fn(*arguments, **kwargs)
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{what}: the function gave a {type(value).__name__}, expected a Tensor")
+    return value, [arguments[i] for i in numbers]
 
 
 def _own_node(x: Any) -> Tensor:
@@ -90,6 +99,73 @@ def grad(fn: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
         return both(*args, **kwargs)[1]
 
     return gradient
+
+
+def hvp(fn: Function, x: Any, v: Any) -> Any:
+    """The product H v of the Hessian of fn's scalar at x with a vector v of x's shape, of that shape.
+
+    It is the gradient of grad(fn)(x) · v: two or three times the time of a gradient, and H is never there.
+    A list or tuple x is several arguments of fn, and H goes over all of them; v and the result are lists too.
+    Raises ValueError where fn gives more than one number, and where v is shaped otherwise than x.
+
+    >>> hvp(lambda x: (x**3).sum(), np.array([1.0, 2.0]), np.array([1.0, 10.0])).numpy()
+    array([  6., 120.])
+    >>> [part.item() for part in hvp(lambda x, y: x * y, [3.0, 5.0], [1.0, 0.0])]
+    [0.0, 1.0]
+    """
+    several = isinstance(x, (list, tuple))
+    points, vectors = ([*x], [*v]) if several else ([x], [v])
+    given, expected = [list(np.shape(u)) for u in vectors], [list(np.shape(p)) for p in points]
+    if given != expected:
+        raise ValueError(
+            f"hvp: v of shapes {given}, x of shapes {expected}: expected equal shapes; a list x is several arguments, "
+            "so give a single point as an array"
+        )
+    numbers = range(len(points))
+
+    def slope_along_v(*args: Tensor) -> Tensor:
+        slopes = grad(fn, numbers)(*args)
+        return sum((g * u).sum() for g, u in zip(slopes, vectors, strict=True))
+
+    found = grad(slope_along_v, numbers)(*points)
+    return found if several else found[0]
+
+
+def jacobian(fn: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
+    """A function that gives fn's Jacobian: out [*m], argument [*n] -> [*m, *n], d out[i] / d argument[j] at [i, j].
+
+    A Tensor for one argument number, a list of them for several. It takes one walk back for each entry of fn's result.
+
+    >>> jacobian(lambda x: x**2)([1.0, 2.0]).numpy()
+    array([[2., 0.],
+           [0., 4.]])
+    """
+
+    def jacobians(*args: Any, **kwargs: Any) -> Any:
+        value, inputs = _evaluate("jacobian", fn, argnums, args, kwargs)
+        entries = value.reshape(-1)
+        rows = [gradients(entries[i], inputs) for i in range(entries.size)]
+        found = []
+        for k, x in enumerate(inputs):
+            none = Tensor(np.empty((0, x.size), x.dtype))  # where fn's result has no entry
+            stacked = concatenate([none, *(row[k].reshape(1, -1) for row in rows)])
+            found.append(stacked.reshape(value.shape + x.shape))
+        return found[0] if isinstance(argnums, int) else found
+
+    return jacobians
+
+
+def hessian(fn: Function) -> Callable[..., Tensor]:
+    """A function that gives the Hessian of fn's scalar in its first argument: x [*n] -> [*n, *n].
+
+    It takes one walk back for each entry of x; where only products with it are needed, `hvp` takes one.
+    Raises ValueError where fn gives more than one number.
+
+    >>> hessian(lambda x: x[0] ** 2 * x[1])([3.0, 5.0]).numpy()
+    array([[10.,  6.],
+           [ 6.,  0.]])
+    """
+    return jacobian(grad(fn))
 
 
 def check_grads(fn: Function, *args: Any, order: int = 2, rtol: float = 1e-5, atol: float = 1e-7) -> None:

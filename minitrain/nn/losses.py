@@ -1,55 +1,187 @@
-"""Losses that `loss=` chooses from: (output [batch, outputs], target) -> a scalar.
-
-The target is [batch] integer classes, [batch, outputs] numbers, or None.
-"""
+"""Losses that `loss=` chooses from, and how many outputs each wants from a network."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from minitrain.autograd import functional as F
 from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Tensor
-from minitrain.config import ConfigError, register
+from minitrain.config import TABLES, ConfigError, RunConfig, register
+from minitrain.data import Dataset
 
 
-@register("loss", "cross_entropy")
-def cross_entropy(output: Tensor, target: Array | None) -> Tensor:
-    """Mean negative log-likelihood of the target class.
+@dataclass(frozen=True)
+class Loss:
+    """What training makes small: output [batch, outputs], target [batch, ...] or None -> a scalar.
+
+    function: (output, target, reduction="mean" or "sum") -> a scalar
+    outputs: how many outputs a network for a dataset has; raises ConfigError for data that the loss does not fit
+
+    >>> from minitrain.data import Moons
+    >>> TABLES["loss"]["hinge"].outputs(Moons().load())
+    1
+    """
+
+    function: Callable[..., Tensor]
+    outputs: Callable[[Dataset], int]
+
+    def __call__(self, output: Tensor, target: Array | None) -> Tensor:
+        return self.function(output, target)
+
+
+def chosen(config: RunConfig) -> Loss:
+    """The loss that a config names, with its options. Raises ConfigError for an option that this loss does not have.
+
+    A plain function (output, target) of a person's own has as many outputs as the data, and no options.
+    """
+    loss = TABLES["loss"][config.loss]
+    if not isinstance(loss, Loss):
+        if config.reduction != "mean" or config.label_smoothing is not None:
+            raise ConfigError(
+                f"loss={config.loss}: a plain function, has no reduction or label_smoothing; leave them out"
+            )
+        return Loss(loss, partial(_as_the_data_has, config.loss))
+    options: dict[str, str | float] = {"reduction": config.reduction}
+    if config.label_smoothing is not None:
+        if loss.function is not cross_entropy:
+            raise ConfigError(
+                f"label_smoothing={config.label_smoothing:g}: loss={config.loss} has none; set loss=cross_entropy, "
+                "or label_smoothing=null"
+            )
+        options["label_smoothing"] = config.label_smoothing
+    return replace(loss, function=partial(loss.function, **options))
+
+
+# How many outputs: (name of the loss, data) -> outputs
+
+Function = Callable[..., Tensor]
+
+
+def _as_the_data_has(name: str, data: Dataset) -> int:
+    if data.y_train is None:
+        raise ConfigError(f"loss={name}: compares with a target, and the data has none; set loss=output")
+    return data.outputs
+
+
+def _one_per_class(name: str, data: Dataset) -> int:
+    outputs = _as_the_data_has(name, data)
+    if data.classes is None:
+        raise ConfigError(f"loss={name}: needs classes, and the data has numbers as targets; set loss=mse")
+    return outputs
+
+
+def _one_per_class_or_one_for_two(name: str, data: Dataset) -> int:
+    classes = _one_per_class(name, data)
+    return 1 if classes == 2 else classes
+
+
+def _one_for_two(name: str, data: Dataset) -> int:
+    classes = _one_per_class(name, data)
+    if classes != 2:
+        raise ConfigError(f"loss={name}: is for 2 classes, and the data has {classes}; set loss=cross_entropy")
+    return 1
+
+
+def _loss(name: str, outputs: Callable[[str, Dataset], int]) -> Callable[[Function], Function]:
+    """Enter the decorated function into the table."""
+
+    def enter(function: Function) -> Function:
+        register("loss", name)(Loss(function, partial(outputs, name)))
+        return function
+
+    return enter
+
+
+# For classes: target integers [batch]
+
+
+@_loss("cross_entropy", _one_per_class)
+def cross_entropy(output: Tensor, target: Array, reduction: str = "mean", label_smoothing: float = 0.0) -> Tensor:
+    """The negative log-likelihood of the target class, or of probability rows [batch, classes].
 
     >>> cross_entropy(Tensor([[1000.0, 0.0]]), np.array([1])).item()
     1000.0
     """
-    target = _needed("cross_entropy", target)
-    if target.dtype.kind == "f":
-        raise ConfigError("loss=cross_entropy: needs classes, and the data has numbers as targets; set loss=mse")
-    return F.cross_entropy(output, target)
+    return F.cross_entropy(output, target, label_smoothing, reduction)
 
 
-@register("loss", "mse")
-def mse(output: Tensor, target: Array | None) -> Tensor:
-    """Mean squared error; a class counts as a vector with 1 at its place and 0 elsewhere.
+@_loss("binary_cross_entropy", _one_for_two)
+def binary_cross_entropy(output: Tensor, target: Array, reduction: str = "mean") -> Tensor:
+    """The negative log-likelihood of the target class, 0 or 1, from one output: the logit of class 1.
+
+    >>> binary_cross_entropy(Tensor([[1000.0]]), np.array([0])).item()
+    1000.0
+    """
+    return F.binary_cross_entropy_with_logits(output, target[:, None], reduction)
+
+
+@_loss("hinge", _one_per_class_or_one_for_two)
+def hinge(output: Tensor, target: Array, reduction: str = "mean") -> Tensor:
+    """The hinge loss: from one output for class 1 against class 0, else from one per class.
+
+    >>> hinge(Tensor([[0.25]]), np.array([0])).item()
+    1.25
+    >>> hinge(Tensor([[2.0, 1.5, 0.0, 0.0]]), np.array([0])).item()
+    0.125
+    """
+    if output.shape[-1] == 1:
+        return F.hinge_loss(output, 2 * target[:, None] - 1, reduction)
+    return F.multi_margin_loss(output, target, reduction)
+
+
+# For numbers: target floats [batch] or [batch, outputs]; a class counts as a row with 1 at its place and 0 elsewhere
+
+
+@_loss("mse", _as_the_data_has)
+def mse(output: Tensor, target: Array, reduction: str = "mean") -> Tensor:
+    """The squared error; a class counts as a row with 1 at its place and 0 elsewhere.
 
     >>> mse(Tensor([[0.0, 1.0]]), np.array([1])).item()
     0.0
     """
-    target = _needed("mse", target)
+    return F.mse_loss(output, _rows(output, target), reduction)
+
+
+@_loss("mae", _as_the_data_has)
+def mae(output: Tensor, target: Array, reduction: str = "mean") -> Tensor:
+    """The absolute error; a class counts as a row with 1 at its place and 0 elsewhere.
+
+    >>> mae(Tensor([[3.0], [1.0]]), np.array([1.0, 1.0])).item()
+    1.0
+    """
+    return F.l1_loss(output, _rows(output, target), reduction)
+
+
+@_loss("huber", _as_the_data_has)
+def huber(output: Tensor, target: Array, reduction: str = "mean") -> Tensor:
+    """Half the squared error up to an error of 1, linear beyond; a class counts as a row with 1 at its place.
+
+    >>> huber(Tensor([[3.0], [1.0]]), np.array([0.0, 1.0])).item()
+    1.25
+    """
+    return F.huber_loss(output, _rows(output, target), reduction=reduction)
+
+
+def _rows(output: Tensor, target: Array) -> Array:
+    """The target as [batch, outputs]."""
     if target.dtype.kind in "iu":
-        target = (target[:, None] == np.arange(output.shape[-1])).astype(output.dtype)
-    return F.mse_loss(output, target)
+        return target[:, None] == np.arange(output.shape[-1])
+    return target[:, None] if target.ndim == 1 else target
 
 
-@register("loss", "output")
-def output(output: Tensor, target: Array | None) -> Tensor:
-    """The mean of the output itself, for a network that ends in its own loss; the target is not used.
+# Without a target
+
+
+@_loss("output", lambda name, data: data.outputs)
+def output(output: Tensor, target: Array | None, reduction: str = "mean") -> Tensor:
+    """The output itself, for a network that ends in its own loss; the target is not used.
 
     >>> output(Tensor([[9.0]]), None).item()
     9.0
     """
-    return output.mean()
-
-
-def _needed(name: str, target: Array | None) -> Array:
-    if target is None:
-        raise ConfigError(f"loss={name}: compares with a target, and the data has none; set loss=output")
-    return target
+    return output.sum() if reduction == "sum" else output.mean()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minitrain import Parameter, Tensor, check_grads, grad, gradients, no_grad, value_and_grad
+from minitrain import Parameter, Tensor, check_grads, grad, gradients, hessian, hvp, jacobian, no_grad, value_and_grad
 from minitrain import functional as F
 
 
@@ -61,6 +61,20 @@ def test_gradients_leaves_grad_alone():
         (lambda: grad(lambda x: 1.0)(2.0), TypeError, "the function gave a float, expected a Tensor"),
         (lambda: grad(lambda x: x, argnums=1)(2.0), ValueError, r"argnums \[1\] given for 1 arguments"),
         (lambda: grad(lambda x: x.sum())(np.arange(3)), TypeError, "cannot carry a gradient"),
+        (lambda: hessian(lambda x: x * 2.0)(np.ones(3)), ValueError, r"expected a scalar, got shape \[3\]"),
+        (lambda: hvp(lambda x: x * 2.0, np.ones(3), np.ones(3)), ValueError, r"expected a scalar, got shape \[3\]"),
+        (
+            lambda: hvp(F.sum, np.ones(3), np.ones((3, 1))),
+            ValueError,
+            r"v of shapes \[\[3, 1\]\], x of shapes \[\[3\]\]",
+        ),
+        (
+            lambda: hvp(lambda x, y: x * y, [1.0, 2.0], [1.0]),
+            ValueError,
+            r"v of shapes \[\[\]\], x of shapes \[\[\], \[\]\]",
+        ),
+        (lambda: jacobian(lambda x: 1.0)(2.0), TypeError, "jacobian: the function gave a float, expected a Tensor"),
+        (lambda: jacobian(lambda x: x, argnums=1)(2.0), ValueError, r"jacobian: argnums \[1\] given for 1 arguments"),
     ],
 )
 def test_mistakes_have_clear_errors(mistake, error, message):
@@ -120,3 +134,142 @@ def test_a_network_of_two_layers_to_order_2():
         return F.cross_entropy(F.linear(F.tanh(F.linear(Tensor(x), w1, b1)), w2, b2), target)
 
     check_grads(loss, *(rng.normal(size=shape) for shape in ((4, 3), (4,), (2, 4), (2,))))
+
+
+# Jacobians and Hessians
+
+
+def random(*shape, seed=5):
+    return np.random.default_rng(seed).normal(size=shape)
+
+
+def test_the_jacobian_of_a_product_in_each_factor():
+    a, x = random(3, 2), random(2)
+    assert jacobian(lambda a, x: a @ x, 1)(a, x).numpy().tolist() == a.tolist()
+    in_a, in_x = jacobian(lambda a, x: a @ x, argnums=(0, 1))(a, x)
+    np.testing.assert_array_equal(in_a.numpy(), np.eye(3)[:, :, None] * x)  # d (a x)_i / d a_jk = [i = j] x_k
+    np.testing.assert_array_equal(in_x.numpy(), a)
+
+
+@pytest.mark.parametrize("out", [(), (4,), (2, 3), (0,), (2, 0)])
+@pytest.mark.parametrize("inn", [(), (5,), (3, 2)])
+def test_a_jacobian_has_the_shape_of_the_result_then_of_the_argument(out, inn):
+    found = jacobian(lambda x: x.sum() * np.ones(out))(np.ones(inn, "float32").reshape(inn))
+    assert found.shape == out + inn
+    assert (found.numpy() == 1).all()
+    assert jacobian(lambda x: Tensor(np.ones(out)))(np.ones(inn)).numpy().tolist() == np.zeros(out + inn).tolist()
+
+
+def test_the_hessian_of_a_quadratic_form():
+    a, x, v = random(4, 4), random(4), random(4, seed=6)
+
+    def form(x):
+        return x @ (Tensor(a) @ x)
+
+    np.testing.assert_allclose(hessian(form)(x).numpy(), a + a.T, rtol=1e-14)
+    np.testing.assert_allclose(hvp(form, x, v).numpy(), (a + a.T) @ v, rtol=1e-13)
+
+
+def test_the_hessian_in_a_matrix_has_its_shape_twice():
+    x = random(2, 3)
+    found = hessian(lambda x: (x**3).sum())(x).numpy()
+    np.testing.assert_allclose(found, (np.eye(6) * 6 * x.reshape(-1)).reshape(2, 3, 2, 3), rtol=1e-15)
+
+
+def test_a_linear_function_has_no_curvature():
+    assert hessian(F.sum)(np.ones(2)).numpy().tolist() == [[0, 0], [0, 0]]
+    assert hvp(F.sum, np.ones(2), np.ones(2)).numpy().tolist() == [0, 0]
+
+
+def test_they_can_be_differentiated_again():
+    x, v = random(3), random(3, seed=6)
+
+    def fn(x):
+        return F.tanh(x).sum() * F.exp(x[0] * x[1])
+
+    check_grads(jacobian(lambda x: F.tanh(x) * x[0]), x)
+    check_grads(hessian(fn), x, order=1)
+    check_grads(lambda x, v: hvp(fn, x, v), x, v)
+    np.testing.assert_allclose(jacobian(lambda v: hvp(fn, x, v))(v).numpy(), hessian(fn)(x).numpy(), rtol=1e-12)
+    w = Parameter(2.0, "w")
+    hvp(lambda x: w * (x**3).sum(), x, v).sum().backward()
+    np.testing.assert_allclose(w.grad, (6 * x * v).sum(), rtol=1e-14)
+
+
+def test_a_product_with_the_hessian_never_makes_it():
+    n = 100_000  # whose Hessian would be of 80 GB
+    x = np.ones(n)
+    assert (hvp(lambda x: (x.sum() ** 2) * 0.5, x, x).numpy() == n).all()
+
+
+def test_they_stay_float32_whatever_the_vector():
+    x = np.ones(3, "float32")
+    fn = lambda x: (x**3).sum()  # noqa: E731
+    results = [jacobian(F.tanh)(x), hessian(fn)(x), hvp(fn, x, np.ones(3))]
+    assert {str(result.dtype) for result in results} == {"float32"}
+
+
+SIZES = [(4, 3), (4,), (2, 4), (2,)]
+WEIGHTS, VECTORS = ([random(*size, seed=seed + i) for i, size in enumerate(SIZES)] for seed in (10, 20))
+X, TARGET = random(5, 3), np.array([0, 1, 1, 0, 1])
+
+
+def network(w1, b1, w2, b2):
+    return F.linear(F.tanh(F.linear(Tensor(X), w1, b1)), w2, b2)
+
+
+def loss_of_network(*weights):
+    return F.cross_entropy(network(*weights), TARGET)
+
+
+def flat(fn):
+    """fn of one vector that holds all its arguments."""
+    ends = np.cumsum([int(np.prod(size)) for size in SIZES])
+
+    def of_vector(p):
+        return fn(*(p[end - int(np.prod(size)) : end].reshape(size) for end, size in zip(ends, SIZES, strict=True)))
+
+    return of_vector
+
+
+def vector(arrays):
+    return np.concatenate([a.reshape(-1) for a in arrays])
+
+
+def test_of_a_networks_loss_against_pytorch():
+    torch = pytest.importorskip("torch")
+    from torch.autograd.functional import hessian as their_hessian
+    from torch.autograd.functional import hvp as their_hvp
+    from torch.autograd.functional import jacobian as their_jacobian
+
+    def theirs(w1, b1, w2, b2):
+        functional = torch.nn.functional
+        return functional.linear(torch.tanh(functional.linear(torch.tensor(X), w1, b1)), w2, b2)
+
+    def their_loss(*weights):
+        return torch.nn.functional.cross_entropy(theirs(*weights), torch.tensor(TARGET))
+
+    points, vectors = tuple(map(torch.tensor, WEIGHTS)), tuple(map(torch.tensor, VECTORS))
+    close = {"rtol": 1e-9, "atol": 1e-15}
+    for ours, expected in zip(jacobian(network, range(4))(*WEIGHTS), their_jacobian(theirs, points), strict=True):
+        np.testing.assert_allclose(ours.numpy(), expected.numpy(), **close)
+    for ours, expected in zip(
+        hvp(loss_of_network, WEIGHTS, VECTORS), their_hvp(their_loss, points, vectors)[1], strict=True
+    ):
+        np.testing.assert_allclose(ours.numpy(), expected.numpy(), **close)
+    ours, expected = hessian(flat(loss_of_network))(vector(WEIGHTS)), their_hessian(their_loss, points)
+    rows = [
+        torch.cat([block.reshape(w.numel(), -1) for block in row], 1) for w, row in zip(points, expected, strict=True)
+    ]
+    np.testing.assert_allclose(ours.numpy(), torch.cat(rows).numpy(), **close)
+
+
+def test_the_hessian_of_a_networks_loss_is_symmetric_and_agrees_with_its_products():
+    h = hessian(flat(loss_of_network))(vector(WEIGHTS)).numpy()
+    np.testing.assert_allclose(h, h.T, rtol=1e-12, atol=1e-16)
+    assert abs(h).max() > 0.01
+    product = hvp(flat(loss_of_network), vector(WEIGHTS), vector(VECTORS)).numpy()
+    np.testing.assert_allclose(product, h @ vector(VECTORS), rtol=1e-12, atol=1e-16)
+    parts = hvp(loss_of_network, WEIGHTS, VECTORS)
+    assert isinstance(parts, list)
+    np.testing.assert_allclose(vector([part.numpy() for part in parts]), product, rtol=1e-12, atol=1e-16)

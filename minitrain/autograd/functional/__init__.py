@@ -54,7 +54,18 @@ from minitrain.autograd.functional.elementwise import (
     tanh,
     where,
 )
-from minitrain.autograd.functional.losses import accuracy, cross_entropy, mse_loss
+from minitrain.autograd.functional.losses import (
+    accuracy,
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    hinge_loss,
+    huber_loss,
+    kl_div,
+    l1_loss,
+    mse_loss,
+    multi_margin_loss,
+    nll_loss,
+)
 from minitrain.autograd.functional.normalization import batch_norm, layer_norm
 from minitrain.autograd.functional.reductions import (
     argmax,
@@ -79,6 +90,7 @@ __all__ = [
     "avg_pool1d",
     "avg_pool2d",
     "batch_norm",
+    "binary_cross_entropy_with_logits",
     "broadcast_to",
     "clip",
     "concatenate",
@@ -97,7 +109,11 @@ __all__ = [
     "gelu",
     "hardswish",
     "hardtanh",
+    "hinge_loss",
+    "huber_loss",
     "identity",
+    "kl_div",
+    "l1_loss",
     "layer_norm",
     "leaky_relu",
     "linear",
@@ -116,6 +132,8 @@ __all__ = [
     "minimum",
     "mish",
     "mse_loss",
+    "multi_margin_loss",
+    "nll_loss",
     "norm",
     "one_hot",
     "pad",

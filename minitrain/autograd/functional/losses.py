@@ -1,54 +1,259 @@
-"""Losses, each a mean over the batch, and accuracy."""
+"""Losses, and accuracy.
+
+A loss computes a number per entry or per row, and `reduction` makes of these their "mean" or "sum", or gives
+them as they are for "none"; another word raises ValueError. The target takes the type of what it is compared
+with, so a float32 loss stays float32. Shapes that would have to be repeated to go together are refused.
+"""
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from minitrain.autograd.functional.activations import softplus
 from minitrain.autograd.functional.reductions import log_softmax
-from minitrain.autograd.primitives import Array
-from minitrain.autograd.tensor import Tensor
+from minitrain.autograd.tensor import FLOATS, Tensor, to_tensor
+
+# Classes
 
 
-def cross_entropy(logits: Tensor, target: Array) -> Tensor:
-    """Mean negative log-likelihood of the target class: logits [batch, classes], integers [batch] -> [].
+def cross_entropy(logits: Any, target: Any, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
+    """The cross-entropy from the target to softmax(logits), a number per row: logits [batch, classes] -> [] or [batch].
 
-    -log softmax(logits)[target], without overflow for any logits.
-    Raises ValueError where the target is not one integer class per row.
+    -Σ q log softmax(logits), without overflow for any logits. A target of integers [batch] is q = 1 at the class and
+    0 elsewhere, one of floats [batch, classes] is q itself. Label smoothing ε takes (1 - ε) q + ε / classes in place
+    of q (Szegedy et al. 2016, section 7). Where q is 0 a logit of -inf costs nothing (in PyTorch it is nan if q is
+    given as probabilities).
+    Raises ValueError for a target of another shape or type, a class that is not there, and smoothing outside 0 to 1.
 
-    >>> cross_entropy(Tensor([[1000.0, 0.0]]), np.array([1])).item()
+    >>> cross_entropy([[1000.0, 0.0]], [1]).item()
     1000.0
+    >>> round(cross_entropy([[0.0, 0.0]], [[0.5, 0.5]]).item(), 6)
+    0.693147
     """
-    target = np.asarray(target)
-    if target.shape != logits.shape[:1] or target.dtype.kind not in "iu" or logits.ndim != 2:
+    if not 0 <= label_smoothing <= 1:
+        raise ValueError(f"cross_entropy: label_smoothing={label_smoothing}: expected 0 to 1")
+    logits, q = _numbers(logits), to_tensor(target)
+    if q.dtype.kind in "iu":
+        q = _one_hot("cross_entropy", logits, q)
+    elif q.shape != logits.shape or logits.ndim != 2 or q.dtype.kind != "f":
         raise ValueError(
-            f"cross_entropy: logits {list(logits.shape)}, target {target.dtype} {list(target.shape)}: expected logits "
-            "[batch, classes] and one integer class per row"
+            f"cross_entropy: logits {list(logits.shape)}, target {q.dtype} {list(q.shape)}: expected logits "
+            "[batch, classes] and one integer class per row, or a probability per logit"
         )
-    picked = Tensor(target[:, None] == np.arange(logits.shape[-1]))
-    return -picked.where(log_softmax(logits), 0.0).sum() / len(target)
+    else:
+        q = q.astype(logits.dtype)
+    if label_smoothing:
+        q = q.astype(logits.dtype) * (1 - label_smoothing) + label_smoothing / logits.shape[-1]
+    return _reduce("cross_entropy", -_weighted(q, log_softmax(logits)).sum(-1), reduction)
 
 
-def mse_loss(prediction: Tensor, target: Array) -> Tensor:
-    """Mean squared error, over all entries: two of shape [batch, ...] -> [].
+def nll_loss(log_probs: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """The negative log-likelihood of the target's class: log_probs [batch, classes], integers [batch] -> [] or [batch].
+
+    -log_probs[target]: the cross-entropy where the network ends in log_softmax.
+    Raises ValueError where the target is not one integer class per row, and for a class that is not there.
+
+    >>> nll_loss([[-1.0, -3.0]], [1]).item()
+    3.0
+    """
+    log_probs = _numbers(log_probs)
+    picked = _one_hot("nll_loss", log_probs, target)
+    return _reduce("nll_loss", -_weighted(picked, log_probs).sum(-1), reduction)
+
+
+def multi_margin_loss(scores: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """The hinge loss for classes, margin 1: scores [batch, classes], integers [batch] -> [] or [batch].
+
+    Σ over j ≠ y of max(0, 1 - scores[y] + scores[j]), divided by the number of classes, as PyTorch does
+    (Weston and Watkins 1999). Its derivative at a kink is 0.
+    Raises ValueError where the target is not one integer class per row, and for a class that is not there.
+
+    >>> multi_margin_loss([[2.0, 1.5]], [0]).item()
+    0.25
+    """
+    scores = _numbers(scores)
+    picked = _one_hot("multi_margin_loss", scores, target)
+    own = picked.where(scores, 0.0).sum(-1, keepdims=True)
+    over = picked.where(0.0, (1.0 - own + scores).relu())
+    return _reduce("multi_margin_loss", over.sum(-1) / scores.shape[-1], reduction)
+
+
+# Two classes, from one score
+
+
+def binary_cross_entropy_with_logits(logits: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """The cross-entropy from a probability to sigmoid(logit), a number per entry: two of shape [...] -> [] or [...].
+
+    -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)) = log(1 + e^x) - t x, without overflow for any x.
+    Raises ValueError where the shapes differ, and for a target outside 0 to 1.
+
+    >>> binary_cross_entropy_with_logits([1000.0, -1000.0], [0.0, 1.0], reduction="none").numpy()
+    array([1000., 1000.])
+    """
+    x, t = _same_shape("binary_cross_entropy_with_logits", "logits", logits, target)
+    values = t.numpy()
+    if not ((values >= 0) & (values <= 1)).all():
+        raise ValueError(
+            f"binary_cross_entropy_with_logits: target from {values.min():g} to {values.max():g}: expected "
+            "probabilities, 0 to 1"
+        )
+    return _reduce("binary_cross_entropy_with_logits", softplus(x) - t * x, reduction)
+
+
+def hinge_loss(scores: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """The hinge loss of labels -1 and 1, a number per entry: two of shape [...] -> [] or [...].
+
+    max(0, 1 - y score) (Cortes and Vapnik 1995). Its derivative at the kink is 0.
+    Raises ValueError where the shapes differ, and for another label.
+
+    >>> hinge_loss([0.5, 3.0], [1, 1], reduction="none").numpy()
+    array([0.5, 0. ])
+    """
+    scores, y = _same_shape("hinge_loss", "scores", scores, target)
+    if not (np.abs(y.numpy()) == 1).all():
+        raise ValueError("hinge_loss: expected labels -1 and 1; from classes 0 and 1, make them with 2 * classes - 1")
+    return _reduce("hinge_loss", (1.0 - y * scores).relu(), reduction)
+
+
+# Numbers
+
+
+def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """The squared error (p - t)², a number per entry: two of shape [...] -> [] or [...].
 
     Raises ValueError where the shapes differ: a target [batch] against a prediction [batch, 1] would be
     repeated to [batch, batch].
 
-    >>> mse_loss(Tensor([1.0, 3.0]), np.array([0.0, 0.0])).item()
+    >>> mse_loss([1.0, 3.0], [0.0, 0.0]).item()
     5.0
     """
-    if prediction.shape != np.shape(target):
+    prediction, target = _same_shape("mse_loss", "prediction", prediction, target)
+    return _reduce("mse_loss", (prediction - target) ** 2, reduction)
+
+
+def l1_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """The absolute error |p - t|, a number per entry: two of shape [...] -> [] or [...]; derivative 0 where they agree.
+
+    Raises ValueError where the shapes differ.
+
+    >>> l1_loss([1.0, -3.0], [0.0, 0.0]).item()
+    2.0
+    """
+    prediction, target = _same_shape("l1_loss", "prediction", prediction, target)
+    return _reduce("l1_loss", (prediction - target).abs(), reduction)
+
+
+def huber_loss(prediction: Any, target: Any, delta: float = 1.0, reduction: str = "mean") -> Tensor:
+    """Half the squared error up to an error of delta, linear beyond: two of shape [...] -> [] or [...].
+
+    With e = p - t: e² / 2 where |e| <= delta, else delta (|e| - delta / 2) (Huber 1964).
+    Raises ValueError where the shapes differ, and for a delta that is not above 0.
+
+    >>> huber_loss([0.5, 3.0], [0.0, 0.0], reduction="none").numpy()
+    array([0.125, 2.5  ])
+    """
+    prediction, target = _same_shape("huber_loss", "prediction", prediction, target)
+    if not delta > 0:
+        raise ValueError(f"huber_loss: delta={delta}: expected a number above 0")
+    error = prediction - target
+    size = error.abs()
+    entries = (size <= delta).where(error**2 * 0.5, (size - delta / 2) * delta)
+    return _reduce("huber_loss", entries, reduction)
+
+
+# Distributions
+
+
+def kl_div(log_input: Any, target: Any, reduction: str = "mean") -> Tensor:
+    """The divergence from the target to exp(log_input), a number per entry: two of shape [...] -> [] or [...].
+
+    For probabilities t, t (log t - log_input), 0 where t is 0 (PyTorch: nan where log_input is -inf there). As in
+    PyTorch, "mean" is over all entries, and one more reduction, "batchmean", divides the sum by the number of rows:
+    the divergence itself, averaged.
+    Raises ValueError where the shapes differ, and for a negative target.
+
+    >>> round(kl_div([[-1.0, -2.0]], [[1.0, 0.0]], reduction="batchmean").item(), 6)
+    1.0
+    """
+    log_input, t = _same_shape("kl_div", "log_input", log_input, target)
+    if (t.numpy() < 0).any():
+        raise ValueError("kl_div: a negative target: expected probabilities; a logarithm goes first, as log_input")
+    log_t = (t == 0.0).where(1.0, t).log()
+    entries = t * log_t - _weighted(t, log_input)
+    if reduction == "batchmean":
+        return entries.sum() / t.shape[0]
+    return _reduce("kl_div", entries, reduction, "mean, sum, none, batchmean")
+
+
+def accuracy(logits: Any, target: Any) -> float:
+    """The share of rows whose predicted class is the target's: [batch, classes], integers [batch] -> 0 to 1.
+
+    The predicted class is that of the largest logit; of a single one, [batch, 1], class 1 where it is positive.
+    Raises ValueError where the target is not one class per row.
+
+    >>> accuracy([[2.0, 1.0], [0.0, 3.0]], [0, 0])
+    0.5
+    >>> accuracy([[2.0], [-1.0]], [1, 0])
+    1.0
+    """
+    logits, target = to_tensor(logits), np.asarray(target)
+    if logits.ndim != 2 or target.shape != logits.shape[:1]:
         raise ValueError(
-            f"mse_loss: prediction {list(prediction.shape)}, target {list(np.shape(target))}: expected equal shapes; "
+            f"accuracy: logits {list(logits.shape)}, target {list(target.shape)}: expected logits [batch, classes] and "
+            "one class per row"
+        )
+    predicted = logits[:, 0] > 0 if logits.shape[-1] == 1 else logits.argmax()
+    return float(np.mean(predicted.numpy() == target))
+
+
+def _numbers(x: Any) -> Tensor:
+    """What the target is compared with; whole numbers as float64."""
+    x = to_tensor(x)
+    return x if x.dtype in FLOATS else x.astype(np.float64)
+
+
+def _one_hot(what: str, scores: Tensor, target: Any) -> Tensor:
+    """Integer classes [batch] as truth values [batch, classes]."""
+    target = np.asarray(target)
+    if scores.ndim != 2 or target.shape != scores.shape[:1] or target.dtype.kind not in "iu":
+        raise ValueError(
+            f"{what}: scores {list(scores.shape)}, target {target.dtype} {list(target.shape)}: expected scores "
+            "[batch, classes] and one integer class per row"
+        )
+    classes = scores.shape[-1]
+    if target.size and not (target.min() >= 0 and target.max() < classes):
+        raise ValueError(
+            f"{what}: classes from {target.min()} to {target.max()}, and {classes} scores per row: expected classes 0 "
+            f"to {classes - 1}; give one score per class, and count classes from 0"
+        )
+    return Tensor(target[:, None] == np.arange(classes))
+
+
+def _same_shape(what: str, name: str, given: Any, target: Any) -> tuple[Tensor, Tensor]:
+    """Both as Tensors of the first one's type."""
+    given, target = _numbers(given), to_tensor(target)
+    if given.shape != target.shape:
+        raise ValueError(
+            f"{what}: {name} {list(given.shape)}, target {list(target.shape)}: expected equal shapes; "
             "reshape one of them"
         )
-    return ((prediction - target) ** 2).mean()
+    return given, target.astype(given.dtype)
 
 
-def accuracy(logits: Tensor, target: Array) -> float:
-    """The share of rows whose largest logit is the target's: [batch, classes], [batch] -> 0 to 1.
+def _weighted(q: Tensor, logs: Tensor) -> Tensor:
+    """q · logs, and 0 where q is 0, though the logarithm be -inf; truth values are 1 and 0."""
+    if q.dtype == bool:
+        return q.where(logs, 0.0)
+    return q * (q != 0.0).where(logs, 0.0)
 
-    >>> accuracy(Tensor([[2.0, 1.0], [0.0, 3.0]]), np.array([0, 0]))
-    0.5
-    """
-    return float(np.mean(logits.argmax().numpy() == target))
+
+def _reduce(what: str, entries: Tensor, reduction: str, known: str = "mean, sum, none") -> Tensor:
+    if reduction == "mean":
+        return entries.mean()
+    if reduction == "sum":
+        return entries.sum()
+    if reduction == "none":
+        return entries
+    raise ValueError(f"{what}: reduction={reduction!r}: expected one of {known}")

@@ -1,0 +1,235 @@
+"""Losses: values and gradients against PyTorch, the hard places, and what they refuse."""
+
+import math
+import warnings
+
+import numpy as np
+import pytest
+
+from minitrain import Parameter, Tensor, check_grads, grad
+from minitrain import functional as F
+
+RNG = np.random.default_rng(0)
+SCORES = RNG.normal(scale=3, size=(6, 4))
+CLASSES = np.array([0, 3, 1, 1, 2, 0])
+ROWS = RNG.dirichlet(np.ones(4), size=6)
+SPARSE = np.eye(4)[CLASSES] * 0.75 + np.eye(4)[CLASSES[::-1]] * 0.25
+LOG_ROWS = np.log(RNG.dirichlet(np.ones(4), size=6))
+NUMBERS = RNG.normal(scale=2, size=(6, 4))
+SHARES = RNG.uniform(size=(6, 4))
+SIGNS = np.sign(NUMBERS)
+
+# loss, its name in torch.nn.functional, the point, the target, options
+CASES = {
+    "cross_entropy": (F.cross_entropy, "cross_entropy", SCORES, CLASSES, {}),
+    "cross_entropy, smoothed": (F.cross_entropy, "cross_entropy", SCORES, CLASSES, {"label_smoothing": 0.1}),
+    "cross_entropy, all smoothing": (F.cross_entropy, "cross_entropy", SCORES, CLASSES, {"label_smoothing": 1.0}),
+    "cross_entropy, rows": (F.cross_entropy, "cross_entropy", SCORES, ROWS, {}),
+    "cross_entropy, rows, smoothed": (F.cross_entropy, "cross_entropy", SCORES, ROWS, {"label_smoothing": 0.3}),
+    "cross_entropy, rows with zeros": (F.cross_entropy, "cross_entropy", SCORES, SPARSE, {}),
+    "nll_loss": (F.nll_loss, "nll_loss", LOG_ROWS, CLASSES, {}),
+    "multi_margin_loss": (F.multi_margin_loss, "multi_margin_loss", SCORES, CLASSES, {}),
+    "binary_cross_entropy": (
+        F.binary_cross_entropy_with_logits, "binary_cross_entropy_with_logits", SCORES, SHARES, {}
+    ),
+    "binary_cross_entropy, classes": (
+        F.binary_cross_entropy_with_logits, "binary_cross_entropy_with_logits", SCORES, SHARES.round(), {}
+    ),
+    "mse_loss": (F.mse_loss, "mse_loss", SCORES, NUMBERS, {}),
+    "l1_loss": (F.l1_loss, "l1_loss", SCORES, NUMBERS, {}),
+    "huber_loss": (F.huber_loss, "huber_loss", SCORES, NUMBERS, {}),
+    "huber_loss, delta": (F.huber_loss, "huber_loss", SCORES, NUMBERS, {"delta": 2.5}),
+    "kl_div": (F.kl_div, "kl_div", LOG_ROWS, ROWS, {}),
+    "kl_div, zeros": (F.kl_div, "kl_div", LOG_ROWS, SPARSE, {}),
+}  # fmt: skip
+BOTH = [(name, reduction) for name in CASES for reduction in ("mean", "sum", "none")]
+BOTH += [("kl_div", "batchmean"), ("kl_div, zeros", "batchmean")]
+
+
+def by_torch(loss, x, target, weights):
+    """Value, and gradient of the weighted sum of the values."""
+    torch = pytest.importorskip("torch")
+    point = torch.tensor(x, requires_grad=True)
+    value = loss(torch.nn.functional, point, torch.tensor(target))
+    (value * torch.tensor(weights(value.shape))).sum().backward()
+    return value.detach().numpy(), point.grad.numpy()
+
+
+def weights(shape):
+    return np.random.default_rng(1).uniform(0.5, 1.5, tuple(shape))
+
+
+@pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")  # PyTorch's advice to use batchmean
+@pytest.mark.parametrize(("name", "reduction"), BOTH)
+def test_values_and_gradients_are_pytorchs(name, reduction):
+    loss, theirs, x, target, options = CASES[name]
+    point = Parameter(x)
+    value = loss(point, target, reduction=reduction, **options)
+    (value * weights(value.shape)).sum().backward()
+    expected, gradient = by_torch(
+        lambda functional, p, t: getattr(functional, theirs)(p, t, reduction=reduction, **options), x, target, weights
+    )
+    assert value.shape == expected.shape
+    np.testing.assert_allclose(value.numpy(), expected, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(point.grad, gradient, rtol=1e-9, atol=1e-15)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_the_hinge_loss_is_pytorchs_ranking_loss_against_0(reduction):
+    point = Parameter(SCORES)
+    value = F.hinge_loss(point, SIGNS, reduction=reduction)
+    (value * weights(value.shape)).sum().backward()
+    expected, gradient = by_torch(
+        lambda functional, p, t: functional.margin_ranking_loss(p, 0 * p.detach(), t, margin=1, reduction=reduction),
+        SCORES,
+        SIGNS,
+        weights,
+    )
+    np.testing.assert_allclose(value.numpy(), expected, rtol=1e-9)
+    np.testing.assert_allclose(point.grad, gradient, rtol=1e-9)
+
+
+def test_reductions_of_one_loss():
+    rows = F.cross_entropy(SCORES, CLASSES, reduction="none").numpy()
+    assert rows.shape == (6,)
+    assert F.cross_entropy(SCORES, CLASSES, reduction="sum").item() == pytest.approx(rows.sum(), rel=1e-14)
+    assert F.cross_entropy(SCORES, CLASSES).item() == pytest.approx(rows.mean(), rel=1e-14)
+    assert F.nll_loss(F.log_softmax(SCORES), CLASSES, reduction="none").numpy().tolist() == rows.tolist()
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("reduction", ["mean", "none"])
+def test_derivatives_to_order_2_against_differences(name, reduction):
+    # The points of the kinked ones (l1, huber, multi_margin) are further from a kink than the differences reach.
+    loss, _, x, target, options = CASES[name]
+    check_grads(lambda p: loss(p, target[:2], reduction=reduction, **options), x[:2])
+
+
+@pytest.mark.parametrize("loss", [F.mse_loss, F.binary_cross_entropy_with_logits, F.kl_div, F.huber_loss])
+def test_a_target_that_carries_a_gradient_gets_one(loss):
+    check_grads(lambda x, t: loss(x, t), LOG_ROWS[:2], ROWS[:2])
+
+
+def at(fn, x):
+    """Value and gradient at a point; no warning is raised."""
+    p = Parameter(x)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        value = fn(p)
+        value.sum().backward()
+    return value.item(), p.grad.tolist()
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_sure_mistakes(dtype):
+    logits = np.array([[1000.0, 0.0]], dtype)
+    assert at(lambda x: F.cross_entropy(x, [1]), logits) == (1000, [[1, -1]])
+    assert at(lambda x: F.cross_entropy(x, [[0.0, 1.0]]), logits) == (1000, [[1, -1]])
+    binary = F.binary_cross_entropy_with_logits
+    assert at(lambda x: binary(x, [0.0]), np.array([1000.0], dtype)) == (1000, [1])
+    assert at(lambda x: binary(x, [1.0]), np.array([-1000.0], dtype)) == (1000, [-1])
+    assert at(lambda x: binary(x, [1.0]), np.array([1000.0], dtype)) == (0, [0])
+    assert at(lambda x: binary(x, [0.0]), np.array([-1000.0], dtype)) == (0, [0])
+
+
+def test_a_logit_of_0_is_no_kink_of_the_binary_cross_entropy():
+    loss = lambda x: F.binary_cross_entropy_with_logits(x, 0.0)  # noqa: E731
+    orders = [f(0.0).item() for f in (loss, grad(loss), grad(grad(loss)), grad(grad(grad(loss))))]
+    assert orders == pytest.approx([math.log(2), 0.5, 0.25, 0], rel=1e-15)
+
+
+def test_kinks_have_derivative_0():
+    assert at(lambda x: F.l1_loss(x, [2.0]), [2.0]) == (0, [0])
+    assert at(lambda x: F.hinge_loss(x, [-1]), [-1.0]) == (0, [0])
+    assert at(lambda x: F.multi_margin_loss(x, [0]), [[1.0, 0.0]]) == (0, [[0, 0]])
+    assert at(lambda x: F.huber_loss(x, [0.0]), [1.0]) == (0.5, [1])
+
+
+def test_a_probability_of_0_costs_nothing_where_the_logarithm_is_minus_infinity():
+    assert at(lambda x: F.kl_div(x, [0.0, 1.0], reduction="sum"), [-math.inf, 0.0]) == (0, [0, -1])
+    assert at(lambda x: F.cross_entropy(x, [[0.0, 1.0]]), [[-math.inf, 0.0]]) == (0, [[0, 0]])
+    assert at(lambda x: F.cross_entropy(x, [1]), [[-math.inf, 0.0]]) == (0, [[0, 0]])
+    assert F.kl_div([-math.inf, 0.0], [0.5, 0.5]).item() == math.inf
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_float32_stays_float32_whatever_the_target(name):
+    loss, _, x, target, options = CASES[name]
+    for given in (target, Tensor(target)):
+        point = Parameter(x.astype("float32"))
+        value = loss(point, given, **options)
+        value.backward()
+        assert (value.dtype, point.grad.dtype) == ("float32", "float32")
+
+
+def test_whole_numbers_are_numbers():
+    assert F.mse_loss([1, 3], [0.5, 2.5]).item() == 0.25
+    assert F.hinge_loss([0, 3], [1, 1]).item() == 0.5
+    assert F.cross_entropy([[0, 0]], [1]).item() == math.log(2)
+
+
+def test_accuracy():
+    assert F.accuracy([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0]], [0, 1, 1]) == pytest.approx(2 / 3)
+    assert F.accuracy(Tensor([[2.0], [-1.0], [0.0], [-3.0]]), np.array([1, 0, 0, 1])) == 0.75
+
+
+ELEMENTWISE = {
+    "binary_cross_entropy_with_logits": F.binary_cross_entropy_with_logits,
+    "hinge_loss": F.hinge_loss,
+    "mse_loss": F.mse_loss,
+    "l1_loss": F.l1_loss,
+    "huber_loss": F.huber_loss,
+    "kl_div": F.kl_div,
+}
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_a_column_against_a_row_is_refused(name):
+    with pytest.raises(ValueError, match=rf"{name}: \w+ \[3, 1\], target \[3\]: expected equal shapes"):
+        ELEMENTWISE[name](np.ones((3, 1)), np.ones(3))
+
+
+@pytest.mark.parametrize("name", [*ELEMENTWISE, "cross_entropy", "nll_loss", "multi_margin_loss"])
+def test_another_reduction_is_refused(name):
+    target = np.ones((2, 2)) if name in ELEMENTWISE else np.array([0, 1])
+    with pytest.raises(ValueError, match=f"{name}: reduction='max': expected one of mean, sum, none"):
+        getattr(F, name)(np.ones((2, 2)), target, reduction="max")
+
+
+@pytest.mark.parametrize("loss", [F.cross_entropy, F.nll_loss, F.multi_margin_loss])
+@pytest.mark.parametrize(
+    ("scores", "target", "message"),
+    [
+        (np.ones((3, 2)), np.array([0, 1]), r"\[3, 2\], target int64 \[2\]: .* one integer class per row"),
+        (np.ones((3, 2)), np.array([0.0, 1.0, 1.0]), "target float64 .* one integer class per row"),
+        (np.ones(2), np.array([0, 1]), "one integer class per row"),
+        (np.ones((3, 2)), np.array([0, 1, 2]), "classes from 0 to 2, and 2 scores per row: expected classes 0 to 1"),
+        (np.ones((3, 2)), np.array([0, -1, 1]), "classes from -1 to 1, and 2 scores"),
+    ],
+)
+def test_targets_that_are_no_classes_are_refused(loss, scores, target, message):
+    with pytest.raises(ValueError, match=f"{loss.__name__}: .*{message}"):
+        loss(scores, target)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "message"),
+    [
+        (
+            lambda: F.cross_entropy(np.ones((3, 2)), np.ones((3, 1))),
+            r"target float64 \[3, 1\].* a probability per logit",
+        ),
+        (lambda: F.cross_entropy(np.ones(3), np.ones(3)), "a probability per logit"),
+        (lambda: F.cross_entropy(SCORES, CLASSES, label_smoothing=1.5), "label_smoothing=1.5: expected 0 to 1"),
+        (lambda: F.binary_cross_entropy_with_logits([1.0, 1.0], [-1.0, 1.0]), "target from -1 to 1: .* 0 to 1"),
+        (lambda: F.hinge_loss([1.0, 1.0], [0, 1]), r"labels -1 and 1; .* 2 \* classes - 1"),
+        (lambda: F.huber_loss([1.0], [1.0], delta=0.0), "delta=0.0: expected a number above 0"),
+        (lambda: F.kl_div([1.0], [-1.0]), "a negative target"),
+        (lambda: F.kl_div([1.0], [1.0], reduction="max"), "mean, sum, none, batchmean"),
+        (lambda: F.accuracy(np.ones((3, 2)), np.ones((3, 1))), r"accuracy: logits \[3, 2\], target \[3, 1\]"),
+    ],
+)
+def test_mistakes_have_clear_errors(mistake, message):
+    with pytest.raises(ValueError, match=message) as error:
+        mistake()
+    assert "\n" not in str(error.value)

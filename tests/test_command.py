@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from minitrain.config import TABLES
 from minitrain.record import load_checkpoint, read_metrics, read_summary
 
 FAST = ("data=moons", "data.samples=100", "network.widths=[8]", "batch_size=16", "steps=40", "eval_every=10")
@@ -196,7 +197,8 @@ def test_help_shows_groups_choices_keys_and_examples(command):
     for part in (
         "digits, moons",
         "lab2, linear, mlp",
-        "adam, momentum, sgd",
+        ", ".join(sorted(TABLES["optimizer"])),
+        ", ".join(sorted(TABLES["schedule"])),
         "activations, lab2",
         "one of identity, relu",
     ):

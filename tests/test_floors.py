@@ -13,14 +13,15 @@ FLOORS = [
      "autograd.functional.elementwise", "autograd.functional.reductions", "autograd.functional.arrays",
      "autograd.functional.losses", "autograd.grad", "autograd.flat"],
     ["streams", "config", "data", "record"],
-    ["nn.module", "nn.activation", "nn.layers", "nn.networks", "nn.losses", "optim", "schedule", "plot"],
+    ["nn.module", "nn.activation", "nn.layers", "nn.networks", "nn.losses",
+     "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "plot", "progress"],
     ["train"],
     ["compare"],
     ["launcher", "__main__"],
 ]  # fmt: skip
 APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}
 # Rooms' front doors and the package's name only list what is inside.
-DOORS = {"__init__", "autograd.__init__", "autograd.functional.__init__", "nn.__init__"}
+DOORS = {"__init__", "autograd.__init__", "autograd.functional.__init__", "nn.__init__", "optim.__init__"}
 
 
 def modules() -> dict[str, Path]:

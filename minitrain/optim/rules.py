@@ -103,7 +103,7 @@ class NesterovRule(MomentumRule):
 class AdagradRule(_Stateless):
     """Adagrad (Duchi, Hazan, Singer 2011): steps scaled by all gradients so far.
 
-    s <- s + g²;  p <- p - lr g / (√s + eps)
+    s <- s + g²;  p <- p - lr g / (√s + eps), with s = 0 at the start as in PyTorch (optax starts from 0.1)
     """
 
     eps: float = option(1e-10, _EPS, at_least=0)
@@ -122,7 +122,7 @@ class AdagradRule(_Stateless):
 class RMSpropRule:
     """RMSprop (Hinton, Srivastava, Swersky 2012, lecture 6e): steps scaled by a running mean of the gradient's square.
 
-    s <- alpha s + (1 - alpha) g²;  p <- p - lr g / (√s + eps)
+    s <- alpha s + (1 - alpha) g²;  p <- p - lr g / (√s + eps), with eps beside the root as in PyTorch (optax: in it)
     """
 
     alpha: float = option(0.99, "decay of the mean of the gradient's square", at_least=0, below=1)
@@ -215,6 +215,7 @@ class NAdamRule:
     m and v as Adam's;  mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2)
     p <- p - lr (a g + b m) / (√(v / (1 - beta2^t)) + eps)
     a = (1 - mu_t) / (1 - mu_1 ... mu_t);  b = mu_(t+1) / (1 - mu_1 ... mu_(t+1))
+    optax's nadam keeps mu at beta1.
     """
 
     beta1: float = option(0.9, "decay of the mean of the gradient", at_least=0, below=1)

@@ -89,6 +89,9 @@ class Range:
 
 REQUIRED: Any = object()
 
+# What the best network can be judged by: auto is the first of the others that the data gives.
+METRICS = ("auto", "val_accuracy", "val_loss", "train_loss")
+
 
 def option(default: Any, help: str, **limits: Any) -> Any:
     """A dataclass field with its meaning and its limits (see `Range`)."""
@@ -116,8 +119,14 @@ class RunConfig:
         None, "share of each target spread over all classes (loss=cross_entropy)", at_least=0, at_most=1
     )
     steps: int = option(1000, "number of updates", at_least=1)
+    warmup: int | None = option(None, "steps that rise to lr before the schedule begins", at_least=1)
     batch_size: int | None = option(64, "examples per step; null takes all of them", at_least=1)
     seed: int = option(0, "initial weights and order of the examples", at_least=0)
+    clip: float | None = option(None, "longest gradient: a longer one is shrunk to it", above=0)
+    l2: float | None = option(None, "penalty: training makes loss + l2 * sum(p^2) small", at_least=0)
+    l2_on: str = option("weights", "parameters p that l2 holds small", choices=("weights", "all"))
+    patience: int | None = option(None, "evaluations without a better metric before training stops", at_least=1)
+    metric: str = option("auto", "what best is judged by; auto: the first there is", choices=METRICS)
     dtype: str = option("float32", "type of every number", choices=("float32", "float64"))
     eval_every: int = option(100, "steps between evaluations on the validation data", at_least=1)
     log_every: int = option(10, "steps between rows of metrics.csv", at_least=1)

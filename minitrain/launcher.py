@@ -34,8 +34,9 @@ from omegaconf.errors import OmegaConfBaseException
 from minitrain.compare import draw_sweep, format_table, group_runs, read_sweep
 from minitrain.config import REQUIRED, TABLES, ConfigError, RunConfig, options, read
 from minitrain.plot import draw_run
+from minitrain.progress import format_metrics, format_value
 from minitrain.record import claim_directory, read_summary, write_atomically
-from minitrain.train import Interrupted, build, format_metrics, format_value, train
+from minitrain.train import Interrupted, build, train
 
 log = logging.getLogger("minitrain")
 CONFIG = "config"
@@ -347,6 +348,9 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
     summary = read_summary(directory) if (directory / "summary.json").exists() else {"step": 0}
     if summary["step"] > run_config.steps:
         raise ConfigError(f"steps={run_config.steps}: the run is at step {summary['step']} already; expected more")
+    if summary.get("stopped_early"):
+        log.info("nothing left to do: the run stopped early at step %s", f"{summary['step']:,}")
+        return 0
     if summary["step"] == run_config.steps:
         log.info(
             "nothing left to do: the run has completed its %s steps; give steps=N for more", f"{run_config.steps:,}"
@@ -397,13 +401,15 @@ def format_outcome_briefly(summary: dict[str, Any]) -> str:
         return f"{summary['status']} at step {summary['step']:,} of {summary['steps']:,}"
     final = format_metrics({best["metric"]: summary["final"][best["metric"]]})
     seen = format_value(best["metric"], best["value"])
-    return f"{final}, best {seen} at step {best['step']:,}, {summary['seconds']:.1f} s"
+    stopped = f", stopped early at step {summary['step']:,}" if summary["stopped_early"] else ""
+    return f"{final}, best {seen} at step {best['step']:,}{stopped}, {summary['seconds']:.1f} s"
 
 
 def format_outcome(summary: dict[str, Any]) -> str:
     """How a run ended, in lines."""
-    status = f"{summary['status']} at step {summary['step']:,} of {summary['steps']:,} in {summary['seconds']:.1f} s"
-    if summary["status"] == "completed":
+    how = "stopped early" if summary.get("stopped_early") else summary["status"]
+    status = f"{how} at step {summary['step']:,} of {summary['steps']:,} in {summary['seconds']:.1f} s"
+    if how == "completed":
         status = f"completed {summary['steps']:,} steps in {summary['seconds']:.1f} s"
     parts = [status]
     if summary["status"] == "diverged":

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import platform
-import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -30,16 +25,11 @@ from minitrain.data import Dataset, blocks
 from minitrain.nn import losses
 from minitrain.nn.activation import activation_layer
 from minitrain.nn.module import Module
-from minitrain.record import (
-    Metrics,
-    RecordError,
-    load_checkpoint,
-    save_checkpoint,
-    write_summary,
-)
+from minitrain.optim.gradient import clip_by_global_norm, l2_gradient, l2_penalty
+from minitrain.progress import Progress, stop_requests
+from minitrain.record import Metrics, RecordError, load_checkpoint, save_checkpoint, write_summary
+from minitrain.schedule import warmed_up
 from minitrain.streams import stream
-
-log = logging.getLogger("minitrain")
 
 
 class Interrupted(KeyboardInterrupt):
@@ -54,6 +44,12 @@ class Problem:
     data: Dataset
     model: Module
     loss: losses.Loss
+
+    @property
+    def metrics(self) -> list[str]:
+        """What the data lets an evaluation tell, what is judged by first."""
+        validation = ["val_accuracy", "val_loss"] if self.data.classes is not None else ["val_loss"]
+        return [*(validation if len(self.data.x_val) else []), "train_loss"]
 
     def describe(self) -> str:
         """Two lines: the data; the network, its size, and how it is trained."""
@@ -93,9 +89,14 @@ def build(config: RunConfig) -> Problem:
         )
     activation, loss = activation_layer(config.activation), losses.chosen(config)
     model = config.network.build(data.inputs, loss.outputs(data), activation, config.seed)
+    if config.warmup is not None and config.warmup >= config.steps:
+        raise ConfigError(f"warmup={config.warmup}: expected fewer than steps={config.steps}")
     with no_grad():
         loss(model(Tensor(data.x_train[:1])), None if data.y_train is None else data.y_train[:1])
-    return Problem(config, data, model, loss)
+    problem = Problem(config, data, model, loss)
+    if config.metric not in ("auto", *problem.metrics):
+        raise ConfigError(f"metric={config.metric}: the data gives {', '.join(problem.metrics)}; choose one, or auto")
+    return problem
 
 
 def train(
@@ -118,7 +119,7 @@ def train(
     run = _Run(problem, directory, overrides)
     if resume:
         run.restore()
-    with _Progress(problem.config.steps, run.step, bar, announce) as progress, _stop_requests() as stop:
+    with Progress(problem.config.steps, run.step, bar, announce) as progress, stop_requests() as stop:
         try:
             with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
                 run.loop(progress, stop)
@@ -142,6 +143,8 @@ class _Run:
         )
         self.params = FlatParameters(problem.model.named_parameters(), config.dtype)
         self.state: dict[str, Tensor] = config.optimizer.init(Tensor(self.params.vector))
+        self.penalized = self.params.weights if config.l2_on == "weights" else self.params.vector.size
+        self.metric = problem.metrics[0] if config.metric == "auto" else config.metric
         self.step = 0
         self.best: dict[str, Any] | None = None
         self.final: dict[str, float] = {}
@@ -165,18 +168,27 @@ class _Run:
         return x[rows], None if y is None else y[rows]
 
     def loss(self, step: int) -> Tensor:
+        """What this step makes small. The l2 penalty is a constant in it: `update` adds its gradient on one slice."""
         x, y = self.batch(step)
-        return self.problem.loss(self.problem.model(Tensor(x)), y)
+        loss = self.problem.loss(self.problem.model(Tensor(x)), y)
+        if self.config.l2 is not None:
+            loss = loss + l2_penalty(Tensor(self.params.vector), self.config.l2, self.penalized)
+        return loss
 
     def rate(self, step: int) -> float:
-        return float(self.config.lr * self.config.schedule.factor(step, self.config.steps))
+        return float(self.config.lr * warmed_up(self.config.schedule, self.config.warmup, step, self.config.steps))
 
     def update(self, loss: Tensor) -> None:
-        optimizer = self.config.optimizer
+        config, optimizer = self.config, self.config.optimizer
         grads = self.params.gradient(loss)
         with no_grad():
+            params = Tensor(self.params.vector)
+            if config.l2 is not None:
+                grads = grads + l2_gradient(params, config.l2, self.penalized)
+            if config.clip is not None:
+                grads = clip_by_global_norm(grads, config.clip)
             params, self.state = optimizer.update(
-                grads, self.state, Tensor(self.params.vector), self.rate(self.step), **optimizer.coefficients(self.step)
+                grads, self.state, params, self.rate(self.step), **optimizer.coefficients(self.step)
             )
         self.params.assign(params.numpy())
         self.step += 1
@@ -189,13 +201,14 @@ class _Run:
         outputs = [self.problem.model(Tensor(self.x_val[block])).numpy() for block in blocks(self.x_val)]
         output = Tensor(np.concatenate(outputs))
         metrics: dict[str, Any] = {"val_loss": self.problem.loss(output, self.y_val).numpy()}
-        if self.problem.data.classes is not None and self.y_val is not None:
+        if "val_accuracy" in self.problem.metrics:
+            assert self.y_val is not None  # where there are classes, there are targets
             metrics["val_accuracy"] = np.float64(F.accuracy(output, self.y_val))
         return metrics
 
     # The loop
 
-    def loop(self, progress: _Progress, stop: threading.Event) -> None:
+    def loop(self, progress: Progress, stop: threading.Event) -> None:
         """Train to the last step, and one loss beyond: row k of metrics.csv is about the network after k updates."""
         config = self.config
         self.first_step = self.step
@@ -211,13 +224,15 @@ class _Run:
                     return self.finish("diverged", **diagnose(loss, self.params.parameters))
                 last = self.step == config.steps
                 evaluated = last or self.step % config.eval_every == 0
+                stopped = False
                 if evaluated:
                     row |= self.evaluate()
                     self.judge(row)
+                    stopped = config.patience is not None and not last and self.waited() >= config.patience
                 if evaluated or self.step % config.log_every == 0:
                     metrics.write(row)
                     progress.show(self.step, row, evaluated)
-                if last:
+                if last or stopped:
                     break
                 self.update(loss)
                 progress.advance()
@@ -232,22 +247,26 @@ class _Run:
         finally:
             metrics.close()
         self.save("last")
-        self.finish("completed")
+        self.finish("completed", stopped_early=stopped)
 
     def columns(self) -> list[str]:
         return ["step", "lr", "train_loss", *self.evaluate()]
 
     def judge(self, row: dict[str, Any]) -> None:
-        """Keep the network if it is the best so far: highest accuracy, else lowest loss; the first of equals."""
+        """Keep the network if it is the best so far: highest accuracy, or lowest loss; the first of equals."""
         self.final = {name: _plain(value) for name, value in row.items() if name not in ("step", "lr")}
-        metric = next(name for name in ("val_accuracy", "val_loss", "train_loss") if name in row)
-        value = _plain(row[metric])
+        value = self.final[self.metric]
         better = self.best is None or (
-            value > self.best["value"] if metric == "val_accuracy" else value < self.best["value"]
+            value > self.best["value"] if self.metric == "val_accuracy" else value < self.best["value"]
         )
         if better and np.isfinite(value):
-            self.best = {"metric": metric, "value": value, "step": self.step}
+            self.best = {"metric": self.metric, "value": value, "step": self.step}
             self.save("best")
+
+    def waited(self) -> int:
+        """Evaluations since the best one. Steps tell, so that a resumed run, which has `best`, needs no count."""
+        every = self.config.eval_every
+        return self.step // every - (self.best["step"] // every if self.best else -1)
 
     # On disk
 
@@ -334,74 +353,3 @@ def _git_commit() -> str | None:
     except (OSError, subprocess.TimeoutExpired):
         return None
     return found.stdout.strip() or None
-
-
-# What a person sees
-
-
-class _Progress:
-    """A bar on a terminal; elsewhere a log line at evaluations, a few seconds apart."""
-
-    EVERY = 5.0  # seconds between log lines
-
-    def __init__(self, steps: int, start: int, bar: bool | None, announce: bool) -> None:
-        self.steps, self.start = steps, start
-        self.wants_bar = sys.stderr.isatty() if bar is None else bar
-        self.bar: Any = None
-        self.spoken = -np.inf if announce else time.monotonic()
-
-    def __enter__(self) -> _Progress:
-        if self.wants_bar:
-            from tqdm import tqdm
-
-            self.bar = tqdm(total=self.steps, initial=self.start, unit=" steps", dynamic_ncols=True, leave=False)
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
-
-    def advance(self) -> None:
-        if self.bar is not None:
-            self.bar.update()
-
-    def show(self, step: int, row: dict[str, Any], evaluated: bool) -> None:
-        if self.bar is not None:
-            if evaluated and "val_accuracy" in row:
-                self.bar.set_description(f"accuracy {float(row['val_accuracy']):.1%}", refresh=False)
-            self.bar.set_postfix_str(f"loss {float(row['train_loss']):.4g}", refresh=False)
-        elif evaluated and time.monotonic() - self.spoken > self.EVERY:
-            self.spoken = time.monotonic()
-            log.info("step %s of %s: %s", f"{step:,}", f"{self.steps:,}", format_metrics(row))
-
-
-def format_metrics(metrics: dict[str, Any]) -> str:
-    """Metrics in words: `train_loss 0.0123, val_accuracy 97.5%`."""
-    return ", ".join(
-        f"{name} {format_value(name, value)}" for name, value in metrics.items() if name not in ("step", "lr")
-    )
-
-
-def format_value(metric: str, value: Any) -> str:
-    return f"{float(value):.1%}" if "accuracy" in metric else f"{float(value):.4g}"
-
-
-@contextmanager
-def _stop_requests() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C or SIGTERM into a request that the loop answers after its step; a second stops at once."""
-    request = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
-
-    def ask(number: int, frame: FrameType | None) -> None:
-        if request.is_set():
-            raise KeyboardInterrupt
-        request.set()
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield request
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from minitrain.config import TABLES
 from minitrain.record import load_checkpoint, read_metrics, read_summary
 
 FAST = ("data=moons", "data.samples=100", "network.widths=[8]", "batch_size=16", "steps=40", "eval_every=10")
@@ -188,6 +189,19 @@ def test_resume_of_a_completed_run_says_so_and_more_steps_go_on(command):
     assert "at step 60 already" in err
 
 
+def test_a_run_that_stopped_early_says_so_and_has_nothing_left_to_do(command):
+    status, out, _ = command("lr=0", "patience=2", *FAST)
+    assert status == 0
+    assert "stopped early at step 20 of 40" in out
+    directory = only("outputs/*/*")
+    before = (directory / "metrics.csv").read_bytes()
+    for overrides in ([], ["steps=100"]):
+        status, out, _ = command("resume", str(directory), *overrides)
+        assert status == 0
+        assert "nothing left to do: the run stopped early at step 20" in out
+    assert (directory / "metrics.csv").read_bytes() == before
+
+
 def test_a_given_directory_is_used_once(command):
     command("hydra.run.dir=here", *FAST)
     before = Path("here/metrics.csv").read_bytes()
@@ -216,7 +230,8 @@ def test_help_shows_groups_choices_keys_and_examples(command):
     for part in (
         "digits, iris, moons",
         "lab2, linear, mlp",
-        "adam, momentum, sgd",
+        ", ".join(sorted(TABLES["optimizer"])),
+        ", ".join(sorted(TABLES["schedule"])),
         "activations, lab2",
         "one of identity, relu",
     ):

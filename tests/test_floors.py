@@ -15,14 +15,15 @@ FLOORS = [
      "autograd.functional.reductions", "autograd.functional.normalization", "autograd.functional.convolution",
      "autograd.functional.losses", "autograd.grad", "autograd.flat"],
     ["streams", "config", "data.dataset", "data.bundled", "data.generated", "data.files", "record"],
-    ["nn.module", "nn.activation", "nn.layers", "nn.networks", "nn.losses", "optim", "schedule", "plot"],
+    ["nn.module", "nn.activation", "nn.layers", "nn.networks", "nn.losses",
+     "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "plot", "progress"],
     ["train"],
     ["compare"],
     ["launcher", "__main__"],
 ]  # fmt: skip
 APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}
 # Rooms' front doors and the package's name only list what is inside.
-DOORS = {"__init__", "autograd.__init__", "autograd.functional.__init__", "data.__init__", "nn.__init__"}
+DOORS = {f"{room}__init__" for room in ("", "autograd.", "autograd.functional.", "data.", "nn.", "optim.")}
 
 
 def modules() -> dict[str, Path]:

@@ -11,9 +11,9 @@ import pytest
 from minitrain.config import TABLES, ConfigError, RunConfig
 from minitrain.data import Dataset, Digits, Moons, Point
 from minitrain.nn.networks import Lab2Config, LinearConfig, MLPConfig
-from minitrain.optim import AdamRule, MomentumRule, SGDRule
+from minitrain.optim import AdamRule, LionRule, MomentumRule, SGDRule
 from minitrain.record import RecordError, load_checkpoint, read_metrics, read_summary
-from minitrain.schedule import Constant, Cosine
+from minitrain.schedule import Constant, Cosine, Exponential, Linear, OneCycle, Step
 from minitrain.train import Interrupted, build, train
 
 SMALL = RunConfig(
@@ -113,6 +113,150 @@ def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(tmp_path, monkeypatch,
     before, after = (read_summary(tmp_path / name) for name in ("whole", "stopped"))
     timed = ("seconds", "steps_per_second")
     assert {k: v for k, v in before.items() if k not in timed} == {k: v for k, v in after.items() if k not in timed}
+
+
+EXTRAS = [
+    {"optimizer": cls(), "lr": 0.01, "clip": 0.5, "l2": 1e-3, "l2_on": l2_on, "warmup": 10, "schedule": schedule}
+    for cls, l2_on, schedule in zip(
+        TABLES["optimizer"].values(),
+        ("weights", "all") * 5,
+        [Linear(), Step(every=15), Exponential(), Cosine(), OneCycle()] * 2,
+        strict=False,
+    )
+]
+
+
+@pytest.mark.parametrize("extras", EXTRAS, ids=TABLES["optimizer"])
+def test_every_optimizer_resumes_bit_for_bit_with_clip_l2_warm_up_and_a_schedule(tmp_path, monkeypatch, extras):
+    config = replace(SMALL, steps=45, **extras)
+    run(config, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        stop_after(patch, 31)
+        with pytest.raises(Interrupted):
+            run(config, tmp_path / "stopped")
+    run(config, tmp_path / "stopped", resume=True)
+    assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+    assert list(read_metrics(tmp_path / "whole")) == ["step", "lr", "train_loss", "val_loss", "val_accuracy"]
+
+
+@pytest.mark.parametrize("changes", [{"clip": 1e9}, {"l2": 0.0, "l2_on": "all"}, {"warmup": 1}, {"patience": 1000}])
+def test_a_number_that_does_nothing_changes_no_byte(tmp_path, changes):
+    run(SMALL, tmp_path / "without")
+    run(replace(SMALL, **changes), tmp_path / "with")
+    assert contents(tmp_path / "with") == contents(tmp_path / "without")
+
+
+@pytest.mark.parametrize("clip", [None, 0.01])
+def test_a_clipped_step_is_as_long_as_the_limit(tmp_path, clip):
+    problem = build(replace(SMALL, lr=1.0, steps=1, dtype="float64", clip=clip))
+    before = [p.numpy() for p in problem.model.parameters()]
+    train(problem, tmp_path, bar=False)
+    moved = [p.numpy() - old for p, old in zip(problem.model.parameters(), before, strict=True)]
+    length = np.sqrt(sum((part**2).sum() for part in moved))
+    assert length > 0.1 if clip is None else length == pytest.approx(0.01, rel=1e-3)
+
+
+def test_the_rate_warms_up_before_the_schedule(tmp_path):
+    run(replace(SMALL, steps=20, log_every=1, warmup=4, schedule=Linear(final=0.5), lr=0.8), tmp_path)
+    expected = [0.2, 0.4, 0.6, 0.8, *(0.8 - 0.4 * k / 16 for k in range(17))]
+    np.testing.assert_allclose(read_metrics(tmp_path)["lr"], expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("l2_on", ["weights", "all"])
+def test_the_training_loss_has_the_penalty_and_the_validation_loss_has_not(tmp_path, l2_on):
+    still = replace(SMALL, lr=0.0, steps=1, dtype="float64", network=MLPConfig([8]))
+    problem = build(still)
+    # Biases start at 0: move them, so that it is seen whether they count.
+    for p in problem.model.parameters():
+        p.data += 0.5
+    (tmp_path / "plain").mkdir()
+    (tmp_path / "l2").mkdir()
+    train(problem, tmp_path / "plain", bar=False)
+    train(replace(problem, config=replace(still, l2=0.1, l2_on=l2_on)), tmp_path / "l2", bar=False)
+    plain, penalized = read_metrics(tmp_path / "plain"), read_metrics(tmp_path / "l2")
+    named = problem.model.named_parameters().items()
+    total = sum((p.numpy() ** 2).sum() for name, p in named if l2_on == "all" or name.endswith("weight"))
+    np.testing.assert_allclose(penalized["train_loss"] - plain["train_loss"], 0.1 * total, rtol=1e-12)
+    assert (penalized["val_loss"] == plain["val_loss"]).all()
+
+
+@pytest.mark.parametrize("l2_on", ["weights", "all"])
+def test_the_l2_penalty_is_pytorchs_weight_decay_under_sgd(tmp_path, l2_on):
+    torch = pytest.importorskip("torch")
+    config = replace(SMALL, activation="tanh", batch_size=None, steps=100, dtype="float64", l2=0.01, l2_on=l2_on)
+    problem = build(config)
+    peer = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2)).double()
+    ours = list(problem.model.named_parameters().items())
+    theirs = list(peer.parameters())
+    with torch.no_grad():
+        for (_, p), q in zip(ours, theirs, strict=True):
+            q.copy_(torch.tensor(p.numpy()))
+    decayed = [l2_on == "all" or name.endswith("weight") for name, _ in ours]
+    opt = torch.optim.SGD(
+        [{"params": [q], "weight_decay": 0.02 * on} for q, on in zip(theirs, decayed, strict=True)], lr=config.lr
+    )
+    x, y = torch.tensor(problem.data.x_train), torch.tensor(problem.data.y_train)
+    for _ in range(100):
+        opt.zero_grad()
+        torch.nn.functional.cross_entropy(peer(x), y).backward()
+        opt.step()
+    train(problem, tmp_path, bar=False)
+    for (_, p), q in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol=1e-10)
+
+
+# With rate 0 nothing gets better than it was at step 0.
+STUCK = replace(SMALL, lr=0.0, eval_every=9, log_every=5, steps=60, patience=3)
+
+
+def test_a_run_stops_early_when_it_waited_long_enough(tmp_path):
+    summary = run(STUCK, tmp_path)
+    assert (summary["status"], summary["stopped_early"], summary["step"]) == ("completed", True, 27)
+    assert summary["best"]["step"] == 0
+    table = read_metrics(tmp_path)
+    assert table["step"].tolist() == [0, 5, 9, 10, 15, 18, 20, 25, 27]
+    assert np.isfinite(table["val_loss"][-1])
+    assert load_checkpoint(tmp_path / "checkpoints" / "last.npz")[1]["step"] == 27
+
+
+@pytest.mark.parametrize("config", [replace(SMALL, metric="train_loss", batch_size=None, patience=1), STUCK])
+def test_a_run_that_gets_better_or_ends_first_does_not_stop_early(tmp_path, config):
+    summary = run(replace(config, steps=20, eval_every=9), tmp_path)
+    assert (summary["status"], summary["stopped_early"], summary["step"]) == ("completed", False, 20)
+
+
+@pytest.mark.parametrize("step", [3, 17, 26])
+def test_an_early_stop_comes_at_the_same_step_after_a_resume(tmp_path, monkeypatch, step):
+    run(STUCK, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        stop_after(patch, step)
+        with pytest.raises(Interrupted):
+            run(STUCK, tmp_path / "stopped")
+    for _ in range(2):  # the second finds it stopped already
+        summary = run(STUCK, tmp_path / "stopped", resume=True)
+        assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
+        assert (summary["stopped_early"], summary["step"]) == (True, 27)
+
+
+def test_patience_counts_from_the_best_evaluation(tmp_path):
+    config = replace(SMALL, optimizer=LionRule(), lr=0.3, steps=400, eval_every=4, metric="val_loss", patience=5)
+    summary = run(config, tmp_path)
+    table = read_metrics(tmp_path)
+    losses = table["val_loss"][np.isfinite(table["val_loss"])]
+    best = int(np.argmin(losses))
+    assert best > 0
+    assert summary["best"] == {"metric": "val_loss", "value": losses[best], "step": 4 * best}
+    assert (summary["stopped_early"], summary["step"]) == (True, 4 * (best + 5))
+    assert len(losses) == best + 6
+
+
+@pytest.mark.parametrize("metric", ["val_accuracy", "val_loss", "train_loss"])
+def test_best_is_judged_by_the_metric(tmp_path, metric):
+    best = run(replace(SMALL, metric=metric), tmp_path)["best"]
+    table = read_metrics(tmp_path)
+    values = table[metric][np.isfinite(table["val_loss"])]
+    assert best["metric"] == metric
+    assert best["value"] == (values.max() if metric == "val_accuracy" else values.min())
 
 
 @pytest.mark.parametrize("step", [10, 30, 55])
@@ -219,6 +363,8 @@ def test_every_activation_and_network_learns_moons(tmp_path, activation, network
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        ({"warmup": 60}, "warmup=60: expected fewer than steps=60"),
+        ({"data": Moons(validation=0.0), "metric": "val_loss"}, "metric=val_loss: the data gives train_loss"),
         ({"batch_size": 81}, "batch_size=81: expected at most 80"),
         ({"network": Lab2Config()}, "set data=point"),
         ({"data": Point(), "batch_size": None}, "set loss=output"),

@@ -24,8 +24,8 @@ class FlatParameters:
 
     >>> w, b = Parameter([[1.0, 2.0]]), Parameter([3.0])
     >>> flat = FlatParameters({"bias": b, "weight": w})
-    >>> flat.vector
-    array([1., 2., 3.])
+    >>> flat.vector, flat.weights
+    (array([1., 2., 3.]), 2)
     >>> flat.assign(np.zeros(3))
     >>> w.numpy()
     array([[0., 0.]])
@@ -34,7 +34,7 @@ class FlatParameters:
     def __init__(self, named: Mapping[str, Parameter], dtype: str | None = None) -> None:
         if not named:
             raise ValueError("no parameters given: there is nothing to train")
-        names = sorted(named, key=lambda name: name.rpartition(".")[2].endswith("bias"))
+        names = sorted(named, key=_is_bias)
         self.parameters = {name: named[name] for name in names}
         if len({id(p) for p in named.values()}) < len(named):
             raise ValueError(f"the same parameter given twice, among {', '.join(names)}; give each once")
@@ -44,6 +44,11 @@ class FlatParameters:
         self.vector = np.concatenate([p.numpy().ravel() for p in self.parameters.values()]).astype(dtype or types.pop())
         for p, view in zip(self.parameters.values(), self.split(self.vector).values(), strict=True):
             p.rehome(view)
+
+    @property
+    def weights(self) -> int:
+        """How many entries of the vector belong to weights: those come first."""
+        return sum(p.size for name, p in self.parameters.items() if not _is_bias(name))
 
     def split(self, vector: Array) -> dict[str, Array]:
         """Name -> view of a vector of this layout, in the parameter's shape."""
@@ -64,3 +69,7 @@ class FlatParameters:
         with no_grad():
             parts = gradients(loss, list(self.parameters.values()))
             return concatenate([g.reshape(-1) for g in parts])
+
+
+def _is_bias(name: str) -> bool:
+    return name.rpartition(".")[2].endswith("bias")

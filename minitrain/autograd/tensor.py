@@ -402,7 +402,7 @@ class Tensor:
         return apply(P.scatter_add, self, rows, size=size)
 
     def unfold(self, kernel: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
-        """Every window: [..., channels, *sizes] -> [..., *places, channels, *kernel]."""
+        """Every window: [..., *sizes] -> [..., *kernel, *places]."""
         return apply(windows.unfold, self, kernel=kernel, stride=stride)
 
     def fold(self, sizes: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:

@@ -83,8 +83,8 @@ CASES = {
         ((away_from_0(1, 2, 3, 4),), {"kernel": (2, 1), "stride": (1, 2)}),
     ],
     "fold": [
-        ((away_from_0(2, 1, 3),), {"sizes": (7,), "stride": (3,)}),
-        ((away_from_0(1, 2, 2, 2, 2, 1),), {"sizes": (3, 4), "stride": (1, 2)}),
+        ((away_from_0(2, 3, 2),), {"sizes": (7,), "stride": (3,)}),
+        ((away_from_0(2, 2, 1, 2, 2),), {"sizes": (3, 4), "stride": (1, 2)}),
     ],
     "matmul": [
         ((away_from_0(*left), away_from_0(*right)), {"transpose_a": ta, "transpose_b": tb})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import inf, prod
 from typing import Any
 
-from minitrain.autograd.functional.arrays import linear, pad
+from minitrain.autograd.functional.arrays import pad
 from minitrain.autograd.tensor import Tensor, to_tensor
 
 Sizes = int | tuple[int, ...]  # one for all axes, or one for each
@@ -47,7 +47,7 @@ def max_pool1d(x: Any, kernel: Sizes, stride: Sizes | None = None, padding: Size
     >>> max_pool1d([[[1.0, 5.0, 2.0, 3.0]]], 2).numpy()
     array([[[5., 3.]]])
     """
-    return _pooled("max_pool1d", 1, x, kernel, stride, padding, -inf).max(-1)
+    return _pooled("max_pool1d", 1, x, kernel, stride, padding, -inf).max(2)
 
 
 def max_pool2d(x: Any, kernel: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> Tensor:
@@ -58,7 +58,7 @@ def max_pool2d(x: Any, kernel: Sizes, stride: Sizes | None = None, padding: Size
     >>> max_pool2d([[[[1.0, 5.0], [2.0, 3.0]]]], 2).numpy()
     array([[[[5.]]]])
     """
-    return _pooled("max_pool2d", 2, x, kernel, stride, padding, -inf).max(-1)
+    return _pooled("max_pool2d", 2, x, kernel, stride, padding, -inf).max(2)
 
 
 def avg_pool1d(x: Any, kernel: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> Tensor:
@@ -71,7 +71,7 @@ def avg_pool1d(x: Any, kernel: Sizes, stride: Sizes | None = None, padding: Size
     >>> avg_pool1d([[[1.0, 5.0, 2.0, 4.0]]], 2).numpy()
     array([[[3., 3.]]])
     """
-    return _pooled("avg_pool1d", 1, x, kernel, stride, padding, 0.0).mean(-1)
+    return _pooled("avg_pool1d", 1, x, kernel, stride, padding, 0.0).mean(2)
 
 
 def avg_pool2d(x: Any, kernel: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> Tensor:
@@ -82,7 +82,7 @@ def avg_pool2d(x: Any, kernel: Sizes, stride: Sizes | None = None, padding: Size
     >>> avg_pool2d([[[[1.0, 5.0], [2.0, 4.0]]]], 2).numpy()
     array([[[[3.]]]])
     """
-    return _pooled("avg_pool2d", 2, x, kernel, stride, padding, 0.0).mean(-1)
+    return _pooled("avg_pool2d", 2, x, kernel, stride, padding, 0.0).mean(2)
 
 
 def _convolution(
@@ -98,13 +98,15 @@ def _convolution(
     if bias is not None and bias.shape != (out,):
         raise ValueError(f"{what}: bias {list(bias.shape)}, expected [{out}], one for each output of the weight")
     windows = _windows(what, x, kernel, _each(what, "stride", stride, dims), _each(what, "padding", padding, dims))
-    places, entries = windows.shape[: dims + 1], windows.shape[dims + 1 :]
-    columns, rows = windows.reshape(prod(places), prod(entries)), weight.reshape(out, prod(entries))
-    return linear(columns, rows, bias).reshape(*places, out).transpose(0, -1, *range(1, dims + 1))
+    batch, places, entries = x.shape[0], windows.shape[-dims:], prod(weight.shape[1:])
+    rows = weight.reshape(out, entries).broadcast_to((batch, out, entries))
+    result = rows.matmul(windows.reshape(batch, entries, prod(places)))
+    result = result if bias is None else result + bias.reshape(out, 1)
+    return result.reshape(batch, out, *places)
 
 
 def _pooled(what: str, dims: int, x: Any, kernel: Sizes, stride: Sizes | None, padding: Sizes, value: float) -> Tensor:
-    """The windows of each channel: [batch, channels, *sizes] -> [batch, channels, *places, entries]."""
+    """The windows of each channel: [batch, channels, *sizes] -> [batch, channels, entries, *places]."""
     x = to_tensor(x)
     if x.ndim != dims + 2:
         raise ValueError(f"{what}: input {list(x.shape)}: expected [batch, channels, {dims} more]")
@@ -112,9 +114,8 @@ def _pooled(what: str, dims: int, x: Any, kernel: Sizes, stride: Sizes | None, p
     if any(2 * p > k for p, k in zip(margins, sizes, strict=True)):
         raise ValueError(f"{what}: padding={padding} of kernel={kernel}: expected at most half the kernel")
     steps = sizes if stride is None else _each(what, "stride", stride, dims)
-    one_by_one = x.reshape(x.shape[0] * x.shape[1], 1, *x.shape[2:])
-    windows = _windows(what, one_by_one, sizes, steps, margins, value)
-    return windows.reshape(*x.shape[:2], *windows.shape[1 : dims + 1], prod(sizes))
+    windows = _windows(what, x, sizes, steps, margins, value)
+    return windows.reshape(*x.shape[:2], prod(sizes), *windows.shape[-dims:])
 
 
 def _windows(
@@ -125,7 +126,7 @@ def _windows(
     padding: tuple[int, ...],
     value: float = 0.0,
 ) -> Tensor:
-    """Every window of the padded input: [batch, channels, *sizes] -> [batch, *places, channels, *kernel]."""
+    """Every window of the padded input: [batch, channels, *sizes] -> [batch, channels, *kernel, *places]."""
     if any(padding):
         x = pad(x, [(0, 0), (0, 0), *((p, p) for p in padding)], value)
     sizes = x.shape[2:]

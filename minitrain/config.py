@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 TABLES: dict[str, dict[str, Any]] = {
-    group: {} for group in ("data", "network", "optimizer", "schedule", "activation", "loss")
+    group: {} for group in ("data", "network", "optimizer", "schedule", "activation", "init", "loss")
 }
 
 

@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 import minitrain
 from minitrain.autograd import functional as F
-from minitrain.autograd.flat import FlatParameters
+from minitrain.autograd.flat import FlatParameters, FlatTensors
 from minitrain.autograd.graph import no_grad, topological_order
 from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Parameter, Tensor
@@ -91,7 +91,7 @@ def build(config: RunConfig) -> Problem:
     activation, loss = TABLES["activation"][config.activation], TABLES["loss"][config.loss]
     model = config.network.build(data.inputs, data.outputs, activation, config.seed)
     with no_grad():
-        loss(model(Tensor(data.x_train[:1])), None if data.y_train is None else data.y_train[:1])
+        loss(model.eval()(Tensor(data.x_train[:1])), None if data.y_train is None else data.y_train[:1])
     return Problem(config, data, model, loss)
 
 
@@ -135,6 +135,8 @@ class _Run:
         self.problem, self.config, self.directory, self.overrides = problem, config, directory, list(overrides)
         self.x_train, self.x_val = (x.astype(config.dtype) for x in (data.x_train, data.x_val))
         self.params = FlatParameters(problem.model.named_parameters(), config.dtype)
+        self.buffers = FlatTensors(problem.model.named_buffers(), config.dtype)
+        self.moved_buffers = self.buffers.vector  # as the last loss leaves them, for its update to take over
         self.state: dict[str, Tensor] = config.optimizer.init(Tensor(self.params.vector))
         self.step = 0
         self.best: dict[str, Any] | None = None
@@ -159,8 +161,13 @@ class _Run:
         return x[rows], None if y is None else y[rows]
 
     def loss(self, step: int) -> Tensor:
+        """The loss of one step: a function of the seed, the step, the parameters and the buffers, and changes none."""
         x, y = self.batch(step)
-        return self.problem.loss(self.problem.model(Tensor(x)), y)
+        before = self.buffers.vector.copy()
+        loss = self.problem.loss(self.problem.model.train(self.config.seed, step)(Tensor(x)), y)
+        self.moved_buffers = self.buffers.vector.copy()
+        self.buffers.assign(before)
+        return loss
 
     def rate(self, step: int) -> float:
         return float(self.config.lr * self.config.schedule.factor(step, self.config.steps))
@@ -173,6 +180,7 @@ class _Run:
                 grads, self.state, Tensor(self.params.vector), self.rate(self.step), **optimizer.coefficients(self.step)
             )
         self.params.assign(params.numpy())
+        self.buffers.assign(self.moved_buffers)
         self.step += 1
 
     @no_grad()
@@ -181,7 +189,7 @@ class _Run:
         data = self.problem.data
         if not len(self.x_val):
             return {}
-        output = self.problem.model(Tensor(self.x_val))
+        output = self.problem.model.eval()(Tensor(self.x_val))
         metrics: dict[str, Any] = {"val_loss": self.problem.loss(output, data.y_val).numpy()}
         if data.classes is not None and data.y_val is not None:
             metrics["val_accuracy"] = np.float64(F.accuracy(output, data.y_val))
@@ -246,7 +254,8 @@ class _Run:
     # On disk
 
     def save(self, name: str) -> None:
-        arrays = {f"parameters/{key}": view for key, view in self.params.split(self.params.vector).items()}
+        arrays = {f"parameters/{key}": view for key, view in self.params.split(self.params.whole).items()}
+        arrays |= {f"buffers/{key}": view for key, view in self.buffers.split(self.buffers.vector).items()}
         arrays |= {f"optimizer/{key}": value.numpy() for key, value in self.state.items()}
         meta = {"step": self.step, "best": self.best, "final": self.final, "seconds": self.elapsed()}
         save_checkpoint(self.directory / "checkpoints" / f"{name}.npz", arrays, meta)
@@ -257,14 +266,16 @@ class _Run:
         if not path.exists():
             return
         arrays, meta = load_checkpoint(path)
-        views = self.params.split(self.params.vector)
-        expected = {f"parameters/{key}": view.shape for key, view in views.items()}
+        views = {f"parameters/{key}": view for key, view in self.params.split(self.params.whole).items()}
+        views |= {f"buffers/{key}": view for key, view in self.buffers.split(self.buffers.vector).items()}
+        expected = {key: view.shape for key, view in views.items()}
         expected |= {f"optimizer/{key}": value.shape for key, value in self.state.items()}
         if {key: array.shape for key, array in arrays.items()} != expected:
             raise RecordError(f"{path}: the checkpoint of another network or optimizer than config.yaml describes")
         for key, view in views.items():
-            view[...] = arrays[f"parameters/{key}"]
+            view[...] = arrays[key]
         self.params.assign(self.params.vector)
+        self.buffers.assign(self.buffers.vector)
         self.state = {key: Tensor(arrays[f"optimizer/{key}"]) for key in self.state}
         self.step, self.best, self.final = meta["step"], meta["best"], meta["final"]
         self.seconds = meta["seconds"]

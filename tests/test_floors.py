@@ -9,8 +9,10 @@ PACKAGE = Path(minitrain.__file__).parent
 
 # The house from the ground up: a module may import any that stands on an earlier line, or to its left.
 FLOORS = [
-    ["autograd.primitives", "autograd.formula", "autograd.graph", "autograd.shapes", "autograd.tensor",
-     "autograd.functional.elementwise", "autograd.functional.reductions", "autograd.functional.arrays",
+    ["autograd.primitives", "autograd.special", "autograd.windows", "autograd.formula", "autograd.graph",
+     "autograd.shapes", "autograd.tensor",
+     "autograd.functional.elementwise", "autograd.functional.activations", "autograd.functional.arrays",
+     "autograd.functional.reductions", "autograd.functional.normalization", "autograd.functional.convolution",
      "autograd.functional.losses", "autograd.grad", "autograd.flat"],
     ["streams", "config", "data", "record"],
     ["nn.module", "nn.activation", "nn.init", "nn.layers", "nn.normalization", "nn.networks",

@@ -282,6 +282,14 @@ def max_(x: Array, axes: tuple[int, ...]) -> Array:
     return np.maximum.reduce(x, axis=axes)
 
 
+@primitive("cumsum({0}, axis={axis})", lambda g, out, x, axis, backward: g.cumsum(axis, not backward))
+def cumsum(x: Array, axis: int, backward: bool) -> Array:
+    """Running sums along an axis, from its end where `backward`: a product with a triangle would take n² additions."""
+    if backward:
+        return np.flip(np.cumsum(np.flip(x, axis), axis), axis).copy(order="C")
+    return np.cumsum(x, axis)
+
+
 # Shapes and places
 
 

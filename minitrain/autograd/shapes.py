@@ -91,13 +91,15 @@ def slices_of(shape: tuple[int, ...], keys: tuple[Any, ...]) -> tuple[Key | None
     return None if everything else tuple(slices), remaining
 
 
-def row_numbers(rows: Array, size: int) -> Array:
-    """Row numbers from 0 on; negative ones count from the end.
+def row_numbers(rows: Array, size: int, axis: int = 0) -> Array:
+    """Places along an axis from 0 on; negative ones count from the end.
 
     >>> row_numbers(np.array([0, -1]), 4)
     array([0, 3])
     """
     wrong = rows[(rows < -size) | (rows >= size)]
     if wrong.size:
-        raise IndexError(f"index: {wrong[0]} is out of range for axis 0 of size {size}; expected {-size} to {size - 1}")
+        raise IndexError(
+            f"index: {wrong[0]} is out of range for axis {axis} of size {size}; expected {-size} to {size - 1}"
+        )
     return np.where(rows < 0, rows + size, rows)

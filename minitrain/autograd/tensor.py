@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from minitrain.autograd import primitives as P
+from minitrain.autograd import special, windows
 from minitrain.autograd.formula import formula, number
 from minitrain.autograd.graph import flow_back, no_grad, recording, topological_order
 from minitrain.autograd.primitives import Array, Key, Primitive
@@ -282,6 +283,8 @@ class Tensor:
     sqrt = _function(P.sqrt)
     sign = _function(P.sign)
     abs = __abs__ = _function(P.abs_)
+    sin = _function(special.sin)
+    cos = _function(special.cos)
     tanh = _function(P.tanh)
     sigmoid = _function(P.sigmoid)
     silu = SiLU = _function(P.silu)  # the second names are the notebook's
@@ -313,6 +316,10 @@ class Tensor:
     def max(self, axis: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
         """The largest entry along axes; tied entries share its gradient evenly."""
         return self._reduce(P.max_, axis, keepdims)
+
+    def cumsum(self, axis: int, backward: bool = False) -> Tensor:
+        """Running sums along an axis; from its end where `backward`."""
+        return apply(P.cumsum, self, axis=axes_from_end("cumsum", self.shape, axis)[0], backward=backward)
 
     def _reduce(self, reduction: Primitive, axis: int | Sequence[int] | None, keepdims: bool) -> Tensor:
         axes = axes_from_end(reduction.name, self.shape, axis)
@@ -392,6 +399,14 @@ class Tensor:
     def scatter_add(self, rows: Tensor, size: int) -> Tensor:
         """Zeros of `size` rows with each row added at its number."""
         return apply(P.scatter_add, self, rows, size=size)
+
+    def unfold(self, kernel: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
+        """Every window: [..., channels, *sizes] -> [..., *places, channels, *kernel]."""
+        return apply(windows.unfold, self, kernel=kernel, stride=stride)
+
+    def fold(self, sizes: tuple[int, ...], stride: tuple[int, ...]) -> Tensor:
+        """Windows added up where they came from: the derivative of `unfold`."""
+        return apply(windows.fold, self, sizes=sizes, stride=stride)
 
     def matmul(self, other: Tensor, transpose_self: bool = False, transpose_other: bool = False) -> Tensor:
         """The product [..., m, k] @ [..., k, n], either factor read transposed: no copy is made for that."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from minitrain import Tensor, check_grads
-from minitrain.autograd import primitives
+from minitrain.autograd import primitives, special, windows
 from minitrain.autograd.primitives import TABLE
 from minitrain.autograd.tensor import apply
 
@@ -43,6 +43,12 @@ CASES = {
     "sqrt": [((positive(3, 4),), {})],
     "sign": [((A,), {})],
     "abs": [((A,), {})],
+    "log1p": [((A / 2,), {})],
+    "expm1": [((A,), {})],
+    "sin": [((A,), {})],
+    "cos": [((A,), {})],
+    "erf": [((A,), {}), ((A / 4,), {}), ((positive(3, 4) * 3,), {})],
+    "softplus": [((A,), {})],
     "tanh": [((A,), {})],
     "sigmoid": [((A,), {})],
     "silu": [((A,), {})],
@@ -59,6 +65,7 @@ CASES = {
     "argmax": [((A,), {"axis": -1}), ((A,), {"axis": -2})],
     "sum": [((A,), {"axes": axes}) for axes in ((-1,), (-2,), (-2, -1))] + [((away_from_0(2, 3, 4),), {"axes": (-3,)})],
     "max": [((A,), {"axes": axes}) for axes in ((-1,), (-2,), (-2, -1))],
+    "cumsum": [((A,), {"axis": axis, "backward": backward}) for axis in (-1, -2) for backward in (False, True)],
     "identity": [((A,), {})],
     "cast": [((A,), {"dtype": "float64"})],
     "reshape": [((A,), {"shape": (2, 6)}), ((A,), {"shape": (12,)})],
@@ -71,6 +78,14 @@ CASES = {
     "unslice": [((away_from_0(2, 2),), {"key": (slice(0, 2), slice(0, 4, 2)), "shape": (3, 4)})],
     "take": [((A, integers(2, 0, 2)), {}), ((A[:, 0], np.array([[1, 1], [0, 2]])), {})],
     "scatter_add": [((A, integers(2, 0, 2)), {"size": 5})],
+    "unfold": [
+        ((away_from_0(2, 7),), {"kernel": (3,), "stride": (2,)}),
+        ((away_from_0(1, 2, 3, 4),), {"kernel": (2, 1), "stride": (1, 2)}),
+    ],
+    "fold": [
+        ((away_from_0(2, 1, 3),), {"sizes": (7,), "stride": (3,)}),
+        ((away_from_0(1, 2, 2, 2, 2, 1),), {"sizes": (3, 4), "stride": (1, 2)}),
+    ],
     "matmul": [
         ((away_from_0(*left), away_from_0(*right)), {"transpose_a": ta, "transpose_b": tb})
         for left, right, ta, tb in (
@@ -179,5 +194,6 @@ def test_tied_entries_share_the_gradient_evenly():
 
 
 def test_the_table_holds_what_is_defined():
-    defined = [value for value in vars(primitives).values() if isinstance(value, primitives.Primitive)]
+    values = [value for module in (primitives, special, windows) for value in vars(module).values()]
+    defined = [value for value in values if isinstance(value, primitives.Primitive)]
     assert sorted(p.name for p in defined) == sorted(TABLE)

@@ -67,13 +67,13 @@ def test_read_gives_typed_frozen_values():
         ({"steps": 1.5}, "steps=1.5: expected a whole number"),
         ({"steps": True}, "steps=True: expected a whole number"),
         ({"batch_size": 0}, "batch_size=0: expected a whole number at least 1, or null"),
-        ({"activation": "foo"}, "activation=foo: expected one of identity, relu, sigmoid, silu, tanh"),
+        ({"activation": "foo"}, "activation=foo: expected one of elu, gelu, hardswish,"),
         ({"activation": "x" * 100}, "activation=" + "x" * 59 + "…: expected"),
         ({"foo": 1}, "foo=1: unknown key; there is lr, activation"),
         ({"network": {"name": "mlp", "widths": 3}}, r"network.widths=3: expected a list of whole numbers at least 1"),
         ({"network": {"name": "mlp", "widths": [4, 0]}}, r"network.widths=\[4, 0\]: expected a list"),
         ({"network": {"name": "mlp", "width": 3}}, "network.width=3: unknown key; there is network.widths"),
-        ({"network": {"name": "foo"}}, "network.name=foo: expected one of lab2, linear, mlp"),
+        ({"network": {"name": "foo"}}, "network.name=foo: expected one of cnn, lab2, linear, mlp, sequential"),
         ({"network": None}, "network=None: expected one of"),
         ({"optimizer": {"name": "momentum", "momentum": 1}}, "optimizer.momentum=1: expected a number"),
         ({"data": {"name": "digits", "standardize": 1}}, "data.standardize=1: expected true or false"),
@@ -93,8 +93,8 @@ def test_every_option_says_what_it_means():
 
 
 MISTAKES = [
-    (["activation=foo"], "activation=foo: expected one of identity, relu"),
-    (["network=foo"], "network=foo: expected one of lab2, linear, mlp"),
+    (["activation=foo"], "activation=foo: expected one of elu, gelu"),
+    (["network=foo"], "network=foo: expected one of cnn, lab2, linear, mlp, sequential"),
     (["network=null"], "network=null: expected one of"),
     (["data=foo"], "data=foo: expected one of digits, moons, point"),
     (["foo=1"], "foo=1: unknown key; there is activation, loss, lr"),

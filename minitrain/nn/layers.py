@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minitrain.autograd import functional as F
-from minitrain.autograd.tensor import Parameter, Tensor, to_tensor
+from minitrain.autograd.tensor import Parameter, Tensor
 from minitrain.nn.init import initial
 from minitrain.nn.module import Module
 
@@ -47,7 +47,8 @@ class Linear(Module):
 class Embedding(Module):
     """A row of the weight for each number: ids: integers [...] -> [..., features], with weight [count, features].
 
-    Weights start normal with deviation 1, as PyTorch's do. Raises IndexError for a number that is no row's.
+    Weights start normal with deviation 1, as PyTorch's do. Raises TypeError for ids that are not
+    integers, IndexError for one that is no row's.
 
     >>> layer = Embedding(10, 3, rng=0)
     >>> layer(Tensor([[1, 2], [1, 1]])).shape
@@ -60,7 +61,7 @@ class Embedding(Module):
         self.weight = Parameter(np.random.default_rng(rng).normal(size=(count, features)), "weight")
 
     def forward(self, ids: Any) -> Tensor:
-        return self.weight[to_tensor(ids)]
+        return F.embedding(ids, self.weight)
 
 
 class Dropout(Module):
@@ -85,10 +86,7 @@ class Dropout(Module):
         self.rng = np.random.default_rng(rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training:
-            return x
-        kept = self.rng.random(x.shape, np.float32) >= self.rate
-        return x * (kept / (1 - self.rate)).astype(x.dtype)
+        return F.dropout(x, self.rate, self.rng) if self.training else x
 
 
 class Flatten(Module):

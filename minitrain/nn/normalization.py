@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from minitrain.autograd import functional as F
 from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Parameter, Tensor
 from minitrain.nn.module import Buffer, Module
@@ -32,10 +33,9 @@ class LayerNorm(Module):
     def forward(self, x: Tensor) -> Tensor:
         if x.shape[-len(self.shape) :] != self.shape:
             raise ValueError(f"LayerNorm: input {list(x.shape)}: expected its last sizes to be {list(self.shape)}")
-        axes = range(-len(self.shape), 0)
-        centred = x - x.mean(axes, keepdims=True)
-        scaled = centred / ((centred * centred).mean(axes, keepdims=True) + self.eps).sqrt() * self.weight
-        return scaled if self.bias is None else scaled + self.bias
+        rows = x.reshape(*x.shape[: -len(self.shape)], prod(self.shape))
+        bias = None if self.bias is None else self.bias.reshape(-1)
+        return F.layer_norm(rows, self.weight.reshape(-1), bias, self.eps).reshape(x.shape)
 
 
 class _BatchNorm(Module):
@@ -66,17 +66,13 @@ class _BatchNorm(Module):
             raise ValueError(
                 f"{type(self).__name__}: input {list(x.shape)}: expected {self.takes.format(features=features)}"
             )
-        channels = (features,) + (1,) * (x.ndim - 2)
-        mean, var = self.running_mean.reshape(channels), self.running_var.reshape(channels)
+        mean: Tensor = self.running_mean
+        var: Tensor = self.running_var
         if self.training:
             axes = [axis for axis in range(x.ndim) if axis != 1]
-            mean = x.mean(axes, keepdims=True)
-            centred = x - mean
-            var = (centred * centred).mean(axes, keepdims=True)
-            self._move(mean, var, prod(x.shape) // features)
-        else:
-            centred = x - mean
-        return centred / (var + self.eps).sqrt() * self.weight.reshape(channels) + self.bias.reshape(channels)
+            mean, var = x.mean(axes), F.var(x, axes, correction=0)
+            self._move(mean, var, x.size // features)
+        return F.batch_norm(x, mean, var, self.weight, self.bias, self.eps)
 
     @no_grad()
     def _move(self, mean: Tensor, var: Tensor, count: int) -> None:
@@ -88,7 +84,7 @@ class _BatchNorm(Module):
             )
         unbiased = var * (count / (count - 1))
         for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):
-            running.data = (running * (1 - self.momentum) + batch.reshape(-1) * self.momentum).numpy()
+            running.data = (running * (1 - self.momentum) + batch * self.momentum).numpy()
 
 
 class BatchNorm1d(_BatchNorm):

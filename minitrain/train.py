@@ -90,8 +90,16 @@ def build(config: RunConfig) -> Problem:
         )
     activation, loss = TABLES["activation"][config.activation], TABLES["loss"][config.loss]
     model = config.network.build(data.inputs, data.outputs, activation, config.seed)
-    with no_grad():
-        loss(model.eval()(Tensor(data.x_train[:1])), None if data.y_train is None else data.y_train[:1])
+    before, rows = model.state_dict(), slice(min(2, config.batch_size or examples))
+    try:
+        with no_grad():
+            output = model.train(config.seed)(Tensor(data.x_train[rows]))
+            loss(output, None if data.y_train is None else data.y_train[rows])
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"network={_name('network', config.network)}: {error}") from error
+    model.load_state_dict(before)
     return Problem(config, data, model, loss)
 
 

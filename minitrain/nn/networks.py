@@ -39,9 +39,12 @@ class Network:
             except (OSError, ValueError, zipfile.BadZipFile) as error:
                 raise ConfigError(f"network.init_file={self.init_file}: {error}") from error
         try:
-            return model.freeze(self.frozen)
+            model.freeze(self.frozen)
         except ValueError as error:
             raise ConfigError(f"network.{error}") from error
+        if not any(p.requires_grad for p in model.parameters()):
+            raise ConfigError(f"network.frozen={self.frozen}: leaves no parameter to train; freeze fewer")
+        return model
 
     def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
         raise NotImplementedError(f"{type(self).__name__} has no assemble(self, inputs, outputs, activation, seed)")

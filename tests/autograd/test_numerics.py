@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from minitrain import Parameter, Tensor
+from minitrain import Parameter, Tensor, check_grads, grad
 from minitrain import functional as F
 
 
@@ -28,6 +28,32 @@ def at(fn, x, dtype="float64"):
         (F.sigmoid, -1000.0, 0, 0),
         (F.silu, 1000.0, 1000, 1),
         (F.silu, -1000.0, 0, 0),
+        (F.softplus, 1000.0, 1000, 1),
+        (F.softplus, -1000.0, 0, 0),
+        (F.logsigmoid, 1000.0, 0, 0),
+        (F.logsigmoid, -1000.0, -1000, 1),
+        (F.gelu, 1000.0, 1000, 1),
+        (F.gelu, -1000.0, 0, 0),
+        (lambda x: F.gelu(x, approximate="tanh"), 1000.0, 1000, 1),
+        (lambda x: F.gelu(x, approximate="tanh"), -1000.0, 0, 0),
+        (F.mish, 1000.0, 1000, 1),
+        (F.mish, -1000.0, 0, 0),
+        (F.elu, 1000.0, 1000, 1),
+        (F.elu, -1000.0, -1, 0),
+        (F.hardswish, 1000.0, 1000, 1),
+        (F.hardswish, -1000.0, 0, 0),
+        (lambda x: F.leaky_relu(x, slope=0.25), 0.0, 0, 0.25),
+        (lambda x: F.elu(x, alpha=0.5), 0.0, 0, 0.5),
+        (lambda x: F.clip(x, -1.0, 2.0), -1.0, -1, 1),
+        (lambda x: F.clip(x, -1.0, 2.0), 2.0, 2, 1),
+        (lambda x: F.clip(x, -1.0, 2.0), 2.5, 2, 0),
+        (F.log1p, -1.0, -math.inf, math.inf),
+        (F.expm1, -1000.0, -1, 0),
+        (F.expm1, -50.0, -1, pytest.approx(math.exp(-50.0), rel=1e-6)),
+        (F.expm1, 1e-20, pytest.approx(1e-20, rel=1e-6), 1),
+        (F.log1p, 1e-20, pytest.approx(1e-20, rel=1e-6), 1),
+        (F.erf, 1000.0, 1, 0),
+        (F.erf, -1000.0, -1, 0),
         (F.tanh, 1000.0, 1, 0),
         (F.tanh, -1000.0, -1, 0),
         (F.relu, 0.0, 0, 0),
@@ -101,6 +127,61 @@ def test_powers_of_0():
     assert base.grad.tolist() == [0, 1, 0]
     assert exponent.grad.tolist() == [0, 0, 0]
     assert (2 ** Tensor(3.0)).item() == 8
+
+
+def test_softplus_never_gives_x_itself():
+    value, gradient = at(F.softplus, 25.0)
+    assert value == 25 + 1.388794386486758e-11
+    assert gradient == pytest.approx(1 - 1.3887943864771144e-11, abs=2.3e-16)  # two units in the last place
+    assert at(F.softplus, 0.0) == (math.log(2.0), 0.5)
+
+
+def test_logsigmoid_of_a_large_value_is_minus_0():
+    assert math.copysign(1.0, F.logsigmoid(1000.0).item()) == -1
+
+
+@pytest.mark.parametrize(("dtype", "ulps"), [("float64", 4), ("float32", 5)])
+def test_erf_is_right_to_a_few_units_in_the_last_place(dtype, ulps):
+    x = np.concatenate([np.linspace(-7, 7, 20001), np.geomspace(1e-30, 1, 1001), [0.0, math.inf, -math.inf]])
+    x = x.astype(dtype)
+    exact = np.array([math.erf(each) for each in x.tolist()])
+    apart = np.abs(F.erf(x).numpy().astype("float64") - exact)
+    assert (apart <= ulps * np.spacing(np.abs(exact).astype(dtype))).all()
+    assert math.isnan(F.erf(math.nan).item())
+
+
+def test_equal_values_share_the_gradient_of_minimum_evenly():
+    a, b = Parameter(2.0), Parameter(2.0)
+    F.minimum(a, b).backward()
+    assert (a.grad, b.grad) == (0.5, 0.5)
+    assert at(F.min, [1.0, 3.0, 1.0]) == (1, [0.5, 0, 0.5])
+    assert math.isnan(F.minimum(math.nan, 1.0).item())
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_norm_and_std_of_nothing_to_measure(dtype):
+    assert at(F.norm, [0.0, 0.0, 0.0], dtype) == (0, [0, 0, 0])
+    # The mean of three times 0.1 is not 0.1 in floating point.
+    assert at(F.std, [0.1, 0.1, 0.1], dtype) == (0, [0, 0, 0])
+    value, gradient = at(lambda x: F.std(x, axis=1), [[0.1, 0.1, 0.1], [1.0, 2.0, 3.0]], dtype)
+    assert value == [0, 1]
+    assert gradient == [[0, 0, 0], pytest.approx([-0.5, 0, 0.5])]
+    assert at(lambda x: grad(lambda y: F.norm(y))(x).sum(), [0.0, 0.0], dtype) == (0, [0, 0])
+
+
+def test_products_with_zeros():
+    assert at(F.prod, [0.0, 2.0, 3.0]) == (0, [6, 0, 0])
+    assert at(F.prod, [0.0, 2.0, 0.0]) == (0, [0, 0, 0])
+    check_grads(F.prod, np.array([0.0, 2.0, 3.0]))
+    check_grads(F.prod, np.array([0.0, 2.0, 0.0, 5.0, 3.0]))
+    # The second derivative in the two zeros is the product of the others.
+    slope = grad(lambda y: F.prod(y))
+    assert at(lambda x: slope(x)[0], [0.0, 2.0, 0.0, 5.0])[1] == [0, 0, 10, 0]
+
+
+def test_clip_passes_nan_and_the_high_bound_wins():
+    assert math.isnan(F.clip(math.nan, 0.0, 1.0).item())
+    assert F.clip(5.0, low=3.0, high=1.0).item() == 1
 
 
 def test_where_keeps_the_nan_of_the_branch_not_taken_unless_its_argument_is_safe():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -243,5 +244,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"linear: input {list(x.shape)}, weight {list(weight.shape)}: expected an input of shape "
             f"[batch, {weight.shape[-1]}]; build the layer with in_features={x.shape[-1] if x.ndim else 1}"
         )
-    result = x.matmul(weight, transpose_other=True)
-    return result if bias is None else result + bias
+    # As one product of two matrices: in a batched one, the gradient of the weight would be one for each leading index.
+    result = x.reshape(prod(x.shape[:-1]), x.shape[-1]).matmul(weight, transpose_other=True)
+    result = result if bias is None else result + bias
+    return result.reshape(*x.shape[:-1], weight.shape[0])

@@ -55,10 +55,12 @@ class Problem:
 
     def describe(self) -> str:
         """Two lines: the data; the network, its size, and how it is trained."""
-        count = sum(p.size for p in self.model.parameters())
+        parameters = self.model.parameters()
+        count, frozen = sum(p.size for p in parameters), sum(p.size for p in parameters if not p.requires_grad)
+        size = f"{count:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
         return (
             f"{_name('data', self.config.data)}: {self.data.describe()}\n"
-            f"{self.describe_network()}: {count:,} parameters; "
+            f"{self.describe_network()}: {size}; "
             f"{_name('optimizer', self.config.optimizer)}, lr {self.config.lr:g}"
         )
 

@@ -87,7 +87,7 @@ def test_each_mistake_is_one_line(changes, message):
 
 
 def test_every_option_says_what_it_means():
-    for component in (RunConfig, *(cls for group in GROUPS for cls in TABLES[group].values())):
+    for component in (RunConfig, *(cls for group in (*GROUPS, "layer") for cls in TABLES[group].values())):
         for _, _, range_ in options(component).values():
             assert range_.help
 

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from minitrain.autograd import functional as F
+from minitrain.autograd.functional.convolution import Sizes
 from minitrain.autograd.tensor import Tensor
 from minitrain.nn.init import initial
 from minitrain.nn.module import Module
@@ -23,22 +24,22 @@ class _Conv(Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernel: int,
-        stride: int = 1,
-        padding: int = 0,
+        kernel: Sizes,
+        stride: Sizes = 1,
+        padding: Sizes = 0,
         bias: bool = True,
         *,
         rng: np.random.Generator | int,
         init: str = "pytorch",
         init_scale: float = 1.0,
     ) -> None:
-        if min(in_channels, out_channels, kernel) < 1:
+        sizes = (kernel,) * self.axes if isinstance(kernel, int) else tuple(kernel)
+        if min(in_channels, out_channels, *sizes) < 1 or len(sizes) != self.axes:
             raise ValueError(
                 f"{type(self).__name__}: in_channels={in_channels}, out_channels={out_channels}, kernel={kernel}: "
-                "expected at least 1 each"
+                f"expected at least 1 each, and a kernel of one size or {self.axes}"
             )
-        shape = (out_channels, in_channels) + (kernel,) * self.axes
-        self.weight, self.bias = initial(shape, bias, rng, init, init_scale)
+        self.weight, self.bias = initial((out_channels, in_channels, *sizes), bias, rng, init, init_scale)
         self.stride = stride
         self.padding = padding
 
@@ -64,6 +65,7 @@ class Conv2d(_Conv):
     """Weighted sums over square windows of an image (LeCun et al. 1989): x: [batch, in, H, W] -> [batch, out, H', W'].
 
     H' = (H + 2 padding - kernel) // stride + 1; weight [out, in, kernel, kernel] and bias [out] as PyTorch's.
+    kernel, stride and padding may be (for H, for W).
     The arguments `bias`, `rng`, `init` and `init_scale` are `Linear`'s.
 
     >>> Conv2d(1, 4, kernel=3, padding=1, rng=0)(Tensor(np.ones((2, 1, 8, 8)))).shape
@@ -79,7 +81,7 @@ class _Pool(Module):
 
     function: ClassVar[Callable[..., Tensor]]
 
-    def __init__(self, kernel: int, stride: int | None = None, padding: int = 0) -> None:
+    def __init__(self, kernel: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
         self.kernel = kernel
         self.stride = stride
         self.padding = padding

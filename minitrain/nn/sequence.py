@@ -77,14 +77,16 @@ def sequence(entries: Sequence[Any], place: Place) -> tuple[SequentialModule, tu
     return SequentialModule(*layers), shape
 
 
-def _read(entry: Any, key: str) -> Any:
-    """The component of an entry, or the class of an activation."""
+def _read(entry: Any, key: str) -> Entry | type[Module]:
+    """The component that an entry names, or the class of an activation."""
     name, given = next(iter(entry.items())) if isinstance(entry, Mapping) and len(entry) == 1 else (entry, {})
     if isinstance(name, str) and name in TABLES["activation"] and given == {}:
         return TABLES["activation"][name]
     if not isinstance(name, str) or name not in TABLES["layer"]:
-        names = ", ".join([*sorted(TABLES["layer"]), "or an activation"])
-        raise ConfigError(f"{key}={_show(entry)}: expected a name, or {{name: options}}, of {names}")
+        names = ", ".join(sorted(TABLES["layer"]))
+        raise ConfigError(
+            f"{key}={_show(entry)}: expected a name, or {{name: options}}, of {names}; or relu, tanh, ..."
+        )
     cls = TABLES["layer"][name]
     if not isinstance(given, Mapping):
         first = next(iter(options(cls)), None)

@@ -97,6 +97,17 @@ def test_a_loss_depends_on_its_step_alone_and_changes_nothing():
     assert (state.buffers.vector != before).any()
 
 
+def test_evaluation_is_in_evaluation_mode_and_changes_nothing():
+    state = _Run(build(SMALL), None, [])
+    for step in range(3):
+        state.update(state.loss(step))
+    before = state.buffers.vector.copy()
+    loss = state.evaluate()["val_loss"]
+    assert (state.buffers.vector == before).all()
+    output = state.problem.model.eval()(Tensor(state.x_val))
+    assert loss == state.problem.loss(output, state.problem.data.y_val).numpy()
+
+
 def test_the_seed_decides_the_masks(tmp_path):
     for seed in (0, 1):
         net = MLPConfig([8], dropout=0.5, init="zeros")
@@ -204,6 +215,7 @@ def test_a_network_starts_from_a_file(tmp_path):
 def test_frozen_parameters_of_a_run_stay_and_are_in_its_checkpoint(tmp_path):
     config = replace(SMALL, network=MLPConfig([4], frozen=["0.*"]), dtype="float64")
     before = build(config).model.state_dict()
+    assert "22 parameters, 12 of them frozen" in build(config).describe()
     run(config, tmp_path)
     arrays, _ = load_checkpoint(tmp_path / "checkpoints" / "last.npz")
     for name, value in before.items():

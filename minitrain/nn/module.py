@@ -163,6 +163,8 @@ class Module:
             for name, t in own.items()
             if name in given and given[name].shape != t.shape
         ]
+        if len(wrong) > 4:
+            wrong[4:] = [f"and {len(wrong) - 4} more"]
         if wrong:
             raise ValueError(f"load_state_dict: {'; '.join(wrong)}; give the state of a network of the same layers")
         for name, t in own.items():

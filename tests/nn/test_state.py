@@ -67,7 +67,7 @@ def test_a_state_is_a_copy():
         ({"2.weight": np.ones(3)}, "unexpected 2.weight; give"),
         ({"0.weight": np.ones((2, 3))}, r"0.weight of shape \[2, 3\], expected \[3, 2\]; give"),
         ({"0.bias": None, "b": np.ones(3)}, "missing 0.bias; unexpected b; give"),
-        ({k: np.ones(3) for k in "abcdefg"}, "unexpected a; unexpected b; unexpected c; unexpected d; and 3 more; give"),
+        ({k: np.ones(3) for k in "abcdefg"}, "unexpected a; .*unexpected d; and 3 more; give"),
     ],
 )
 def test_a_state_that_does_not_fit_is_told_in_one_line_and_nothing_changes(change, message):

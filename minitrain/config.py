@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 TABLES: dict[str, dict[str, Any]] = {
-    group: {} for group in ("data", "network", "optimizer", "schedule", "activation", "loss")
+    group: {} for group in ("data", "network", "optimizer", "schedule", "activation", "init", "layer", "loss")
 }
 
 
@@ -135,10 +135,10 @@ class RunConfig:
 
 
 def options(component: type) -> dict[str, tuple[Any, Any, Range]]:
-    """Name -> (type, default or REQUIRED, range) of a dataclass's options."""
+    """Name -> (type, default or REQUIRED, range) of a dataclass's options, its own before those it shares (kw_only)."""
     hints = typing.get_type_hints(component)
     found = {}
-    for f in dataclasses.fields(component):
+    for f in sorted(dataclasses.fields(component), key=lambda f: bool(f.kw_only)):
         if "range" in f.metadata:
             default = REQUIRED if f.default is dataclasses.MISSING else f.default
             if f.default_factory is not dataclasses.MISSING:
@@ -155,7 +155,7 @@ def read(values: Mapping[str, Any]) -> RunConfig:
     groups = [f.name for f in dataclasses.fields(RunConfig) if "range" not in f.metadata]
     components = {group: _component(group, values.get(group)) for group in groups}
     rest = {key: value for key, value in values.items() if key not in groups}
-    return RunConfig(**components, **_checked(RunConfig, rest, ""))
+    return RunConfig(**components, **checked(RunConfig, rest, ""))
 
 
 def _component(group: str, values: Any) -> Any:
@@ -165,10 +165,11 @@ def _component(group: str, values: Any) -> Any:
     if name not in TABLES[group]:
         raise ConfigError(f"{group}.name={name}: expected one of {', '.join(sorted(TABLES[group]))}")
     cls = TABLES[group][name]
-    return cls(**_checked(cls, {k: v for k, v in values.items() if k != "name"}, f"{group}."))
+    return cls(**checked(cls, {k: v for k, v in values.items() if k != "name"}, f"{group}."))
 
 
-def _checked(cls: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def checked(cls: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Values for a component's options, each checked; `prefix` is what the keys begin with in a message."""
     known = options(cls)
     for key in values:
         if key not in known:
@@ -197,6 +198,8 @@ def _show(value: Any) -> str:
 def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
     """(True, the value as that type), or (False, None). 1e3 passes for an int, 1.5 and true do not."""
     arguments = typing.get_args(hint)
+    if hint is Any:
+        return True, value
     if isinstance(hint, types.UnionType):
         return (True, None) if value is None else _convert(value, arguments[0])
     if typing.get_origin(hint) is list:
@@ -219,7 +222,7 @@ def expected(hint: Any, range_: Range) -> str:
     if isinstance(hint, types.UnionType):
         return f"{expected(arguments[0], range_)}, or null"
     if typing.get_origin(hint) is list:
-        kind = {int: "whole numbers", float: "numbers", str: "names"}[arguments[0]]
+        kind = {int: "whole numbers", float: "numbers", str: "names", Any: "layers"}[arguments[0]]
         return f"a list of {kind} {range_.bounds()}".rstrip()
     names = range_.names()
     if names is not None:

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 import minitrain
 from minitrain.autograd import functional as F
-from minitrain.autograd.flat import FlatParameters
+from minitrain.autograd.flat import FlatParameters, FlatTensors
 from minitrain.autograd.graph import no_grad, topological_order
 from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Parameter, Tensor
@@ -53,10 +53,12 @@ class Problem:
 
     def describe(self) -> str:
         """Two lines: the data; the network, its size, and how it is trained."""
-        count = sum(p.size for p in self.model.parameters())
+        parameters = self.model.parameters()
+        count, frozen = sum(p.size for p in parameters), sum(p.size for p in parameters if not p.requires_grad)
+        size = f"{count:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
         return (
             f"{_name('data', self.config.data)}: {self.data.describe()}\n"
-            f"{self.describe_network()}: {count:,} parameters; "
+            f"{self.describe_network()}: {size}; "
             f"{_name('optimizer', self.config.optimizer)}, lr {self.config.lr:g}"
         )
 
@@ -87,16 +89,30 @@ def build(config: RunConfig) -> Problem:
         raise ConfigError(
             f"batch_size={config.batch_size}: expected at most {examples}, all training examples, or null"
         )
-    activation, loss = activation_layer(config.activation), losses.chosen(config)
-    model = config.network.build(data.inputs, loss.outputs(data), activation, config.seed)
     if config.warmup is not None and config.warmup >= config.steps:
         raise ConfigError(f"warmup={config.warmup}: expected fewer than steps={config.steps}")
-    with no_grad():
-        loss(model(Tensor(data.x_train[:1])), None if data.y_train is None else data.y_train[:1])
+    activation, loss = activation_layer(config.activation), losses.chosen(config)
+    model = config.network.build(data.inputs, loss.outputs(data), activation, config.seed)
     problem = Problem(config, data, model, loss)
     if config.metric not in ("auto", *problem.metrics):
         raise ConfigError(f"metric={config.metric}: the data gives {', '.join(problem.metrics)}; choose one, or auto")
+    _try(problem)
     return problem
+
+
+def _try(problem: Problem) -> None:
+    """Compute one small loss in training mode, so that what does not fit is told before anything is written."""
+    config, data, model = problem.config, problem.data, problem.model
+    before, rows = model.state_dict(), slice(min(2, config.batch_size or len(data.x_train)))
+    try:
+        with no_grad():
+            output = model.train(config.seed)(Tensor(data.x_train[rows]))
+            problem.loss(output, None if data.y_train is None else data.y_train[rows])
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"network={_name('network', config.network)}: {error}") from error
+    model.load_state_dict(before)
 
 
 def train(
@@ -142,6 +158,8 @@ class _Run:
             y.astype(config.dtype) if y is not None and y.dtype.kind == "f" else y for y in (data.y_train, data.y_val)
         )
         self.params = FlatParameters(problem.model.named_parameters(), config.dtype)
+        self.buffers = FlatTensors(problem.model.named_buffers(), config.dtype)
+        self.moved_buffers = self.buffers.vector  # as the last loss leaves them, for its update to take over
         self.state: dict[str, Tensor] = config.optimizer.init(Tensor(self.params.vector))
         self.penalized = self.params.weights if config.l2_on == "weights" else self.params.vector.size
         self.metric = problem.metrics[0] if config.metric == "auto" else config.metric
@@ -168,9 +186,15 @@ class _Run:
         return x[rows], None if y is None else y[rows]
 
     def loss(self, step: int) -> Tensor:
-        """What this step makes small. The l2 penalty is a constant in it: `update` adds its gradient on one slice."""
+        """What this step makes small: a function of the seed, the step, the parameters and the buffers; none changes.
+
+        The l2 penalty is a constant in it: `update` adds its gradient on one slice.
+        """
         x, y = self.batch(step)
-        loss = self.problem.loss(self.problem.model(Tensor(x)), y)
+        before = self.buffers.vector.copy()
+        loss = self.problem.loss(self.problem.model.train(self.config.seed, step)(Tensor(x)), y)
+        self.moved_buffers = self.buffers.vector.copy()
+        self.buffers.assign(before)
         if self.config.l2 is not None:
             loss = loss + l2_penalty(Tensor(self.params.vector), self.config.l2, self.penalized)
         return loss
@@ -191,6 +215,7 @@ class _Run:
                 grads, self.state, params, self.rate(self.step), **optimizer.coefficients(self.step)
             )
         self.params.assign(params.numpy())
+        self.buffers.assign(self.moved_buffers)
         self.step += 1
 
     @no_grad()
@@ -198,7 +223,8 @@ class _Run:
         """Metrics on the validation examples, where there are any."""
         if not len(self.x_val):
             return {}
-        outputs = [self.problem.model(Tensor(self.x_val[block])).numpy() for block in blocks(self.x_val)]
+        model = self.problem.model.eval()
+        outputs = [model(Tensor(self.x_val[block])).numpy() for block in blocks(self.x_val)]
         output = Tensor(np.concatenate(outputs))
         metrics: dict[str, Any] = {"val_loss": self.problem.loss(output, self.y_val).numpy()}
         if "val_accuracy" in self.problem.metrics:
@@ -271,7 +297,8 @@ class _Run:
     # On disk
 
     def save(self, name: str) -> None:
-        arrays = {f"parameters/{key}": view for key, view in self.params.split(self.params.vector).items()}
+        arrays = {f"parameters/{key}": view for key, view in self.params.split(self.params.whole).items()}
+        arrays |= {f"buffers/{key}": view for key, view in self.buffers.split(self.buffers.vector).items()}
         arrays |= {f"optimizer/{key}": value.numpy() for key, value in self.state.items()}
         meta = {"step": self.step, "best": self.best, "final": self.final, "seconds": self.elapsed()}
         save_checkpoint(self.directory / "checkpoints" / f"{name}.npz", arrays, meta)
@@ -282,14 +309,16 @@ class _Run:
         if not path.exists():
             return
         arrays, meta = load_checkpoint(path)
-        views = self.params.split(self.params.vector)
-        expected = {f"parameters/{key}": view.shape for key, view in views.items()}
+        views = {f"parameters/{key}": view for key, view in self.params.split(self.params.whole).items()}
+        views |= {f"buffers/{key}": view for key, view in self.buffers.split(self.buffers.vector).items()}
+        expected = {key: view.shape for key, view in views.items()}
         expected |= {f"optimizer/{key}": value.shape for key, value in self.state.items()}
         if {key: array.shape for key, array in arrays.items()} != expected:
             raise RecordError(f"{path}: the checkpoint of another network or optimizer than config.yaml describes")
         for key, view in views.items():
-            view[...] = arrays[f"parameters/{key}"]
+            view[...] = arrays[key]
         self.params.assign(self.params.vector)
+        self.buffers.assign(self.buffers.vector)
         self.state = {key: Tensor(arrays[f"optimizer/{key}"]) for key in self.state}
         self.step, self.best, self.final = meta["step"], meta["best"], meta["final"]
         self.seconds = meta["seconds"]

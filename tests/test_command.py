@@ -229,11 +229,11 @@ def test_help_shows_groups_choices_keys_and_examples(command):
     assert status == 0
     for part in (
         "digits, iris, moons",
-        "lab2, linear, mlp",
+        "cnn, lab2, linear, mlp, sequential",
         ", ".join(sorted(TABLES["optimizer"])),
         ", ".join(sorted(TABLES["schedule"])),
         "activations, lab2",
-        "one of identity, relu",
+        "one of elu, gelu",
     ):
         assert part in out
     assert out.count("  minitrain ") >= 8

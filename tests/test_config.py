@@ -73,7 +73,7 @@ def test_read_gives_typed_frozen_values():
         ({"network": {"name": "mlp", "widths": 3}}, r"network.widths=3: expected a list of whole numbers at least 1"),
         ({"network": {"name": "mlp", "widths": [4, 0]}}, r"network.widths=\[4, 0\]: expected a list"),
         ({"network": {"name": "mlp", "width": 3}}, "network.width=3: unknown key; there is network.widths"),
-        ({"network": {"name": "foo"}}, "network.name=foo: expected one of lab2, linear, mlp"),
+        ({"network": {"name": "foo"}}, "network.name=foo: expected one of cnn, lab2, linear, mlp, sequential"),
         ({"network": None}, "network=None: expected one of"),
         ({"optimizer": {"name": "momentum", "momentum": 1}}, "optimizer.momentum=1: expected a number"),
         ({"data": {"name": "digits", "standardize": 1}}, "data.standardize=1: expected true or false"),
@@ -95,14 +95,14 @@ def test_each_mistake_is_one_line(changes, message):
 
 
 def test_every_option_says_what_it_means():
-    for component in (RunConfig, *(cls for group in GROUPS for cls in TABLES[group].values())):
+    for component in (RunConfig, *(cls for group in (*GROUPS, "layer") for cls in TABLES[group].values())):
         for _, _, range_ in options(component).values():
             assert range_.help
 
 
 MISTAKES = [
-    (["activation=foo"], "activation=foo: expected one of identity, relu"),
-    (["network=foo"], "network=foo: expected one of lab2, linear, mlp"),
+    (["activation=foo"], "activation=foo: expected one of elu, gelu"),
+    (["network=foo"], "network=foo: expected one of cnn, lab2, linear, mlp, sequential"),
     (["network=null"], "network=null: expected one of"),
     (["data=foo"], "data=foo: expected one of blobs, breast_cancer, circles"),
     (["foo=1"], "foo=1: unknown key; there is activation, loss"),

@@ -40,11 +40,60 @@ class Activation(Module):
         return type(self).function(x)
 
 
+@register("activation", "elu")
+class ELU(Activation):
+    """x where x > 0, else e^x - 1 (Clevert, Unterthiner, Hochreiter 2016, eq. 15 with alpha 1)."""
+
+    function = F.elu
+
+
+@register("activation", "gelu")
+class GELU(Activation):
+    """x Φ(x), Φ the normal distribution function (Hendrycks, Gimpel 2016, section 2)."""
+
+    function = F.gelu
+
+
+@register("activation", "hardswish")
+class Hardswish(Activation):
+    """x clip(x + 3, 0, 6) / 6 (Howard et al. 2019, section 5.2)."""
+
+    function = F.hardswish
+
+
+@register("activation", "hardtanh")
+class Hardtanh(Activation):
+    """x held between -1 and 1 (Collobert 2004)."""
+
+    function = F.hardtanh
+
+
 @register("activation", "identity")
 class Identity(Activation):
     """x itself."""
 
     function = F.identity
+
+
+@register("activation", "leaky_relu")
+class LeakyReLU(Activation):
+    """x where x > 0, else 0.01 x (Maas, Hannun, Ng 2013)."""
+
+    function = F.leaky_relu
+
+
+@register("activation", "logsigmoid")
+class LogSigmoid(Activation):
+    """log sigmoid(x)."""
+
+    function = F.logsigmoid
+
+
+@register("activation", "mish")
+class Mish(Activation):
+    """x tanh(softplus(x)) (Misra 2020, eq. 1)."""
+
+    function = F.mish
 
 
 @register("activation", "relu")
@@ -56,6 +105,13 @@ class ReLU(Activation):
     """
 
     function = F.relu
+
+
+@register("activation", "selu")
+class SELU(Activation):
+    """The elu whose scale keeps mean 0 and variance 1 (Klambauer et al. 2017, eq. 2); goes with init=lecun_normal."""
+
+    function = F.selu
 
 
 @register("activation", "sigmoid")
@@ -70,6 +126,13 @@ class SiLU(Activation):
     """x sigmoid(x) (Elfwing, Uchibe, Doya 2018, eq. 1)."""
 
     function = F.silu
+
+
+@register("activation", "softplus")
+class Softplus(Activation):
+    """log(1 + e^x), a smooth relu (Dugas et al. 2001)."""
+
+    function = F.softplus
 
 
 @register("activation", "tanh")

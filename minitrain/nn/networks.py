@@ -2,23 +2,71 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
+
+from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Parameter, Tensor
 from minitrain.config import ConfigError, option, register
-from minitrain.nn.layers import Linear, Sequential
+from minitrain.nn.layers import Dropout, Linear, Residual, Sequential
 from minitrain.nn.module import Module
+from minitrain.nn.normalization import BatchNorm1d, LayerNorm
 from minitrain.streams import stream
 
 ActivationLayer = Callable[[], Module]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """How a network's parameters start, and which of them are trained; networks of layers have these options."""
+
+    init: str = option("pytorch", "initial weights; biases start at 0 under all but pytorch", choices="init")
+    init_scale: float = option(1.0, "factor on the initial weights", at_least=0)
+    init_file: str | None = option(None, "npz file to start from: parameters by name, or a run's checkpoint")
+    frozen: list[str] = option([], "parameters that are not trained, by name; * stands for any text")
+
+    def build(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
+        """The network for a dataset. Raises ConfigError for options that do not go together."""
+        model = self.assemble(inputs, outputs, activation, seed)
+        if self.init_file is not None:
+            try:
+                model.load_state_dict(_state_in(Path(self.init_file)))
+            except (OSError, ValueError, zipfile.BadZipFile) as error:
+                raise ConfigError(f"network.init_file={self.init_file}: {error}") from error
+        try:
+            model.freeze(self.frozen)
+        except ValueError as error:
+            raise ConfigError(f"network.{error}") from error
+        if not any(p.requires_grad for p in model.parameters()):
+            raise ConfigError(f"network.frozen={self.frozen}: leaves no parameter to train; freeze fewer")
+        return model
+
+    def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
+        raise NotImplementedError(f"{type(self).__name__} has no assemble(self, inputs, outputs, activation, seed)")
+
+
+def _state_in(path: Path) -> dict[str, Array]:
+    """The arrays of an npz file by name; of a run's checkpoint, those of the network."""
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+        checkpoint = {
+            name.partition("/")[2]: archive[name]
+            for name in archive.files
+            if name.startswith(("parameters/", "buffers/"))
+        }
+        return checkpoint or {name: archive[name] for name in archive.files}
+
+
 @register("network", "mlp")
 @dataclass(frozen=True)
-class MLPConfig:
+class MLPConfig(Network):
     """A multilayer perceptron: linear layers with the activation between them.
+
+    A hidden layer is linear, norm, activation, dropout, and with `residual` its input is added to that.
 
     >>> from minitrain.nn import ReLU
     >>> list(MLPConfig(widths=[8]).build(2, 1, ReLU, seed=0).named_parameters())
@@ -26,27 +74,53 @@ class MLPConfig:
     """
 
     widths: list[int] = option([64, 32], "units of each hidden layer", at_least=1)
+    bias: bool = option(True, "whether the linear layers have biases")
+    norm: str | None = option(None, "normalisation before each activation", choices=("batch", "layer"))
+    dropout: float | None = option(None, "share of hidden units dropped in training", at_least=0, below=1)
+    residual: bool = option(False, "add its input to each hidden layer that is as wide as the one before")
 
-    def build(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
-        sizes = [inputs, *self.widths, outputs]
+    def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
+        sizes = [inputs, *self.widths]
+        if self.residual and all(size != before for before, size in pairwise(sizes)):
+            raise ConfigError(
+                f"network.residual=true: none of the widths {self.widths} is equal to the one before, or to the "
+                f"{inputs} inputs; set e.g. network.widths=[64,64]"
+            )
         layers: list[Module] = []
-        for i, (fan_in, fan_out) in enumerate(pairwise(sizes)):
-            if i:
-                layers.append(activation())
-            layers.append(Linear(fan_in, fan_out, rng=stream(seed, "init", i)))
-        return Sequential(*layers)
+        for i, (before, size) in enumerate(pairwise(sizes)):
+            hidden = [self._linear(before, size, seed, i), *self._norm(size), activation(), *self._dropout(seed, i)]
+            layers += [Residual(Sequential(*hidden))] if self.residual and size == before else hidden
+        return Sequential(*layers, self._linear(sizes[-1], outputs, seed, len(self.widths)))
+
+    def _linear(self, fan_in: int, fan_out: int, seed: int, i: int) -> Module:
+        rng = stream(seed, "init", i)
+        return Linear(fan_in, fan_out, self.bias, rng=rng, init=self.init, init_scale=self.init_scale)
+
+    def _norm(self, size: int) -> list[Module]:
+        if self.norm is None:
+            return []
+        return [LayerNorm(size) if self.norm == "layer" else BatchNorm1d(size)]
+
+    def _dropout(self, seed: int, i: int) -> list[Module]:
+        return [] if self.dropout is None else [Dropout(self.dropout, rng=stream(seed, "dropout", i))]
 
     def describe(self, inputs: int, outputs: int, activation: str) -> str:
-        return "mlp " + "-".join(map(str, [inputs, *self.widths, outputs])) + f", {activation}"
+        parts = ["mlp " + "-".join(map(str, [inputs, *self.widths, outputs])), activation]
+        parts += [] if self.norm is None else [f"{self.norm} norm"]
+        parts += [] if self.dropout is None else [f"dropout {self.dropout:g}"]
+        return ", ".join([*parts, "residual"] if self.residual else parts)
 
 
 @register("network", "linear")
 @dataclass(frozen=True)
-class LinearConfig:
+class LinearConfig(Network):
     """One linear layer: softmax regression, or least squares."""
 
-    def build(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
-        return Linear(inputs, outputs, rng=stream(seed, "init"))
+    bias: bool = option(True, "whether it has a bias")
+
+    def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
+        rng = stream(seed, "init")
+        return Linear(inputs, outputs, self.bias, rng=rng, init=self.init, init_scale=self.init_scale)
 
     def describe(self, inputs: int, outputs: int, activation: str) -> str:
         return f"linear {inputs}-{outputs}"

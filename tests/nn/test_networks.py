@@ -1,0 +1,280 @@
+"""Networks from their options: what they are made of, that they train, and that a resumed run keeps its bits."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from minitrain import Tensor, nn
+from minitrain.config import TABLES, ConfigError, RunConfig, read
+from minitrain.data import Digits, Moons
+from minitrain.nn.networks import LinearConfig, MLPConfig
+from minitrain.nn.sequence import CNNConfig, SequentialConfig
+from minitrain.optim import MomentumRule
+from minitrain.record import load_checkpoint, read_metrics
+from minitrain.schedule import Constant, Cosine
+from minitrain.train import _Run, build, train
+
+EVERYTHING = MLPConfig([8, 8], norm="batch", dropout=0.2, residual=True)
+SMALL = RunConfig(
+    Moons(samples=100), EVERYTHING, MomentumRule(), Cosine(), lr=0.05, steps=40, batch_size=16, eval_every=10,
+    log_every=1, checkpoint_every=15,
+)  # fmt: skip
+IMAGES = replace(SMALL, data=Digits(), network=CNNConfig([2, 3]), steps=4)
+
+
+class StopError(Exception):
+    """As if the process were killed."""
+
+
+def run(config, directory, **options):
+    directory.mkdir(exist_ok=True)
+    return train(build(config), directory, bar=False, **options)
+
+
+def contents(directory):
+    arrays, meta = load_checkpoint(directory / "checkpoints" / "last.npz")
+    best, _ = load_checkpoint(directory / "checkpoints" / "best.npz")
+    state = [(directory / "metrics.csv").read_bytes(), meta["best"], meta["step"]]
+    return state + [key.encode() + a.tobytes() for each in (arrays, best) for key, a in sorted(each.items())]
+
+
+# Going on after a stop
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        EVERYTHING,
+        MLPConfig([8], dropout=0.5),
+        MLPConfig([8], norm="batch", frozen=["0.*"]),
+        SequentialConfig([{"linear": 8}, "batch_norm", {"residual": [{"linear": 8}, {"dropout": 0.3}]}, "linear"]),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("step", [10, 29])
+def test_a_run_cut_off_and_resumed_is_uninterrupted_bit_for_bit(tmp_path, monkeypatch, network, dtype, step):
+    config = replace(SMALL, network=network, dtype=dtype)
+    run(config, tmp_path / "whole")
+    update = _Run.update
+
+    def cut_off(self, loss):
+        if self.step == step:
+            raise StopError
+        update(self, loss)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Run, "update", cut_off)
+        with pytest.raises(StopError):
+            run(config, tmp_path / "cut")
+    run(config, tmp_path / "cut", resume=True)
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_more_steps_continue_a_completed_run(tmp_path):
+    config = replace(SMALL, schedule=Constant())
+    run(replace(config, steps=60), tmp_path / "whole")
+    run(config, tmp_path / "extended")
+    run(replace(config, steps=60), tmp_path / "extended", resume=True)
+    assert contents(tmp_path / "extended") == contents(tmp_path / "whole")
+
+
+def test_how_often_one_looks_changes_no_weight(tmp_path):
+    for name, every in (("often", 1), ("seldom", 40)):
+        run(replace(SMALL, eval_every=every, log_every=every), tmp_path / name)
+    often, seldom = (load_checkpoint(tmp_path / name / "checkpoints" / "last.npz")[0] for name in ("often", "seldom"))
+    assert all((often[key] == seldom[key]).all() for key in often)
+    assert any(key.startswith("buffers/") for key in often)
+
+
+def test_a_loss_depends_on_its_step_alone_and_changes_nothing():
+    state = _Run(build(SMALL), None, [])
+    before = state.buffers.vector.copy()
+    losses = [state.loss(step).item() for step in (3, 4, 3)]
+    assert losses[0] == losses[2] != losses[1]
+    assert (state.buffers.vector == before).all()
+    state.update(state.loss(0))
+    assert (state.buffers.vector != before).any()
+
+
+def test_evaluation_is_in_evaluation_mode_and_changes_nothing():
+    state = _Run(build(SMALL), None, [])
+    for step in range(3):
+        state.update(state.loss(step))
+    before = state.buffers.vector.copy()
+    loss = state.evaluate()["val_loss"]
+    assert (state.buffers.vector == before).all()
+    output = state.problem.model.eval()(Tensor(state.x_val))
+    assert loss == state.problem.loss(output, state.problem.data.y_val).numpy()
+
+
+def test_the_seed_decides_the_masks(tmp_path):
+    for seed in (0, 1):
+        net = MLPConfig([8], dropout=0.5, init="zeros")
+        state = _Run(build(replace(SMALL, network=net, seed=seed)), None, [])
+        state.problem.model.train(seed, 0)
+        np.save(tmp_path / f"{seed}.npy", state.problem.model.layers[2](Tensor(np.ones(64))).numpy())
+    assert (np.load(tmp_path / "0.npy") != np.load(tmp_path / "1.npy")).any()
+
+
+# Options
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        LinearConfig(bias=False),
+        LinearConfig(init="zeros"),
+        MLPConfig([4, 4], bias=False),
+        MLPConfig([4, 4], norm="layer"),
+        MLPConfig([4, 4], norm="batch"),
+        MLPConfig([4, 4], dropout=0.1),
+        MLPConfig([4, 4], residual=True),
+        MLPConfig([], dropout=0.1),
+        MLPConfig([4, 4], frozen=["0.weight"]),
+        *[MLPConfig([4, 4], init=name, init_scale=0.5) for name in TABLES["init"]],
+        SequentialConfig(),
+    ],
+    ids=str,
+)
+def test_every_option_trains(tmp_path, network):
+    summary = run(replace(SMALL, network=network, steps=4), tmp_path)
+    assert summary["status"] == "completed"
+    losses = read_metrics(tmp_path)["train_loss"]
+    assert len(set(losses)) > 1
+    assert np.isfinite(losses).all()
+
+
+IMAGE_LAYERS = [
+    ({"conv": 2},),
+    ({"conv": {"channels": 2, "stride": 2, "padding": 1, "bias": False}}, "relu"),
+    ({"conv": 2}, "batch_norm", "activation", "max_pool"),
+    ({"avg_pool": {"kernel": 2, "stride": 1}}, "layer_norm"),
+    ({"reshape": [4, 16]}, {"conv": {"channels": 2, "kernel": 5}}, "batch_norm", {"max_pool": 2}, {"avg_pool": 2}),
+    ({"residual": [{"conv": {"channels": 1, "padding": 1}}, {"residual": ["tanh"]}]}, {"dropout": 0.5}),
+]
+
+
+@pytest.mark.parametrize("layers", IMAGE_LAYERS, ids=str)
+def test_every_layer_of_a_list_trains(tmp_path, layers):
+    network = SequentialConfig([{"reshape": [1, 8, 8]}, *layers, "flatten", "linear"], init="he_normal")
+    assert run(replace(IMAGES, network=network), tmp_path)["status"] == "completed"
+
+
+def test_every_layer_of_the_table_is_in_a_list_above():
+    names = {next(iter(e)) if isinstance(e, dict) else e for layers in IMAGE_LAYERS for e in layers}
+    assert set(TABLES["layer"]) <= names | {"flatten", "linear", "reshape", "activation"}
+
+
+def names_of(network, inputs=3, outputs=2):
+    return list(network.build(inputs, outputs, nn.ReLU, seed=0).named_parameters())
+
+
+def test_the_layers_of_an_mlp():
+    assert names_of(MLPConfig([4], bias=False)) == ["0.weight", "2.weight"]
+    assert names_of(MLPConfig([4], norm="layer")) == [
+        f"{i}.{name}" for i in (0, 1, 3) for name in ("weight", "bias")
+    ]  # fmt: skip
+    net = MLPConfig([4, 4], norm="batch", dropout=0.1, residual=True).build(3, 2, nn.SiLU, seed=0)
+    kinds = [type(layer) for layer in net.layers]
+    hidden = [nn.Linear, nn.BatchNorm1d, nn.SiLU, nn.Dropout]
+    assert kinds == [*hidden, nn.Residual, nn.Linear]
+    assert [type(layer) for layer in net.layers[4].inner.layers] == hidden
+    assert EVERYTHING.describe(2, 2, "relu") == "mlp 2-8-8-2, relu, batch norm, dropout 0.2, residual"
+
+
+def test_a_list_of_layers_is_the_same_network_as_layers_by_hand():
+    config = read(
+        {
+            "data": {"name": "digits"}, "optimizer": {"name": "sgd"}, "schedule": {"name": "constant"}, "lr": 0.1,
+            "network": {"name": "sequential", "layers": [{"linear": {"units": 4, "bias": False}}, "selu", "linear"]},
+        }
+    )  # fmt: skip
+    net = config.network.build(3, 2, nn.ReLU, seed=0)
+    assert [type(layer) for layer in net.layers] == [nn.Linear, nn.SELU, nn.Linear]
+    assert [p.shape for p in net.parameters()] == [(4, 3), (2, 4), (2,)]
+    assert all(layer.training for layer in net.train().layers)
+
+
+def test_a_network_starts_from_a_file(tmp_path):
+    source = MLPConfig([4], norm="batch").build(2, 2, nn.ReLU, seed=7)
+    np.savez(tmp_path / "start.npz", **source.state_dict())
+    config = replace(
+        SMALL, network=MLPConfig([4], norm="batch", init_file=str(tmp_path / "start.npz")), dtype="float64"
+    )
+    net = build(config).model
+    assert all((value == source.state_dict()[key]).all() for key, value in net.state_dict().items())
+    run(config, tmp_path / "run")
+    checkpoint = tmp_path / "run" / "checkpoints" / "last.npz"
+    again = build(replace(SMALL, network=MLPConfig([4], norm="batch", init_file=str(checkpoint)))).model.state_dict()
+    arrays = load_checkpoint(checkpoint)[0]
+    assert (again["0.weight"] == arrays["parameters/0.weight"]).all()
+    assert (again["1.running_var"] == arrays["buffers/1.running_var"]).all()
+
+
+def test_frozen_parameters_of_a_run_stay_and_are_in_its_checkpoint(tmp_path):
+    config = replace(SMALL, network=MLPConfig([4], frozen=["0.*"]), dtype="float64")
+    before = build(config).model.state_dict()
+    assert "22 parameters, 12 of them frozen" in build(config).describe()
+    run(config, tmp_path)
+    arrays, _ = load_checkpoint(tmp_path / "checkpoints" / "last.npz")
+    for name, value in before.items():
+        assert (arrays[f"parameters/{name}"] == value).all() == name.startswith("0.")
+    assert all(a.shape == (4 * 2 + 2,) for key, a in arrays.items() if key.startswith("optimizer/"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network": MLPConfig([4, 8], residual=True)}, r"network.residual=true: none of the widths \[4, 8\]"),
+        ({"network": MLPConfig(frozen=["9.*"])}, r"network.frozen: 9.\* matches no parameter; there is 0.weight"),
+        ({"network": MLPConfig(frozen=["*"])}, r"network.frozen=\['\*'\]: leaves no parameter to train"),
+        ({"network": MLPConfig(init_file="nowhere.npz")}, "network.init_file=nowhere.npz: .*No such file"),
+        ({"network": MLPConfig(norm="batch"), "batch_size": 1}, "network=mlp: BatchNorm1d: one value per channel"),
+        ({"network": CNNConfig()}, "network=cnn: takes square images, the data has 2 inputs"),
+    ],
+)  # fmt: skip
+def test_each_mistake_is_one_line_before_anything_is_written(changes, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        build(replace(SMALL, **changes))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (["foo"], r"network.layers\[0\]=foo: expected a name.* of activation, avg_pool"),
+        ([3], r"network.layers\[0\]=3: expected a name"),
+        ([{"linear": 2, "relu": 1}], r"layers\[0\]={linear: 2, relu: 1}: expected a name"),
+        ([{"linear": 0}], r"network.layers\[0\].linear.units=0: expected a whole number"),
+        (["linear", {"dropout": 2}], r"layers\[1\].dropout.rate=2: expected a number"),
+        (["dropout"], r"network.layers\[0\].dropout.rate=null: expected a number"),
+        ([{"conv": {"kernels": 3}}], r"layers\[0\].conv.kernels=3: unknown key; there is"),
+        ([{"conv": 3}], r"layers\[0\]={conv: 3}: conv of an example of shape \[2\]: expect"),
+        ([{"flatten": 3}], r"layers\[0\]={flatten: 3}: flatten has no options"),
+        ([{"reshape": [1, 3]}], r"layers\[0\]={reshape: \[1, 3\]}: reshape: "),
+        ([{"residual": [{"linear": 3}]}], r"layers\[0\]={residual: .*Residual: the input"),
+        ([{"residual": ["foo"]}], r"network.layers\[0\].residual\[0\]=foo: expected"),
+        ([{"linear": 3}], r"gives examples of shape \[3\], the data needs \[2\]"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_a_list_of_layers_names_the_entry(layers, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        build(replace(SMALL, network=SequentialConfig(layers)))
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_of_another_network_is_told(tmp_path):
+    np.savez(tmp_path / "start.npz", weight=np.ones(3))
+    (tmp_path / "text.npz").write_text("no archive")
+    for name, message in (("start", "missing 0.weight"), ("text", "text.npz: ")):
+        with pytest.raises(ConfigError, match=message):
+            build(replace(SMALL, network=MLPConfig(init_file=str(tmp_path / f"{name}.npz"))))
+
+
+def test_a_cnn_learns_digits(tmp_path):
+    # Momentum with a cosine schedule reaches 98.0 to 98.6 % from seeds 0, 1 and 2.
+    config = RunConfig(
+        Digits(), CNNConfig(), MomentumRule(), Cosine(), lr=0.05, steps=400, batch_size=32, eval_every=100
+    )
+    assert run(config, tmp_path)["best"]["value"] >= 0.98

@@ -1,0 +1,137 @@
+"""A module's state as arrays, to and from PyTorch's; and parameters that are frozen."""
+
+import numpy as np
+import pytest
+
+from minitrain import Parameter, Tensor, nn, optim
+from minitrain import functional as F
+from minitrain.autograd.flat import FlatParameters, FlatTensors
+
+RNG = np.random.default_rng(0)
+
+
+def image_pair(torch):
+    ours = nn.Sequential(
+        nn.Conv2d(1, 4, 3, padding=1, rng=0), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+        nn.Linear(64, 8, rng=1), nn.LayerNorm(8), nn.GELU(), nn.Dropout(0.5, rng=2), nn.Linear(8, 3, bias=False, rng=3),
+    )  # fmt: skip
+    t = torch.nn
+    theirs = t.Sequential(
+        t.Conv2d(1, 4, 3, padding=1), t.BatchNorm2d(4), t.ReLU(), t.MaxPool2d(2), t.Flatten(),
+        t.Linear(64, 8), t.LayerNorm(8), t.GELU(), t.Dropout(0.5), t.Linear(8, 3, bias=False),
+    )  # fmt: skip
+    return ours, theirs, RNG.normal(size=(6, 1, 8, 8))
+
+
+def text_pair(torch):
+    ours = nn.Sequential(
+        nn.Embedding(10, 4, rng=0), nn.Flatten(), nn.Linear(12, 5, rng=1), nn.BatchNorm1d(5), nn.Tanh()
+    )
+    t = torch.nn
+    theirs = t.Sequential(t.Embedding(10, 4), t.Flatten(), t.Linear(12, 5), t.BatchNorm1d(5), t.Tanh())
+    return ours, theirs, RNG.integers(0, 10, (6, 3))
+
+
+@pytest.mark.parametrize("pair", [image_pair, text_pair])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
+@pytest.mark.parametrize("to_pytorch", [True, False], ids=["to PyTorch", "from PyTorch"])
+def test_a_network_and_pytorchs_give_the_same_outputs(pair, dtype, tolerance, to_pytorch):
+    torch = pytest.importorskip("torch")
+    ours, theirs, x = pair(torch)
+    x = x.astype(dtype) if x.dtype.kind == "f" else x
+    ours, theirs = ours.astype(dtype), theirs.to(getattr(torch, dtype))
+    if to_pytorch:
+        ours(Tensor(x))  # moves the running statistics
+        theirs.load_state_dict({key: torch.tensor(value) for key, value in ours.state_dict().items()})
+    else:
+        theirs(torch.tensor(x))
+        ours.load_state_dict({key: value.numpy() for key, value in theirs.state_dict().items()})
+    out = ours.eval()(Tensor(x))
+    assert out.dtype == dtype
+    np.testing.assert_allclose(out.numpy(), theirs.eval()(torch.tensor(x)).detach().numpy(), atol=tolerance)
+    theirs_state = {key: value for key, value in theirs.state_dict().items() if not key.endswith("num_batches_tracked")}
+    assert sorted(ours.state_dict()) == sorted(theirs_state)
+
+
+def test_a_state_is_a_copy():
+    layer = nn.Linear(2, 1, rng=0)
+    state = layer.state_dict()
+    state["weight"][...] = 7.0
+    assert (layer.weight.numpy() != 7.0).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"0.bias": None}, "missing 0.bias; give"),
+        ({"2.weight": np.ones(3)}, "unexpected 2.weight; give"),
+        ({"0.weight": np.ones((2, 3))}, r"0.weight of shape \[2, 3\], expected \[3, 2\]; give"),
+        ({"0.bias": None, "b": np.ones(3)}, "missing 0.bias; unexpected b; give"),
+        ({k: np.ones(3) for k in "abcdefg"}, "unexpected a; .*unexpected d; and 3 more; give"),
+    ],
+)
+def test_a_state_that_does_not_fit_is_told_in_one_line_and_nothing_changes(change, message):
+    net = nn.Sequential(nn.Linear(2, 3, rng=0), nn.BatchNorm1d(3))
+    before = net.state_dict()
+    given = {key: value for key, value in {**before, "1.weight": np.zeros(3), **change}.items() if value is not None}
+    with pytest.raises(ValueError, match="load_state_dict: " + message) as error:
+        net.load_state_dict(given)
+    assert "\n" not in str(error.value)
+    assert all((value == before[key]).all() for key, value in net.state_dict().items())
+
+
+# Frozen parameters
+
+
+def network():
+    return nn.Sequential(nn.Linear(3, 4, rng=0), nn.Tanh(), nn.Linear(4, 2, rng=1))
+
+
+@pytest.mark.parametrize(
+    ("patterns", "frozen"),
+    [
+        ([], []),
+        (["0.*"], ["0.weight", "0.bias"]),
+        (["*bias"], ["0.bias", "2.bias"]),
+        (["2.weight", "0.b*"], ["2.weight", "0.bias"]),
+    ],
+)
+def test_frozen_parameters_stay_bitwise_and_are_last_in_the_flat_vector(patterns, frozen):
+    net = network().freeze(patterns)
+    named = net.named_parameters()
+    flat = FlatParameters(named)
+    trained = [name for name in ("0.weight", "2.weight", "0.bias", "2.bias") if name not in frozen]
+    assert list(flat.parameters) == trained
+    assert list(flat.split(flat.whole)) == trained + sorted(frozen, key=lambda name: name.endswith("bias"))
+    assert list(flat.split(flat.vector)) == trained
+    opt = optim.Adam(net.parameters(), lr=0.1)
+    before = net.state_dict()
+    for _ in range(3):
+        opt.zero_grad()
+        loss = F.cross_entropy(net(Tensor(RNG.normal(size=(5, 3)))), np.array([0, 1, 0, 1, 1]))
+        loss.backward()
+        opt.step()
+    for name, value in net.state_dict().items():
+        assert (value.tobytes() == before[name].tobytes()) == (name in frozen)
+        assert (named[name].grad is None) == (name in frozen)
+    assert opt.state["mean"].size == sum(named[name].size for name in trained)
+
+
+def test_mistakes_in_what_is_frozen():
+    with pytest.raises(ValueError, match=r"frozen: 1.\* matches no parameter; there is 0.weight, 0.bias, 2.weight"):
+        network().freeze(["0.*", "1.*"])
+    with pytest.raises(ValueError, match="all 4 are frozen: there is nothing to train"):
+        FlatParameters(network().freeze(["*"]).named_parameters())
+
+
+def test_flat_tensors_may_be_none_and_are_views():
+    empty = FlatTensors({}, "float32")
+    empty.assign(empty.vector.copy())
+    assert empty.vector.shape == (0,)
+    layer = nn.BatchNorm1d(2)
+    flat = FlatTensors(layer.named_buffers(), "float32")
+    assert list(flat.split(flat.vector)) == ["running_mean", "running_var"]
+    layer(Tensor(np.array([[1.0, 2.0], [3.0, 6.0]], "float32")))
+    np.testing.assert_allclose(flat.vector, [0.2, 0.4, 1.1, 1.7], rtol=1e-6)
+    with pytest.raises(ValueError, match="types float32 and float64"):
+        FlatTensors({"a": Parameter(1.0), "b": Parameter(np.ones(1, "float32"))})

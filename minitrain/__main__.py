@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from pathlib import Path
 
 import minitrain
-from minitrain.config import REQUIRED, ConfigError, RunConfig, expected, options
+from minitrain.config import REQUIRED, TABLES, ConfigError, RunConfig, expected, options
 from minitrain.record import RecordError
 
 USAGE = """\
@@ -84,14 +85,17 @@ def help_text() -> str:
     """Usage, examples, groups with their choices, and the top-level keys with what they may be."""
     from minitrain.launcher import conf_directory
 
+    def entry(name: str, width: int, text: str) -> str:
+        return textwrap.fill(text, 110, initial_indent=f"  {name:<{width}} ", subsequent_indent=" " * (width + 3))
+
     lines = [USAGE, "Groups (each choice's options: conf/GROUP/NAME.yaml, or --cfg job)"]
     for group in ("data", "network", "optimizer", "schedule", "experiments"):
-        names = sorted(path.stem for path in (conf_directory() / group).glob("*.yaml"))
-        lines.append(f"  {group:<17} {', '.join(names)}")
+        names = {path.stem for path in (conf_directory() / group).glob("*.yaml")} | TABLES.get(group, {}).keys()
+        lines.append(entry(group, 22, ", ".join(sorted(names))))
     lines.append("\nKeys")
     for key, (hint, default, range_) in options(RunConfig).items():
-        shown = {None: "null", REQUIRED: "..."}.get(default, default)
-        lines.append(f"  {f'{key}={shown}':<22} {range_.help}: {expected(hint, range_)}")
+        shown = "null" if default is None else "..." if default is REQUIRED else default
+        lines.append(entry(f"{key}={shown}", 22, f"{range_.help}; {expected(hint, range_)}"))
     lines.append("\nExit status: 0 done, 1 failed, 2 a mistake in what was given, 130 stopped.")
     return "\n".join(lines)
 

@@ -111,7 +111,9 @@ class RunConfig:
     network: Any
     optimizer: Any
     schedule: Any
-    lr: float = option(REQUIRED, "learning rate: the length of a step", at_least=0)
+    lr: float = option(
+        REQUIRED, "learning rate: the length of a step (if not given, the optimizer's usual one)", at_least=0
+    )
     activation: str = option("relu", "function after each hidden layer", choices="activation")
     loss: str = option("cross_entropy", "what training makes small", choices="loss")
     reduction: str = option("mean", "the loss of a batch: mean or sum of its parts", choices=("mean", "sum"))

@@ -48,6 +48,18 @@ class Scaled:
         return f"scaled {inputs}-{self.width}-{outputs}, {activation}"
 
 
+class Squared(nn.Module):
+    def forward(self, x):
+        return x * x
+
+
+@register("layer", "squared")
+@dataclass(frozen=True)
+class SquaredEntry:
+    def build(self, place):
+        return Squared()
+
+
 @register("optimizer", "signed")
 @dataclass(frozen=True)
 class Signed(SGDRule):
@@ -113,7 +125,7 @@ def test_everything_by_name_from_one_file(command, mine):
     (directory,) = Path().glob("outputs/*/*")
     assert read_summary(directory)["status"] == "completed"
     sys.modules.pop("mine")
-    for name in ("cube", "scaled", "signed", "halves", "cubic", "ring"):
+    for name in ("cube", "scaled", "squared", "signed", "halves", "cubic", "ring"):
         next(table for table in TABLES.values() if name in table).pop(name)
     status, _, err = command("resume", str(directory), "steps=25")
     assert status == 2  # a run's config imports nothing: the module is asked for again
@@ -129,12 +141,18 @@ def test_named_in_pyproject(command, mine):
     assert status == 0
 
 
+def test_a_layer_and_an_activation_in_a_list(command, mine):
+    layers = "network.layers=[{linear: 8}, cube, squared, linear]"
+    status, _, err = command("extensions=[mine]", "data=ring", "network=sequential", layers, "batch_size=8", "steps=5")
+    assert (status, err) == (0, "")
+
+
 def test_their_values_are_checked_and_their_names_listed(command, mine):
     status, _, err = command("extensions=[mine]", "network=scaled", "network.width=0")
     assert status == 2
     assert "network.width=0: expected a whole number at least 1" in err
     status, _, err = command("extensions=[mine]", "network=foo")
-    assert "expected one of lab2, linear, mlp, scaled" in err
+    assert "expected one of cnn, lab2, linear, mlp, scaled, sequential" in err
     assert not Path("outputs").exists()
 
 

@@ -17,6 +17,7 @@ from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Tensor
 from minitrain.config import REQUIRED, TABLES, ConfigError, checked, option, options, register
 from minitrain.nn import convolution as C
+from minitrain.nn.activation import activation_layer
 from minitrain.nn.layers import Dropout, Flatten, Linear, Reshape, Residual
 from minitrain.nn.layers import Sequential as SequentialModule
 from minitrain.nn.module import Module
@@ -66,7 +67,7 @@ def sequence(entries: Sequence[Any], place: Place) -> tuple[SequentialModule, tu
         here = replace(place, key=f"{place.key}[{i}]", shape=shape)
         layer = _read(entry, here.key)
         try:
-            module = layer() if isinstance(layer, type) else layer.build(here)
+            module = layer() if callable(layer) else layer.build(here)
             with no_grad():
                 shape = module.eval()(Tensor(np.zeros((1, *shape)))).shape[1:]
         except ConfigError:
@@ -77,11 +78,11 @@ def sequence(entries: Sequence[Any], place: Place) -> tuple[SequentialModule, tu
     return SequentialModule(*layers), shape
 
 
-def _read(entry: Any, key: str) -> Entry | type[Module]:
-    """The component that an entry names, or the class of an activation."""
+def _read(entry: Any, key: str) -> Entry | ActivationLayer:
+    """The component that an entry names, or what makes a layer of the activation."""
     name, given = next(iter(entry.items())) if isinstance(entry, Mapping) and len(entry) == 1 else (entry, {})
     if isinstance(name, str) and name in TABLES["activation"] and given == {}:
-        return TABLES["activation"][name]
+        return activation_layer(name)
     if not isinstance(name, str) or name not in TABLES["layer"]:
         names = ", ".join(sorted(TABLES["layer"]))
         raise ConfigError(

@@ -98,7 +98,9 @@ def draw_run(directory: Path, title: str, note: str = "") -> Path:
     steps, train = known(metrics, "train_loss")
     val_steps, val = known(metrics, "val_loss")
     few = len(train) < 60
-    panes[0].plot(steps, train, color=SKY, alpha=1.0 if few else 0.5, linewidth=1.0, label="training, each step logged")
+    # A curve of a few points shows each: a line through one would be nothing.
+    style = {"alpha": 1.0, "marker": "." if len(train) < 20 else ""} if few else {"alpha": 0.5}
+    panes[0].plot(steps, train, color=SKY, linewidth=1.0, label="training, each step logged", **style)
     if not few:
         panes[0].plot(steps, smooth(train), color=BLUE, linewidth=1.8, label="training, smoothed")
     if len(val):
@@ -113,7 +115,12 @@ def draw_run(directory: Path, title: str, note: str = "") -> Path:
         panes[1].set_ylabel("accuracy")
         _percent(panes[1])
         _focus(panes[1], [accuracy], leave_out=0.0)
+    for step in metrics["step"][~np.isfinite(metrics["train_loss"])][:1]:
+        panes[0].axvline(step, color="black", linestyle="--", linewidth=1.0, label=f"not finite at step {step:,.0f}")
     for pane in panes:
+        end = max(metrics["step"].max(initial=0), 1)
+        pane.set_xlim(-0.02 * end, 1.02 * end)
+        pane.xaxis.get_major_locator().set_params(integer=True)
         pane.set_xlabel("step")
         pane.grid(alpha=0.25, linewidth=0.6)
         if pane.get_legend_handles_labels()[0]:
@@ -233,6 +240,9 @@ def _band(runs: list[dict[str, Array]], metric: str) -> tuple[Array, Array, Arra
 
 def _focus(axes: Axes, means: list[Array], leave_out: float) -> None:
     """Leave the first climb out of sight: it would press all the rest together at the top."""
+    if max(map(len, means)) < 2:
+        axes.set_ylim(0, 1)
+        return
     after = np.concatenate([mean[1:] if len(mean) > 2 else mean for mean in means])
     if len(after):
         last = min(mean[-1] for mean in means)

@@ -121,3 +121,12 @@ def test_the_table_has_mean_deviation_and_best(tmp_path):
     ]
     many = [Curve(f"n={i}", [metrics(9)]) for i in range(30)]
     assert format_table(many).splitlines()[-1] == "and 20 more"
+
+
+def test_a_diverged_run_shows_where_its_loss_was_no_longer_finite(tmp_path, figures):
+    table = metrics(30)
+    table["train_loss"][-1] = np.inf
+    text = [",".join(table), *(",".join(map(str, row)) for row in zip(*table.values(), strict=True))]
+    (tmp_path / "metrics.csv").write_text("\n".join(text) + "\n")
+    draw_run(tmp_path, "diverged")
+    assert "not finite at step 290" in labels(figures[0].axes[0])

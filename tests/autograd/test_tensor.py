@@ -3,6 +3,7 @@
 import gc
 import weakref
 from functools import reduce
+from itertools import combinations
 from operator import add, eq, gt, matmul, mul, pow, sub, truediv
 
 import numpy as np
@@ -157,8 +158,7 @@ def test_gradients_are_separate_arrays_and_reach_every_node():
     a, b = Parameter([1.0, 2.0]), Parameter([3.0, 4.0])
     c = a + b
     c.sum().backward()
-    grads = [a.grad, b.grad, c.grad]
-    assert not any(np.shares_memory(p, q) for p in grads for q in grads if p is not q)
+    assert not any(np.shares_memory(p, q) for p, q in combinations([a.grad, b.grad, c.grad], 2))
     assert c.grad.tolist() == [1, 1]
 
 

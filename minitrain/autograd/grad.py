@@ -39,7 +39,7 @@ def gradients(output: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
     found: dict[int, Tensor] = {}
     if id(output) in leading_there:
         seed = Tensor(np.ones(output.shape, output.dtype))
-        with np.errstate(all="ignore"):  # as the table's forwards: 0 * inf is nan, without a warning
+        with np.errstate(all="ignore"):  # 0 * inf is nan, without a warning
             found = {id(node): g for node, g in flow_back(order, seed, leading_there) if id(node) in asked}
     return [found[id(t)] if id(t) in found else Tensor(np.zeros(t.shape, t.dtype)) for t in inputs]
 

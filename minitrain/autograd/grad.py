@@ -12,7 +12,7 @@ import numpy as np
 
 from minitrain.autograd import primitives as P
 from minitrain.autograd.functional.arrays import concatenate
-from minitrain.autograd.graph import flow_back, no_grad, topological_order
+from minitrain.autograd.graph import enable_grad, flow_back, no_grad, recording, topological_order
 from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Tensor, apply
 
@@ -39,7 +39,8 @@ def gradients(output: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
     found: dict[int, Tensor] = {}
     if id(output) in leading_there:
         seed = Tensor(np.ones(output.shape, output.dtype))
-        found = {id(node): g for node, g in flow_back(order, seed, leading_there) if id(node) in asked}
+        with np.errstate(all="ignore"):  # 0 * inf is nan, without a warning
+            found = {id(node): g for node, g in flow_back(order, seed, leading_there) if id(node) in asked}
     return [found[id(t)] if id(t) in found else Tensor(np.zeros(t.shape, t.dtype)) for t in inputs]
 
 
@@ -56,7 +57,7 @@ def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Callable[.
     def differentiated(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
         value, inputs = _evaluate("grad", fn, argnums, args, kwargs)
         found = gradients(value, inputs)
-        return value, found[0] if isinstance(argnums, int) else found
+        return value if recording.on else Tensor(value), found[0] if isinstance(argnums, int) else found
 
     return differentiated
 
@@ -64,14 +65,18 @@ def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Callable[.
 def _evaluate(
     what: str, fn: Function, argnums: int | Sequence[int], args: Sequence[Any], kwargs: dict[str, Any]
 ) -> tuple[Tensor, list[Tensor]]:
-    """fn's value, and the arguments numbered that it was computed from, each a node of its own."""
+    """fn's value, and the arguments numbered that it was computed from, each a node of its own.
+
+    It is recorded inside no_grad() too; a no_grad() inside fn holds.
+    """
     numbers = [argnums] if isinstance(argnums, int) else list(argnums)
     if not all(-len(args) <= i < len(args) for i in numbers):
         raise ValueError(f"{what}: argnums {numbers} given for {len(args)} arguments; they count from 0")
     arguments = list(args)
-    for i in numbers:
-        arguments[i] = _own_node(args[i])
-    value = fn(*arguments, **kwargs)
+    with enable_grad():
+        for i in numbers:
+            arguments[i] = _own_node(args[i])
+        value = fn(*arguments, **kwargs)
     if not isinstance(value, Tensor):
         raise TypeError(f"{what}: the function gave a {type(value).__name__}, expected a Tensor")
     return value, [arguments[i] for i in numbers]
@@ -143,8 +148,9 @@ def jacobian(fn: Function, argnums: int | Sequence[int] = 0) -> Callable[..., An
 
     def jacobians(*args: Any, **kwargs: Any) -> Any:
         value, inputs = _evaluate("jacobian", fn, argnums, args, kwargs)
-        entries = value.reshape(-1)
-        rows = [gradients(entries[i], inputs) for i in range(entries.size)]
+        with enable_grad():
+            entries = [value.reshape(-1)[i] for i in range(value.size)]
+        rows = [gradients(entry, inputs) for entry in entries]
         found = []
         for k, x in enumerate(inputs):
             none = Tensor(np.empty((0, x.size), x.dtype))  # where fn's result has no entry

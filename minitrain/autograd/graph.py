@@ -24,23 +24,39 @@ class _Recording(threading.local):
 recording = _Recording()
 
 
-class no_grad(ContextDecorator):
-    """Compute without recording a graph: values made inside carry no gradient.
+class _Mode(ContextDecorator):
+    """Compute with recording on or off, and as before afterwards."""
 
-    >>> from minitrain import Parameter, no_grad
-    >>> w = Parameter(2.0, "w")
-    >>> with no_grad():
-    ...     (w * w).requires_grad
-    False
-    """
+    on: bool
 
     def __enter__(self) -> None:
         self._outer = getattr(self, "_outer", [])
         self._outer.append(recording.on)
-        recording.on = False
+        recording.on = self.on
 
     def __exit__(self, *exception: object) -> None:
         recording.on = self._outer.pop()
+
+
+class no_grad(_Mode):
+    """Compute without recording a graph: values made inside carry no gradient.
+
+    `grad` and its like record what they need themselves, and work inside; what they give carries no gradient then.
+
+    >>> from minitrain import Parameter, grad, no_grad
+    >>> w = Parameter(2.0, "w")
+    >>> with no_grad():
+    ...     (w * w).requires_grad, grad(lambda x: x * x)(3.0).item()
+    (False, 6.0)
+    """
+
+    on = False
+
+
+class enable_grad(_Mode):
+    """Record a graph, inside no_grad() too."""
+
+    on = True
 
 
 def topological_order(output: Tensor) -> list[Tensor]:

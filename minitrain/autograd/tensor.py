@@ -243,7 +243,7 @@ class Tensor:
         seed = np.ones(self.shape, self.dtype) if gradient is None else np.asarray(gradient, self.dtype)
         if seed.shape != self.shape:
             raise ValueError(f"backward: gradient of shape {list(seed.shape)} given, expected {list(self.shape)}")
-        with no_grad():
+        with no_grad(), np.errstate(all="ignore"):  # 0 * inf is nan, without a warning
             for node, g in flow_back(topological_order(self), _constant(seed)):
                 node.grad = g.numpy() if node.grad is None else np.asarray(node.grad + g._data)
 

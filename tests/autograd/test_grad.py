@@ -54,6 +54,33 @@ def test_gradients_leaves_grad_alone():
     assert a.grad is None
 
 
+def test_inside_no_grad_derivatives_are_what_they_are_outside():
+    w = Parameter(3.0, "w")
+    fn = lambda x: w * x[0] ** 2 * x[1]  # noqa: E731
+    x, v = np.array([2.0, 5.0]), np.array([1.0, -1.0])
+    with no_grad():
+        value, slope = value_and_grad(fn)(x)
+        second, product, at_w = hessian(fn)(x), hvp(fn, x, v), grad(lambda u: u**3)(w)
+        rows = jacobian(lambda x: x**2 * w)(x)
+        assert grad(lambda x: Tensor(2.0))(x).numpy().tolist() == [0, 0]
+        check_grads(fn, x)
+    assert (value.item(), slope.numpy().tolist(), at_w.item()) == (60, [60, 12], 27)
+    assert (second.numpy().tolist(), product.numpy().tolist()) == ([[30, 12], [12, 0]], [18, 12])
+    assert rows.numpy().tolist() == [[12, 0], [0, 30]]
+    assert not any(t.requires_grad for t in (value, slope, second, product, at_w, rows))
+    assert value_and_grad(fn)(x)[0].requires_grad
+
+
+def test_a_no_grad_inside_the_function_holds():
+    def fn(x):
+        with no_grad():
+            constant = x * grad(lambda y: y**2)(x)  # 2 x²
+        return constant * x
+
+    assert grad(fn)(3.0).item() == 18
+    assert grad(grad(fn))(3.0).item() == 0
+
+
 @pytest.mark.parametrize(
     ("mistake", "error", "message"),
     [

@@ -74,15 +74,21 @@ def test_hard_places(fn, x, value, gradient, dtype):
 @pytest.mark.parametrize(("dtype", "ulps"), [("float64", 4), ("float32", 4)])
 def test_sigmoid_of_minus_20_is_right_in_relative_terms(dtype, ulps):
     exact = 1 / (1 + math.exp(20.0))
-    found = F.sigmoid(np.array(-20.0, dtype)).item()
-    assert abs(found / exact - 1) <= ulps * np.finfo(dtype).eps
+    value, gradient = at(F.sigmoid, -20.0, dtype)
+    assert abs(value / exact - 1) <= ulps * np.finfo(dtype).eps
+    assert abs(gradient / (exact * (1 - exact)) - 1) <= ulps * np.finfo(dtype).eps
 
 
 def test_logsumexp():
     value, gradient = at(F.logsumexp, [1000.0, 1000.0])
     assert value == 1000.6931471805599
     assert gradient == [0.5, 0.5]
-    assert F.logsumexp([-math.inf, -math.inf]).item() == -math.inf
+    value, gradient = at(F.logsumexp, [-math.inf, -math.inf])
+    assert value == -math.inf
+    assert np.isnan(gradient).all()  # there is none, as in PyTorch; no warning is raised
+    assert at(F.logsumexp, [-math.inf, 0.0]) == (0, [0, 1])
+    # The walk of `grad` raises none either.
+    assert np.isnan(grad(lambda x: F.logsumexp(x))([-math.inf, -math.inf]).numpy()).all()
     assert F.logsumexp([math.inf, 0.0]).item() == math.inf
 
 
@@ -117,6 +123,9 @@ def test_a_negative_base():
     assert power.item() == -8
     assert base.grad == 12
     assert math.isnan(exponent.grad)
+    value, gradient = at(lambda y: (-2) ** y, [0.0, 2.0, 3.0, -1.0])
+    assert value == [1, 4, -8, -0.5]
+    assert np.isnan(gradient).all()
 
 
 def test_powers_of_0():
@@ -127,6 +136,38 @@ def test_powers_of_0():
     assert base.grad.tolist() == [0, 1, 0]
     assert exponent.grad.tolist() == [0, 0, 0]
     assert (2 ** Tensor(3.0)).item() == 8
+
+
+LOGITS = np.array([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]])
+SPREAD = np.array([-5.0, -0.7, 0.0, 0.4, 3.0])  # both sides of the bends, and 0
+SMOOTH = {
+    "sigmoid": (F.sigmoid, SPREAD),
+    "silu": (F.silu, SPREAD),
+    "softplus": (F.softplus, SPREAD),
+    "logsigmoid": (F.logsigmoid, SPREAD),
+    "tanh": (F.tanh, SPREAD),
+    "gelu": (F.gelu, SPREAD),
+    "gelu, tanh": (lambda x: F.gelu(x, approximate="tanh"), SPREAD),
+    "logsumexp": (F.logsumexp, LOGITS),
+    "cross-entropy": (lambda x: F.cross_entropy(x, [1, 2]), LOGITS),
+    "binary cross-entropy": (lambda x: F.binary_cross_entropy_with_logits(x, [1.0, 0.0, 1.0, 0.0, 0.5]), SPREAD),
+    "sqrt": (F.sqrt, [0.3, 2.0]),
+    "log": (F.log, [0.3, 2.0]),
+    "norm": (F.norm, [0.5, -2.0, 0.0]),
+    "std": (F.std, [0.5, -2.0, 0.0]),
+    "prod": (F.prod, [0.0, 2.0, 3.0]),
+    "x**0": (lambda x: x**0, SPREAD),
+    "x**2": (lambda x: x**2, SPREAD),
+    "2**y": (lambda y: 2**y, SPREAD),
+    "safe where": (lambda x: F.where(x > 0, F.log(F.where(x > 0, x, 1.0)), 0.0), [-1.0, 0.5]),
+}
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_gradients_of_gradients_are_right_to_1e_6(name):
+    fn, x = SMOOTH[name]
+    # Beside 1e-6 of the value, what the differences themselves are wrong by where it is near 0.
+    check_grads(fn, x, order=2, rtol=1e-6, atol=1e-9)
 
 
 def test_softplus_never_gives_x_itself():

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 
 class _Recording(threading.local):
-    on = True
+    """Whether a graph is recorded in this thread, and whether it was outside each mode entered."""
+
+    def __init__(self) -> None:
+        self.on = True
+        self.outer: list[bool] = []
 
 
 recording = _Recording()
@@ -30,12 +34,11 @@ class _Mode(ContextDecorator):
     on: bool
 
     def __enter__(self) -> None:
-        self._outer = getattr(self, "_outer", [])
-        self._outer.append(recording.on)
+        recording.outer.append(recording.on)
         recording.on = self.on
 
     def __exit__(self, *exception: object) -> None:
-        recording.on = self._outer.pop()
+        recording.on = recording.outer.pop()
 
 
 class no_grad(_Mode):

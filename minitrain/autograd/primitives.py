@@ -11,7 +11,7 @@ Rules that every entry keeps, so that all engines compute the same bits:
   primitive `broadcast`, and no other derivative mentions shapes;
 - results are C-contiguous; axes are negative, so that leading axes change nothing;
 - a sum over axis -2 is a product with ones, an inner size of 1 in `matmul` is a multiply;
-- values are IEEE 754's (log 0 = -inf, 1/0 = inf), given without a warning.
+- values are IEEE 754's; functions and quotients give them without a warning (log 0 = -inf, 1/0 = inf).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import textwrap
 from pathlib import Path
+from typing import NoReturn
 
 import minitrain
 from minitrain.config import REQUIRED, TABLES, ConfigError, RunConfig, expected, options
@@ -35,6 +36,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, RecordError) as error:
         print(f"minitrain: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"minitrain: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 
@@ -49,16 +53,17 @@ def _command(given: list[str]) -> int:
 
     from hydra._internal.utils import get_args_parser
 
-    from minitrain import launcher
+    from minitrain import job, launcher
 
-    launcher.set_up_logging()
+    job.set_up_logging()
     launcher.load_extensions(given)
     if given[:1] == ["resume"]:
         if len(given) < 2:
             raise ConfigError("resume: no directory given; expected the directory of a run, outputs/DATE/TIME-...")
-        return launcher.resume(Path(given[1]), given[2:])
+        return job.resume(Path(given[1]), given[2:])
     parser = get_args_parser()
     parser.prog = "minitrain"
+    parser.error = _refuse  # type: ignore[method-assign]  # in one line, as every other mistake
     flags = parser.parse_intermixed_args(given)
     if flags.config_name or flags.config_path:
         raise ConfigError("--config-name, --config-path: not used here; give a folder of your own with --config-dir")
@@ -66,7 +71,7 @@ def _command(given: list[str]) -> int:
         raise ConfigError("--experimental-rerun: not used here; go on with a run by minitrain resume DIR")
     program = launcher.Launcher(flags.config_dir)
     if flags.cfg:
-        launcher.checked(launcher.task_config(program.compose(flags.overrides)))
+        job.checked(launcher.task_config(program.compose(flags.overrides)))
         program.hydra.show_cfg(launcher.CONFIG, flags.overrides, flags.cfg, flags.package, flags.resolve)
         return 0
     if flags.hydra_help:
@@ -79,6 +84,10 @@ def _command(given: list[str]) -> int:
         program.hydra.shell_completion(launcher.CONFIG, flags.overrides)
         return 0
     return program.sweep(flags.overrides) if flags.multirun else program.run(flags.overrides)
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"{message}; minitrain --help shows what there is")
 
 
 def help_text() -> str:

@@ -46,10 +46,10 @@ def group_runs(runs: list[Run]) -> list[Curve]:
     """Runs that differ in their seed alone as one curve, labelled by the keys that vary."""
     keys = dict.fromkeys(key for run in runs for key in run.overrides)
     varying = [key for key in keys if len({run.overrides.get(key) for run in runs}) > 1]
-    named = [key for key in varying if key != "seed"] or varying
+    named = [key for key in varying if key != "seed"] if len(runs) > 1 else list(keys)
     groups: dict[str, list[Run]] = {}
     for run in runs:
-        label = ", ".join(f"{key}={run.overrides[key]}" for key in named if key in run.overrides) or "as configured"
+        label = ", ".join(f"{key}={run.overrides[key]}" for key in named if key in run.overrides) or "all runs"
         groups.setdefault(label, []).append(run)
     return [
         Curve(

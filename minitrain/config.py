@@ -17,9 +17,8 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-TABLES: dict[str, dict[str, Any]] = {
-    group: {} for group in ("data", "network", "optimizer", "schedule", "activation", "init", "layer", "loss")
-}
+COMPONENTS = ("data", "network", "optimizer", "schedule", "layer")  # groups of dataclasses
+TABLES: dict[str, dict[str, Any]] = {group: {} for group in (*COMPONENTS, "activation", "init", "loss")}
 
 
 class ConfigError(ValueError):
@@ -37,6 +36,8 @@ def register(group: str, name: str) -> Callable[[T], T]:
             raise ConfigError(f"register: no group {group}; there is {', '.join(TABLES)}")
         if name in TABLES[group]:
             raise ConfigError(f"register: {group} {name} is there already; choose another name")
+        if group in COMPONENTS and not dataclasses.is_dataclass(component):
+            raise ConfigError(f"register: {group} {name}: expected a dataclass; put @dataclass(frozen=True) below")
         TABLES[group][name] = component
         return component
 

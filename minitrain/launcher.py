@@ -7,8 +7,7 @@ import importlib
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -32,11 +31,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from minitrain.compare import draw_sweep, format_table, group_runs, read_sweep
-from minitrain.config import REQUIRED, TABLES, ConfigError, RunConfig, options, read
-from minitrain.plot import draw_run
-from minitrain.progress import format_metrics, format_value
-from minitrain.record import claim_directory, read_summary, write_atomically
-from minitrain.train import Interrupted, build, train
+from minitrain.config import REQUIRED, TABLES, ConfigError, options
+from minitrain.job import checked, exit_status, one_line, perform
+from minitrain.record import claim_directory
+from minitrain.train import build
 
 log = logging.getLogger("minitrain")
 CONFIG = "config"
@@ -65,6 +63,8 @@ def load_extensions(arguments: Sequence[str]) -> None:
             names += text.partition("=")[2].strip("[]'\" ").split(",")
     sys.path.insert(0, os.getcwd())
     for name in filter(None, (name.strip("'\" ") for name in names)):
+        if name.endswith(".py"):
+            raise ConfigError(f"extensions={name}: expected a module's name, without .py: extensions=[{name[:-3]}]")
         try:
             importlib.import_module(name)
         except Exception as error:  # whatever a person's module raises while it is imported
@@ -80,6 +80,13 @@ def _offer_components() -> None:
                 values = {key: default for key, (_, default, _) in options(component).items()}
                 node = {"name": name, **{key: None if value is REQUIRED else value for key, value in values.items()}}
                 ConfigStore.instance().store(group=group, name=name, node=node)
+
+
+def _first_value(override: Override) -> str:
+    """An override as a single run would have it: the first of a sweep's values."""
+    if override.is_sweep_override() and override.is_discrete_sweep():
+        return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+    return override.input_line or ""
 
 
 class Launcher:
@@ -134,7 +141,7 @@ class Launcher:
             return
         values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
         for value in values:
-            if value not in names and not isinstance(value, list):
+            if value not in names:
                 raise ConfigError(f"{group}={'null' if value is None else value}: expected one of {', '.join(names)}")
 
     def _explain(self, error: Exception, parsed: list[Override]) -> str:
@@ -143,7 +150,7 @@ class Launcher:
             key = override.key_or_group
             if f"'{key}'" not in str(error):
                 continue
-            others = [o.input_line for o in parsed if o is not override and o.input_line is not None]
+            others = [_first_value(o) for o in parsed if o is not override]
             parent = key.rpartition(".")[0]
             try:
                 beside = OmegaConf.select(self.hydra.compose_config(CONFIG, others, run_mode=RunMode.RUN), parent or "")
@@ -151,7 +158,8 @@ class Launcher:
                 break
             if isinstance(beside, DictConfig):
                 prefix = f"{parent}." if parent else ""
-                there = ", ".join(f"{prefix}{name}" for name in map(str, beside) if name not in ("hydra", "name"))
+                names = [f"{prefix}{name}" for name in map(str, beside) if name not in ("hydra", "name")]
+                there = ", ".join(names) or "none"
                 return f"{override.input_line}: unknown key; there is {there}"
             return f"{override.input_line}: unknown key; {parent} has no keys of its own"
         return one_line(error)
@@ -204,12 +212,14 @@ class Launcher:
             configure_logging=False,
         )
         callbacks.on_run_end(config=config, config_name=CONFIG, job_return=result)
-        return _exit_status([result.return_value])
+        return exit_status([result.return_value])
 
     def sweep(self, overrides: Sequence[str]) -> int:
         """Train a run for every combination of values; gives the exit status."""
         config = self.compose(overrides, RunMode.MULTIRUN)
         jobs = self._jobs(config)
+        if not jobs:
+            raise ConfigError(f"{' '.join(overrides)}: no values to train a run for; give at least one for each key")
         self.check_jobs(jobs)
         directory = _directory(config, "sweep", Path("outputs", "sweeps"), "")
         log.info("%d runs in %s", len(jobs), directory)
@@ -226,7 +236,7 @@ class Launcher:
         if interrupted:
             log.info("interrupted after %d of %d runs; each can be resumed by itself", len(runs), len(jobs))
             return 130
-        return _exit_status([run.summary for run in runs])
+        return exit_status([run.summary for run in runs])
 
     def _jobs(self, config: DictConfig) -> list[list[str]]:
         """The overrides of each job, as Hydra's basic sweeper will give them; the common ones for another sweeper."""
@@ -252,7 +262,9 @@ def _directory(config: DictConfig, mode: str, parent: Path, label: str) -> Path:
     claim = given / ".hydra" if mode == "run" else given
     try:
         claim.mkdir(parents=True)
-    except FileExistsError:
+    except OSError as error:
+        if not isinstance(error, FileExistsError):
+            raise ConfigError(f"{key}={given}: cannot be made ({error.strerror}); choose another directory") from error
         raise ConfigError(f"{key}={given}: is taken already; resume the run in it, or choose a new directory") from None
     return given
 
@@ -262,24 +274,6 @@ def task_config(config: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
-def checked(config: DictConfig) -> RunConfig:
-    """The config as typed values. Raises ConfigError for the first that is wrong."""
-    try:
-        values = OmegaConf.to_container(config, resolve=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(one_line(error)) from error
-    assert isinstance(values, dict)
-    return read({str(key): value for key, value in values.items()})
-
-
-def one_line(error: BaseException) -> str:
-    """The message of another library's exception, without its later lines."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-
-
-# One job
-
-
 def job(config: DictConfig) -> dict[str, Any]:
     """What Hydra runs in each run's directory; gives the summary."""
     section = HydraConfig.get()
@@ -287,138 +281,3 @@ def job(config: DictConfig) -> dict[str, Any]:
     overrides = list(section.overrides.task)
     name = "" if alone else f"#{section.job.num} {' '.join(overrides)}: "
     return perform(checked(config), Path(section.runtime.output_dir), overrides, name=name)
-
-
-def perform(
-    config: RunConfig, directory: Path, overrides: Sequence[str], *, name: str = "", resume: bool = False
-) -> dict[str, Any]:
-    """Train a run in its directory, draw its curves, and tell how it went.
-
-    name: what a sweep's run is called; its end is then told in one line
-    Raises KeyboardInterrupt after Ctrl-C, when everything is written.
-    """
-    shown = Path(os.path.relpath(directory))
-    with _log_file(directory / "minitrain.log"):
-        problem = build(config)
-        if not name:
-            log.info("%s", problem.describe())
-        interrupted = False
-        try:
-            train(problem, directory, overrides=overrides, resume=resume, announce=not name)
-        except Interrupted:
-            interrupted = True
-        except Exception as error:
-            _file_only.exception("the run failed")
-            log.error(
-                "%sfailed: %s: %s (where: %s)", name, type(error).__name__, one_line(error), shown / "minitrain.log"
-            )
-            return read_summary(directory)
-        summary = read_summary(directory)
-        plot = draw_run(directory, ", ".join(overrides) or "as configured", problem.describe_briefly())
-        if name:
-            log.info("%s%s", name, format_outcome_briefly(summary))
-        else:
-            log.info("%s\nloss curve  %s", format_outcome(summary), shown / plot.name)
-            if interrupted:
-                log.info("go on with  python -m minitrain resume %s", shown)
-        if interrupted:
-            raise KeyboardInterrupt
-        return summary
-
-
-def resume(directory: Path, overrides: Sequence[str]) -> int:
-    """Continue a run where it stopped; `steps=N` gives it a new end. Gives the exit status."""
-    stored = directory / ".hydra" / "config.yaml"
-    if (directory / "multirun.yaml").exists():
-        raise ConfigError(f"resume {directory}: a sweep; give one of its runs, e.g. {directory / '0'}")
-    if not stored.is_file():
-        raise ConfigError(f"resume {directory}: not a run's directory; expected .hydra/config.yaml in it")
-    config = OmegaConf.load(stored)
-    assert isinstance(config, DictConfig)
-    for text in overrides:
-        key, _, _ = text.partition("=")
-        if key == "extensions":
-            continue  # they are imported by now
-        if key != "steps":
-            raise ConfigError(
-                f"{text}: a resumed run goes on as it was; only steps can change, start a new run for the rest"
-            )
-        OmegaConf.update(config, "steps", OmegaConf.from_dotlist([text])["steps"])
-    run_config = checked(config)
-    summary = read_summary(directory) if (directory / "summary.json").exists() else {"step": 0}
-    if summary["step"] > run_config.steps:
-        raise ConfigError(f"steps={run_config.steps}: the run is at step {summary['step']} already; expected more")
-    if summary.get("stopped_early"):
-        log.info("nothing left to do: the run stopped early at step %s", f"{summary['step']:,}")
-        return 0
-    if summary["step"] == run_config.steps:
-        log.info(
-            "nothing left to do: the run has completed its %s steps; give steps=N for more", f"{run_config.steps:,}"
-        )
-        return 0
-    if overrides:
-        write_atomically(stored, lambda file: file.write(OmegaConf.to_yaml(config).encode()))
-    task = OmegaConf.load(directory / ".hydra" / "overrides.yaml")
-    return _exit_status([perform(run_config, directory, [*map(str, task), *overrides], resume=True)])
-
-
-def _exit_status(summaries: Sequence[dict[str, Any]]) -> int:
-    """0 where every run completed; a diverged one is a result, too."""
-    return 0 if summaries and all(s["status"] in ("completed", "diverged") for s in summaries) else 1
-
-
-# What is told
-
-
-_file_only = logging.getLogger("minitrain.file")
-
-
-def set_up_logging() -> None:
-    """Messages to standard output; while a run goes on, to its minitrain.log with the time, too."""
-    console = logging.StreamHandler(sys.stdout)
-    console.addFilter(lambda record: record.name == "minitrain")
-    log.handlers = [console]
-    log.setLevel(logging.INFO)
-    log.propagate = False
-
-
-@contextmanager
-def _log_file(path: Path) -> Iterator[None]:
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    log.addHandler(handler)
-    try:
-        yield
-    finally:
-        log.removeHandler(handler)
-        handler.close()
-
-
-def format_outcome_briefly(summary: dict[str, Any]) -> str:
-    """How a run of a sweep ended, in a line that fits a terminal."""
-    best = summary["best"]
-    if summary["status"] != "completed" or best is None:
-        return f"{summary['status']} at step {summary['step']:,} of {summary['steps']:,}"
-    final = format_metrics({best["metric"]: summary["final"][best["metric"]]})
-    seen = format_value(best["metric"], best["value"])
-    stopped = f", stopped early at step {summary['step']:,}" if summary["stopped_early"] else ""
-    return f"{final}, best {seen} at step {best['step']:,}{stopped}, {summary['seconds']:.1f} s"
-
-
-def format_outcome(summary: dict[str, Any]) -> str:
-    """How a run ended, in lines."""
-    how = "stopped early" if summary.get("stopped_early") else summary["status"]
-    status = f"{how} at step {summary['step']:,} of {summary['steps']:,} in {summary['seconds']:.1f} s"
-    if how == "completed":
-        status = f"completed {summary['steps']:,} steps in {summary['seconds']:.1f} s"
-    parts = [status]
-    if summary["status"] == "diverged":
-        parts[0] += ": the loss is not finite"
-        if summary["first_operation"] is not None:
-            parts[0] += f"; {summary['first_operation']} gave the first such value, from {summary['first_parameter']}"
-    if summary["final"]:
-        parts.append(f"final  {format_metrics(summary['final'])}")
-    best = summary["best"]
-    if best:
-        parts.append(f"best   {format_metrics({best['metric']: best['value']})} at step {best['step']:,}")
-    return "\n".join(parts)

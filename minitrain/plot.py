@@ -48,11 +48,11 @@ def _save(figure: Figure, path: Path) -> None:
 
 
 def smooth(values: Array) -> Array:
-    """A running mean over about a thirtieth of the curve on each side, without looking past its ends."""
-    reach = len(values) // 30
+    """A running mean over about a thirtieth of the curve on each side; less near its ends, as much on either side."""
     total = np.concatenate([[0.0], np.cumsum(values)])
     at = np.arange(len(values))
-    low, high = np.maximum(at - reach, 0), np.minimum(at + reach + 1, len(values))
+    reach = np.minimum(np.minimum(at, at[::-1]), len(values) // 30)
+    low, high = at - reach, at + reach + 1
     return np.asarray((total[high] - total[low]) / (high - low))
 
 
@@ -67,6 +67,12 @@ def _log_helps(*curves: Array) -> bool:
     """Whether positive values span more than a decade and a half."""
     values = np.concatenate([np.empty(0), *curves])
     return bool(len(values) > 1 and values.min() > 0 and values.max() / values.min() > 30)
+
+
+def _whole_steps(axes: Axes) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
 
 
 def _log_scale(axes: Axes) -> None:
@@ -120,15 +126,21 @@ def draw_run(directory: Path, title: str, note: str = "") -> Path:
     for pane in panes:
         end = max(metrics["step"].max(initial=0), 1)
         pane.set_xlim(-0.02 * end, 1.02 * end)
-        pane.xaxis.get_major_locator().set_params(integer=True)
+        _whole_steps(pane)
         pane.set_xlabel("step")
         pane.grid(alpha=0.25, linewidth=0.6)
         if pane.get_legend_handles_labels()[0]:
             pane.legend(frameon=False, fontsize=8, loc="best" if pane is panes[0] else "lower right")
-    figure.suptitle(title if not note else f"{title}\n{note}", fontsize=11)
+    heading = [_shortened(title, int(width * 9))] if title else []
+    figure.suptitle("\n".join([*heading, _shortened(note, int(width * 9))] if note else heading), fontsize=11)
     _save(figure, directory / "loss.png")
     _save(figure, directory / "loss.svg")
     return directory / "loss.png"
+
+
+def _shortened(text: str, width: int) -> str:
+    """A heading in a line of so many characters; the end of a longer one is left out."""
+    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _with_best(axes: Axes, steps: Array, values: Array, best: int, label: str, number: str) -> None:
@@ -222,7 +234,8 @@ def draw_comparison(curves: Sequence[Curve], path: Path, title: str) -> None:
         [handles[i] for i in order], [labels[i] for i in order], title=heading, fontsize=8, title_fontsize=8,
         frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0), alignment="left",
     )  # fmt: skip
-    axes.set_title(title, fontsize=11)
+    _whole_steps(axes)
+    axes.set_title(_shortened(title, 75), fontsize=11)
     _save(figure, path)
 
 

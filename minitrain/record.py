@@ -154,7 +154,8 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
             raise ValueError("its checksum is wrong")
         meta = json.loads(members.pop("meta").tobytes())
     except Exception as error:  # what a damaged archive raises, down to NotImplementedError, has no end
-        raise RecordError(f"{path}: not a checkpoint that can be used ({error})") from error
+        reason = error if "checksum" in str(error) else "damaged, or no npz file of plain arrays"
+        raise RecordError(f"{path}: not a checkpoint that can be used ({reason})") from error
     return members, meta
 
 

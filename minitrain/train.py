@@ -6,6 +6,7 @@ import platform
 import subprocess
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +83,26 @@ def _name(group: str, component: Any) -> str:
 
 
 def build(config: RunConfig) -> Problem:
-    """Load the data and build the network. Raises ConfigError for keys that do not go together."""
+    """Load the data and build the network. Raises ConfigError for keys that do not go together.
+
+    So does whatever a person's own component raises: it tells where.
+    """
+    try:
+        return _build(config)
+    except MemoryError as error:
+        raise ConfigError(f"the network or the data do not fit into memory: {error}") from error
+    except ConfigError:
+        raise
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in where if not Path(frame.filename).is_relative_to(Path(minitrain.__file__).parent)]
+        if not config.extensions:
+            raise
+        place = f"{Path(own[-1].filename).name} line {own[-1].lineno}" if own else "how it is called"
+        raise ConfigError(f"a component of your own: {type(error).__name__}: {error} ({place})") from error
+
+
+def _build(config: RunConfig) -> Problem:
     data = config.data.load()
     examples = len(data.x_train)
     if config.batch_size is not None and config.batch_size > examples:
@@ -107,12 +127,25 @@ def _try(problem: Problem) -> None:
     try:
         with no_grad():
             output = model.train(config.seed)(Tensor(data.x_train[rows]))
-            problem.loss(output, None if data.y_train is None else data.y_train[rows])
+            loss = problem.loss(output, None if data.y_train is None else data.y_train[rows])
     except ConfigError:
         raise
     except ValueError as error:
         raise ConfigError(f"network={_name('network', config.network)}: {error}") from error
     model.load_state_dict(before)
+    if not isinstance(loss, Tensor) or loss.size != 1:
+        given = f"a Tensor of shape {list(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+        raise ConfigError(f"loss={config.loss}: gave {given}, expected a Tensor of one number; reduce it, e.g. .mean()")
+    _rate(config, 0)
+    params = Tensor(np.zeros(1))
+    config.optimizer.update(
+        params, config.optimizer.init(params), params, config.lr, **config.optimizer.coefficients(0)
+    )
+
+
+def _rate(config: RunConfig, step: int) -> float:
+    """The learning rate of a step."""
+    return float(config.lr * warmed_up(config.schedule, config.warmup, step, config.steps))
 
 
 def train(
@@ -200,7 +233,7 @@ class _Run:
         return loss
 
     def rate(self, step: int) -> float:
-        return float(self.config.lr * warmed_up(self.config.schedule, self.config.warmup, step, self.config.steps))
+        return _rate(self.config, step)
 
     def update(self, loss: Tensor) -> None:
         config, optimizer = self.config, self.config.optimizer

@@ -202,6 +202,33 @@ def test_a_run_that_stopped_early_says_so_and_has_nothing_left_to_do(command):
     assert (directory / "metrics.csv").read_bytes() == before
 
 
+def test_a_resume_that_cannot_go_on_is_told_and_harms_nothing(command):
+    command(*FAST)
+    directory = only("outputs/*/*")
+    checkpoint = directory / "checkpoints" / "last.npz"
+    good = checkpoint.read_bytes()
+    before = (directory / "metrics.csv").read_bytes()
+    checkpoint.write_bytes(b"junk")
+    status, out, err = command("resume", str(directory), "steps=60")
+    assert status == 2
+    assert "not a checkpoint that can be used" in err
+    checkpoint.write_bytes(good)
+    config = directory / ".hydra" / "config.yaml"
+    text = config.read_text()
+    config.write_text("}{")
+    status, out, err = command("resume", str(directory), "steps=60")
+    assert (status, out) == (2, "")
+    assert "not a config that can be read" in err
+    config.write_text(text)
+    assert (directory / "metrics.csv").read_bytes() == before
+    assert command("resume", str(directory), "steps=60")[0] == 0
+
+
+def test_seeds_alone_are_one_line_with_a_band(command):
+    _, out, _ = command("-m", "seed=range(3)", *FAST)
+    assert out.split("\n\n")[-1].splitlines()[1].split()[:3] == ["all", "runs", "3"]
+
+
 def test_a_given_directory_is_used_once(command):
     command("hydra.run.dir=here", *FAST)
     before = Path("here/metrics.csv").read_bytes()

@@ -201,3 +201,40 @@ def test_the_readmes_example(command, mine):
     for line in lines:
         status, _, err = command(*shlex.split(line)[1:], "steps=5")
         assert (status, err) == (0, "")
+
+
+DATACLASS = "@register('{0}', '{1}')\n@dataclass(frozen=True)\nclass Broken:\n    {2}"
+BROKEN = {
+    "activation": ("cube", "@register('activation', 'cube')\ndef cube(x):\n    return x.foo()", "(broken.py line 7)"),
+    "loss": (
+        "all",
+        "@register('loss', 'all')\ndef whole(output, target):\n    return output",
+        "a Tensor of one number",
+    ),
+    "schedule": ("s", DATACLASS.format("schedule", "s", "factor = lambda self, step: 1.0"), "positional arguments"),
+    "network": ("n", DATACLASS.format("network", "n", "pass"), "has no attribute 'build'"),
+    "data": ("d", DATACLASS.format("data", "d", "load = lambda self: 3"), "'int' object has no attribute"),
+    "optimizer": ("o", DATACLASS.format("optimizer", "o", "pass"), "the optimizer has no default_lr"),
+}
+
+
+@pytest.mark.parametrize("group", BROKEN)
+def test_a_component_that_does_not_fit_is_told_before_anything_is_written(command, mine, group):
+    name, text, message = BROKEN[group]
+    Path("broken.py").write_text("from dataclasses import dataclass\nfrom minitrain import register\n\n\n" + text)
+    status, _, err = command("extensions=[broken]", f"{group}={name}")
+    sys.modules.pop("broken")
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert not Path("outputs").exists()
+
+
+def test_a_component_is_a_dataclass(command, mine):
+    Path("broken.py").write_text("import minitrain\n@minitrain.register('network', 'n')\nclass N:\n    width = 3\n")
+    status, _, err = command("extensions=[broken]")
+    assert status == 2
+    assert "network n: expected a dataclass" in err
+    status, _, err = command("extensions=[broken.py]")
+    assert status == 2
+    assert "without .py: extensions=[broken]" in err

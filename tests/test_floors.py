@@ -20,7 +20,7 @@ FLOORS = [
      "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "plot", "progress"],
     ["train"],
     ["compare"],
-    ["launcher", "__main__"],
+    ["job", "launcher", "__main__"],
 ]  # fmt: skip
 APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}
 # Rooms' front doors and the package's name only list what is inside.

@@ -142,5 +142,5 @@ def test_a_checksum_that_does_not_fit_and_a_pickle_are_refused(tmp_path):
     with pytest.raises(RecordError, match="checksum is wrong"):
         load_checkpoint(path)
     np.savez(path, meta=np.array([{"step": 1}], dtype=object), checksum=np.zeros(32, np.uint8))
-    with pytest.raises(RecordError, match="allow_pickle"):
+    with pytest.raises(RecordError, match="no npz file of plain arrays"):
         load_checkpoint(path)

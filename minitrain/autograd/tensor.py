@@ -208,12 +208,17 @@ class Tensor:
 
     def __repr__(self) -> str:
         text = formula(self)
+        if self.ndim == 0 and self.name is None and not self.requires_grad:
+            return f"Tensor {number(self._data)}"
         if self.ndim == 0:
             grad = 0.0 if self.grad is None else number(np.asarray(self.grad))
             return f"Parameter {text} = {number(self._data)}; dL/d[{text}] = {grad}"
         what = "" if text.startswith("array[") else f"{text}, "
         lines = f"{type(self).__name__} {what}{self.dtype} {list(self.shape)} =\n{self._data}"
         return lines if self.grad is None else f"{lines}\ndL/d[{text}] =\n{self.grad}"
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item(), spec) if spec else str(self)
 
     __hash__ = object.__hash__
 

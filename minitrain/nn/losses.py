@@ -177,7 +177,14 @@ def _rows(output: Tensor, target: Array) -> Array:
 # Without a target
 
 
-@_loss("output", lambda name, data: data.outputs)
+def _without_target(name: str, data: Dataset) -> int:
+    if data.y_train is not None:
+        fits = "mse" if data.classes is None else "cross_entropy"
+        raise ConfigError(f"loss={name}: is for data without a target, and this has one; set loss={fits}")
+    return data.outputs
+
+
+@_loss("output", _without_target)
 def output(output: Tensor, target: Array | None, reduction: str = "mean") -> Tensor:
     """The output itself, for a network that ends in its own loss; the target is not used.
 

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from minitrain.autograd.primitives import Array
-from minitrain.autograd.tensor import Parameter, Tensor
+from minitrain.autograd.tensor import Parameter, Tensor, to_tensor
 from minitrain.streams import stream
 
 Kind = TypeVar("Kind", "Module", Parameter, "Buffer")
@@ -47,8 +47,15 @@ class Module:
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} has no forward(self, x): write one that gives the output")
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.forward(x)
+    def __call__(self, x: Any) -> Tensor:
+        return self.forward(to_tensor(x))
+
+    def __repr__(self) -> str:
+        own = [f"{name} {list(t.shape)}" for name, t in self.children().items() if isinstance(t, (Parameter, Buffer))]
+        inner = [f"{name}: {m!r}" for name, m in self.children().items() if isinstance(m, Module)]
+        lines = [f"  {line}" for part in inner for line in part.splitlines()]
+        head = f"{type(self).__name__}({', '.join(own)}"
+        return "\n".join([head, *lines, ")"]) if lines else f"{head})"
 
     # What it has
 

@@ -157,7 +157,8 @@ class Lab2Config:
     def build(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
         if (inputs, outputs) != (1, 1):
             raise ConfigError(
-                f"network=lab2: takes 1 input and gives 1 output, the data has {inputs} and {outputs}; set data=point"
+                f"network=lab2: takes 1 input and gives 1 output, the data has {inputs} and {outputs}; "
+                "set data=point loss=output batch_size=null"
             )
         return Lab2(self.w1, self.w2, self.bias, activation)
 

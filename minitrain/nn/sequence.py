@@ -287,6 +287,13 @@ class CNNConfig(Network):
         side = isqrt(inputs)
         if side * side != inputs:
             raise ConfigError(f"network=cnn: takes square images, the data has {inputs} inputs; set data=digits")
+        if self.kernel > side:
+            raise ConfigError(f"network.kernel={self.kernel}: expected at most {side}, the side of the images")
+        if self.pool ** len(self.channels) > side:
+            raise ConfigError(
+                f"network.pool={self.pool}, network.channels={self.channels}: images of side {side} are too small to "
+                f"be pooled {len(self.channels)} times; take fewer channels, or a smaller pool"
+            )
         layers: list[Any] = [{"reshape": [1, side, side]}]
         for channels in self.channels:
             conv = {"channels": channels, "kernel": self.kernel, "padding": self.kernel // 2}

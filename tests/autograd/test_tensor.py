@@ -368,6 +368,11 @@ def test_no_grad_nests_and_ends():
     assert not inside().requires_grad
 
 
+def test_values_format_as_numbers_and_constants_print_as_values():
+    assert f"{Parameter(2.5, 'w') * 2.0:.3f}" == "5.000"
+    assert repr(Tensor(3.0)) == "Tensor 3.0"
+
+
 def test_arrays_print_with_their_shape_and_gradient():
     w = Parameter(np.zeros((2, 1), "float32"), "w")
     assert repr(w) == "Parameter w, float32 [2, 1] =\n[[0.]\n [0.]]"

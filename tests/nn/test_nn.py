@@ -149,7 +149,7 @@ OUTPUTS = {  # for 10 classes, for 2 classes, for numbers, without a target; Non
     "mse": (10, 2, 1, None),
     "mae": (10, 2, 1, None),
     "huber": (10, 2, 1, None),
-    "output": (10, 2, 1, 1),
+    "output": (None, None, None, 1),
 }
 
 
@@ -225,3 +225,9 @@ def test_assigning_parameters_between_use_and_derivative_is_found():
     flat.assign(np.zeros(2))
     with pytest.raises(RuntimeError, match="w was overwritten"):
         loss.backward()
+
+
+def test_modules_print_their_layers_and_take_arrays():
+    net = nn.Sequential(nn.Linear(2, 3, rng=0), nn.ReLU())
+    assert repr(net) == "Sequential(\n  0: Linear(weight [3, 2], bias [3])\n  1: ReLU()\n)"
+    assert net(np.ones((4, 2))).shape == (4, 3)

@@ -163,11 +163,11 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
     return to_tensor(condition).where(a, b)
 
 
-def dropout(x: Any, rate: float, rng: np.random.Generator) -> Tensor:
+def dropout(x: Any, rate: float, rng: np.random.Generator | int) -> Tensor:
     """Each entry made 0 with probability `rate`, the others divided by 1 - rate (Srivastava et al. 2014, section 10).
 
-    The expected value is x. The generator decides which: equal generators drop the same entries, in float32 and
-    float64 alike. Rate 0 gives x itself and draws nothing; when a network is evaluated, leave dropout out.
+    The expected value is x. The generator, or a seed, decides which: equal ones drop the same entries, in float32
+    and float64 alike. Rate 0 gives x itself and draws nothing; when a network is evaluated, leave dropout out.
     Raises ValueError for a rate outside 0 <= rate < 1.
 
     >>> dropout(np.ones(6), 0.5, np.random.default_rng(0)).numpy()
@@ -178,5 +178,5 @@ def dropout(x: Any, rate: float, rng: np.random.Generator) -> Tensor:
     x = to_tensor(x)
     if rate == 0:
         return x
-    kept = rng.random(x.shape) >= rate
+    kept = np.random.default_rng(rng).random(x.shape) >= rate
     return x * (kept / (1 - rate)).astype(x.dtype)

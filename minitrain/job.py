@@ -1,0 +1,188 @@
+"""Train one run in its directory, draw its curves and tell how it went; go on with one that was stopped."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from minitrain.config import ConfigError, RunConfig, read
+from minitrain.plot import draw_run
+from minitrain.progress import format_metrics, format_value, stop_requests
+from minitrain.record import RecordError, read_summary, write_atomically
+from minitrain.train import Interrupted, build, train
+
+log = logging.getLogger("minitrain")
+
+
+def checked(config: DictConfig) -> RunConfig:
+    """The config as typed values. Raises ConfigError for the first that is wrong."""
+    try:
+        values = OmegaConf.to_container(config, resolve=True)
+    except OmegaConfBaseException as error:
+        if "optimizer.default_lr" in str(error):
+            raise ConfigError("lr: not given, and the optimizer has no default_lr; give one of them") from error
+        key = f"{error.full_key}: " if error.full_key else ""
+        raise ConfigError(f"{key}{one_line(error)}") from error
+    assert isinstance(values, dict)
+    return read({str(key): value for key, value in values.items()})
+
+
+def one_line(error: BaseException) -> str:
+    """The message of another library's exception, without its later lines."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def perform(
+    config: RunConfig, directory: Path, overrides: Sequence[str], *, name: str = "", resume: bool = False
+) -> dict[str, Any]:
+    """Train a run in its directory, draw its curves, and tell how it went.
+
+    name: what a sweep's run is called; its end is then told in one line
+    Raises KeyboardInterrupt after Ctrl-C, when everything is written.
+    """
+    shown = Path(os.path.relpath(directory))
+    with _log_file(directory / "minitrain.log"):
+        problem = build(config)
+        if not name:
+            log.info("%s", problem.describe())
+        interrupted = False
+        try:
+            train(problem, directory, overrides=overrides, resume=resume, announce=not name)
+        except Interrupted:
+            interrupted = True
+        except RecordError:
+            raise  # of the checkpoint to go on from: nothing was done yet
+        except Exception as error:
+            _file_only.exception("the run failed")
+            log.error(
+                "%sfailed: %s: %s (where: %s)", name, type(error).__name__, one_line(error), shown / "minitrain.log"
+            )
+            return read_summary(directory)
+        summary = read_summary(directory)
+        with stop_requests() as stop:  # an import or a file that is cut short would harm what comes after
+            plot = draw_run(directory, ", ".join(overrides), problem.describe_briefly())
+        interrupted = interrupted or stop.is_set()
+        if name:
+            log.info("%s%s", name, format_outcome_briefly(summary))
+        else:
+            log.info("%s\nloss curve  %s", format_outcome(summary), shown / plot.name)
+            if interrupted:
+                log.info("go on with  python -m minitrain resume %s", shown)
+        if interrupted:
+            raise KeyboardInterrupt
+        return summary
+
+
+def resume(directory: Path, overrides: Sequence[str]) -> int:
+    """Continue a run where it stopped; `steps=N` gives it a new end. Gives the exit status."""
+    stored = directory / ".hydra" / "config.yaml"
+    if (directory / "multirun.yaml").exists():
+        raise ConfigError(f"resume {directory}: a sweep; give one of its runs, e.g. {directory / '0'}")
+    if not stored.is_file():
+        raise ConfigError(f"resume {directory}: not a run's directory; expected .hydra/config.yaml in it")
+    try:
+        config = OmegaConf.load(stored)
+    except Exception as error:  # whatever a damaged YAML file raises
+        raise RecordError(f"{stored}: not a config that can be read ({one_line(error)})") from error
+    if not isinstance(config, DictConfig):
+        raise RecordError(f"{stored}: not a run's config")
+    for text in overrides:
+        key, _, _ = text.partition("=")
+        if key == "extensions":
+            continue  # they are imported by now
+        if key != "steps":
+            raise ConfigError(
+                f"{text}: a resumed run goes on as it was; only steps can change, start a new run for the rest"
+            )
+        OmegaConf.update(config, "steps", OmegaConf.from_dotlist([text])["steps"])
+    try:
+        run_config = checked(config)
+    except ConfigError as error:
+        used = config.get("extensions") or []
+        hint = f"; the run had extensions=[{','.join(map(str, used))}]: give that again" if used else ""
+        raise ConfigError(f"{error}{hint}") from error
+    summary = read_summary(directory) if (directory / "summary.json").exists() else {"step": 0}
+    if summary["step"] > run_config.steps:
+        raise ConfigError(f"steps={run_config.steps}: the run is at step {summary['step']} already; expected more")
+    if summary.get("stopped_early"):
+        log.info("nothing left to do: the run stopped early at step %s", f"{summary['step']:,}")
+        return 0
+    if summary["step"] == run_config.steps:
+        log.info(
+            "nothing left to do: the run has completed its %s steps; give steps=N for more", f"{run_config.steps:,}"
+        )
+        return 0
+    if overrides:
+        write_atomically(stored, lambda file: file.write(OmegaConf.to_yaml(config).encode()))
+    task = OmegaConf.load(directory / ".hydra" / "overrides.yaml")
+    return exit_status([perform(run_config, directory, [*map(str, task), *overrides], resume=True)])
+
+
+def exit_status(summaries: Sequence[dict[str, Any]]) -> int:
+    """0 where every run completed; a diverged one is a result, too."""
+    return 0 if summaries and all(s["status"] in ("completed", "diverged") for s in summaries) else 1
+
+
+# What is told
+
+
+_file_only = logging.getLogger("minitrain.file")
+
+
+def set_up_logging() -> None:
+    """Messages to standard output; while a run goes on, to its minitrain.log with the time, too."""
+    console = logging.StreamHandler(sys.stdout)
+    console.addFilter(lambda record: record.name == "minitrain")
+    log.handlers = [console]
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+@contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        handler.close()
+
+
+def format_outcome_briefly(summary: dict[str, Any]) -> str:
+    """How a run of a sweep ended, in a line that fits a terminal."""
+    best = summary["best"]
+    if summary["status"] != "completed" or best is None:
+        return f"{summary['status']} at step {summary['step']:,} of {summary['steps']:,}"
+    final = format_metrics({best["metric"]: summary["final"][best["metric"]]})
+    seen = format_value(best["metric"], best["value"])
+    stopped = f", stopped early at step {summary['step']:,}" if summary["stopped_early"] else ""
+    return f"{final}, best {seen} at step {best['step']:,}{stopped}, {summary['seconds']:.1f} s"
+
+
+def format_outcome(summary: dict[str, Any]) -> str:
+    """How a run ended, in lines."""
+    how = "stopped early" if summary.get("stopped_early") else summary["status"]
+    status = f"{how} at step {summary['step']:,} of {summary['steps']:,} in {summary['seconds']:.1f} s"
+    if how == "completed":
+        status = f"completed {summary['steps']:,} steps in {summary['seconds']:.1f} s"
+    parts = [status]
+    if summary["status"] == "diverged":
+        parts[0] += ": the loss is not finite"
+        if summary["first_operation"] is not None:
+            parts[0] += f"; {summary['first_operation']} gave the first such value, from {summary['first_parameter']}"
+    if summary["final"]:
+        parts.append(f"final  {format_metrics(summary['final'])}")
+    best = summary["best"]
+    if best:
+        parts.append(f"best   {format_metrics({best['metric']: best['value']})} at step {best['step']:,}")
+    return "\n".join(parts)

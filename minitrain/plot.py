@@ -217,7 +217,7 @@ def draw_comparison(curves: Sequence[Curve], path: Path, title: str) -> None:
     means = [entry[4] for entry in drawn]
     if metric == "val_accuracy":
         _percent(axes)
-        _focus(axes, means, leave_out=0.15)
+        _focus(axes, [*means, *(high[-1:] for *_, high in drawn)], leave_out=0.15 if len(drawn) > 3 else 0.0)
     elif _log_helps(*means):
         _log_scale(axes)
     axes.set_xlabel("step")

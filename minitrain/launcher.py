@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
 import logging
 import os
@@ -31,7 +30,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from minitrain.compare import draw_sweep, format_table, group_runs, read_sweep
-from minitrain.config import REQUIRED, TABLES, ConfigError, options
+from minitrain.config import COMPONENTS, REQUIRED, TABLES, ConfigError, options
 from minitrain.job import checked, exit_status, one_line, perform
 from minitrain.record import claim_directory
 from minitrain.train import build
@@ -73,13 +72,14 @@ def load_extensions(arguments: Sequence[str]) -> None:
 
 def _offer_components() -> None:
     """Give Hydra the components that have no file in conf/: a person's own, with their defaults."""
-    for group, table in TABLES.items():
-        for name, component in table.items():
-            has_file = (conf_directory() / group / f"{name}.yaml").exists()
-            if isinstance(component, type) and dataclasses.is_dataclass(component) and not has_file:
-                values = {key: default for key, (_, default, _) in options(component).items()}
-                node = {"name": name, **{key: None if value is REQUIRED else value for key, value in values.items()}}
-                ConfigStore.instance().store(group=group, name=name, node=node)
+    store = ConfigStore.instance()
+    for group in (path.name for path in conf_directory().iterdir() if path.name in COMPONENTS):
+        files = {path.stem for path in (conf_directory() / group).glob("*.yaml")}
+        known = files | {name.removesuffix(".yaml") for name in store.repo.get(group, {})}
+        for name in TABLES[group].keys() - known:
+            values = {key: default for key, (_, default, _) in options(TABLES[group][name]).items()}
+            node = {"name": name, **{key: None if value is REQUIRED else value for key, value in values.items()}}
+            store.store(group=group, name=name, node=node)
 
 
 def _first_value(override: Override) -> str:

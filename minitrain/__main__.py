@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import minitrain
-from minitrain.config import REQUIRED, TABLES, ConfigError, RunConfig, expected, options
+from minitrain.config import REQUIRED, TABLES, ConfigError, RunConfig, conf_directory, expected, options
 from minitrain.record import RecordError
 
 USAGE = """\
@@ -92,7 +92,6 @@ def _refuse(message: str) -> NoReturn:
 
 def help_text() -> str:
     """Usage, examples, groups with their choices, and the top-level keys with what they may be."""
-    from minitrain.launcher import conf_directory
 
     def entry(name: str, width: int, text: str) -> str:
         return textwrap.fill(text, 110, initial_indent=f"  {name:<{width}} ", subsequent_indent=" " * (width + 3))

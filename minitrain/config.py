@@ -13,6 +13,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -23,6 +24,12 @@ TABLES: dict[str, dict[str, Any]] = {group: {} for group in (*COMPONENTS, "activ
 
 class ConfigError(ValueError):
     """A person's mistake in a config; its message is one line: key=value, and what is allowed."""
+
+
+def conf_directory() -> Path:
+    """Where the configs are: inside the package where it was installed, beside it in a checkout."""
+    package = Path(__file__).parent
+    return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
 
 
 def register(group: str, name: str) -> Callable[[T], T]:

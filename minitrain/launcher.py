@@ -30,19 +30,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from minitrain.compare import draw_sweep, format_table, group_runs, read_sweep
-from minitrain.config import COMPONENTS, REQUIRED, TABLES, ConfigError, options
+from minitrain.config import COMPONENTS, REQUIRED, TABLES, ConfigError, conf_directory, options
 from minitrain.job import checked, exit_status, one_line, perform
 from minitrain.record import claim_directory
 from minitrain.train import build
 
 log = logging.getLogger("minitrain")
 CONFIG = "config"
-
-
-def conf_directory() -> Path:
-    """Where the configs are: inside the package where it was installed, beside it in a checkout."""
-    package = Path(__file__).parent
-    return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
 
 
 def load_extensions(arguments: Sequence[str]) -> None:

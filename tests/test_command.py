@@ -272,7 +272,7 @@ def test_help_loads_neither_hydra_nor_matplotlib():
     ).stderr
     loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in told.splitlines()}
     assert "numpy" in loaded
-    assert not loaded & {"matplotlib", "scipy", "sklearn", "tqdm"}
+    assert not loaded & {"hydra", "omegaconf", "matplotlib", "scipy", "sklearn", "tqdm"}
 
 
 def test_a_run_loads_no_pyplot_and_no_tqdm_without_a_terminal(tmp_path):

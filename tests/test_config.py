@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from minitrain.config import REQUIRED, TABLES, ConfigError, RunConfig, options, read
-from minitrain.launcher import conf_directory
+from minitrain.config import REQUIRED, TABLES, ConfigError, RunConfig, conf_directory, options, read
 
 GROUPS = ("data", "network", "optimizer", "schedule")
 FILES = [pytest.param(group, name, id=f"{group}-{name}") for group in GROUPS for name in TABLES[group]]

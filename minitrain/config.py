@@ -100,6 +100,9 @@ REQUIRED: Any = object()
 # What the best network can be judged by: auto is the first of the others that the data gives.
 METRICS = ("auto", "val_accuracy", "val_loss", "train_loss")
 
+# replay: each step is traced once and replayed as a flat list of NumPy calls; eager: the oracle. Equal, bit for bit.
+ENGINES = ("replay", "eager")
+
 
 def option(default: Any, help: str, **limits: Any) -> Any:
     """A dataclass field with its meaning and its limits (see `Range`)."""
@@ -138,6 +141,7 @@ class RunConfig:
     patience: int | None = option(None, "evaluations without a better metric before training stops", at_least=1)
     metric: str = option("auto", "what best is judged by; auto: the first there is", choices=METRICS)
     dtype: str = option("float32", "type of every number", choices=("float32", "float64"))
+    engine: str = option("replay", "how steps are computed: compiled, or one operation at a time", choices=ENGINES)
     eval_every: int = option(100, "steps between evaluations on the validation data", at_least=1)
     log_every: int = option(10, "steps between rows of metrics.csv", at_least=1)
     checkpoint_every: int = option(500, "steps between checkpoints", at_least=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import subprocess
 import threading
@@ -16,21 +17,17 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 import minitrain
-from minitrain.autograd import functional as F
-from minitrain.autograd.flat import FlatParameters, FlatTensors
-from minitrain.autograd.graph import no_grad, topological_order
 from minitrain.autograd.primitives import Array
-from minitrain.autograd.tensor import Parameter, Tensor
+from minitrain.autograd.trace import TracingError
+from minitrain.compiled import Compiled
 from minitrain.config import TABLES, ConfigError, RunConfig
-from minitrain.data import Dataset, blocks
+from minitrain.data import Dataset
 from minitrain.nn import losses
 from minitrain.nn.activation import activation_layer
 from minitrain.nn.module import Module
-from minitrain.optim.gradient import clip_by_global_norm, l2_gradient, l2_penalty
 from minitrain.progress import Progress, stop_requests
 from minitrain.record import Metrics, RecordError, load_checkpoint, save_checkpoint, write_summary
-from minitrain.schedule import warmed_up
-from minitrain.streams import stream
+from minitrain.step import Step
 
 
 class Interrupted(KeyboardInterrupt):
@@ -45,6 +42,8 @@ class Problem:
     data: Dataset
     model: Module
     loss: losses.Loss
+    step: Step
+    engine: Step | Compiled  # what computes the steps
 
     @property
     def metrics(self) -> list[str]:
@@ -113,39 +112,30 @@ def _build(config: RunConfig) -> Problem:
         raise ConfigError(f"warmup={config.warmup}: expected fewer than steps={config.steps}")
     activation, loss = activation_layer(config.activation), losses.chosen(config)
     model = config.network.build(data.inputs, loss.outputs(data), activation, config.seed)
-    problem = Problem(config, data, model, loss)
-    if config.metric not in ("auto", *problem.metrics):
-        raise ConfigError(f"metric={config.metric}: the data gives {', '.join(problem.metrics)}; choose one, or auto")
-    _try(problem)
-    return problem
-
-
-def _try(problem: Problem) -> None:
-    """Compute one small loss in training mode, so that what does not fit is told before anything is written."""
-    config, data, model = problem.config, problem.data, problem.model
-    before, rows = model.state_dict(), slice(min(2, config.batch_size or len(data.x_train)))
     try:
-        with no_grad():
-            output = model.train(config.seed)(Tensor(data.x_train[rows]))
-            loss = problem.loss(output, None if data.y_train is None else data.y_train[rows])
+        step = Step(config, data, model, loss)
+        step.numbers(0)
+        engine = _tried(step) if config.engine == "eager" else Compiled(step)
+    except TracingError as error:
+        raise ConfigError(f"engine={config.engine}: {error}") from error
     except ConfigError:
         raise
     except ValueError as error:
         raise ConfigError(f"network={_name('network', config.network)}: {error}") from error
-    model.load_state_dict(before)
-    if not isinstance(loss, Tensor) or loss.size != 1:
-        given = f"a Tensor of shape {list(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
-        raise ConfigError(f"loss={config.loss}: gave {given}, expected a Tensor of one number; reduce it, e.g. .mean()")
-    _rate(config, 0)
-    params = Tensor(np.zeros(1))
-    config.optimizer.update(
-        params, config.optimizer.init(params), params, config.lr, **config.optimizer.coefficients(0)
-    )
+    problem = Problem(config, data, model, loss, step, engine)
+    if config.metric not in ("auto", *problem.metrics):
+        raise ConfigError(f"metric={config.metric}: the data gives {', '.join(problem.metrics)}; choose one, or auto")
+    return problem
 
 
-def _rate(config: RunConfig, step: int) -> float:
-    """The learning rate of a step."""
-    return float(config.lr * warmed_up(config.schedule, config.warmup, step, config.steps))
+def _tried(step: Step) -> Step:
+    """The step, after one that was taken and undone: what does not fit is told before anything is written."""
+    before = {name: array.copy() for name, array in step.arrays().items()}
+    with np.errstate(all="ignore"):
+        step.loss(0)
+        step.update(0)
+    step.restore(before)
+    return step
 
 
 def train(
@@ -181,21 +171,12 @@ def train(
 
 
 class _Run:
-    """A run in progress: parameters and optimizer state after `step` updates."""
+    """A run in progress, after `step` updates."""
 
     def __init__(self, problem: Problem, directory: Path, overrides: Sequence[str]) -> None:
-        config, data = problem.config, problem.data
-        self.problem, self.config, self.directory, self.overrides = problem, config, directory, list(overrides)
-        self.x_train, self.x_val = (x.astype(config.dtype) for x in (data.x_train, data.x_val))
-        self.y_train, self.y_val = (
-            y.astype(config.dtype) if y is not None and y.dtype.kind == "f" else y for y in (data.y_train, data.y_val)
-        )
-        self.params = FlatParameters(problem.model.named_parameters(), config.dtype)
-        self.buffers = FlatTensors(problem.model.named_buffers(), config.dtype)
-        self.moved_buffers = self.buffers.vector  # as the last loss leaves them, for its update to take over
-        self.state: dict[str, Tensor] = config.optimizer.init(Tensor(self.params.vector))
-        self.penalized = self.params.weights if config.l2_on == "weights" else self.params.vector.size
-        self.metric = problem.metrics[0] if config.metric == "auto" else config.metric
+        self.problem, self.config, self.directory, self.overrides = problem, problem.config, directory, list(overrides)
+        self.engine = problem.engine
+        self.metric = problem.metrics[0] if self.config.metric == "auto" else self.config.metric
         self.step = 0
         self.best: dict[str, Any] | None = None
         self.final: dict[str, float] = {}
@@ -203,67 +184,6 @@ class _Run:
         self.first_step = 0
         self.started = time.perf_counter()
         self.summary: dict[str, Any] = {}
-        self._epoch: tuple[int, Array] = (-1, np.empty(0, np.int64))
-
-    # One step
-
-    def batch(self, step: int) -> tuple[Array, Array | None]:
-        """The examples of one step: a function of the seed and the step alone. The last partial batch is dropped."""
-        x, y, size = self.x_train, self.y_train, self.config.batch_size
-        if size is None:
-            return x[:], y
-        epoch, position = divmod(step, len(x) // size)
-        if self._epoch[0] != epoch:
-            self._epoch = epoch, stream(self.config.seed, "shuffle", epoch).permutation(len(x))
-        rows = self._epoch[1][position * size : (position + 1) * size]
-        return x[rows], None if y is None else y[rows]
-
-    def loss(self, step: int) -> Tensor:
-        """What this step makes small: a function of the seed, the step, the parameters and the buffers; none changes.
-
-        The l2 penalty is a constant in it: `update` adds its gradient on one slice.
-        """
-        x, y = self.batch(step)
-        before = self.buffers.vector.copy()
-        loss = self.problem.loss(self.problem.model.train(self.config.seed, step)(Tensor(x)), y)
-        self.moved_buffers = self.buffers.vector.copy()
-        self.buffers.assign(before)
-        if self.config.l2 is not None:
-            loss = loss + l2_penalty(Tensor(self.params.vector), self.config.l2, self.penalized)
-        return loss
-
-    def rate(self, step: int) -> float:
-        return _rate(self.config, step)
-
-    def update(self, loss: Tensor) -> None:
-        config, optimizer = self.config, self.config.optimizer
-        grads = self.params.gradient(loss)
-        with no_grad():
-            params = Tensor(self.params.vector)
-            if config.l2 is not None:
-                grads = grads + l2_gradient(params, config.l2, self.penalized)
-            if config.clip is not None:
-                grads = clip_by_global_norm(grads, config.clip)
-            params, self.state = optimizer.update(
-                grads, self.state, params, self.rate(self.step), **optimizer.coefficients(self.step)
-            )
-        self.params.assign(params.numpy())
-        self.buffers.assign(self.moved_buffers)
-        self.step += 1
-
-    @no_grad()
-    def evaluate(self) -> dict[str, Any]:
-        """Metrics on the validation examples, where there are any."""
-        if not len(self.x_val):
-            return {}
-        model = self.problem.model.eval()
-        outputs = [model(Tensor(self.x_val[block])).numpy() for block in blocks(self.x_val)]
-        output = Tensor(np.concatenate(outputs))
-        metrics: dict[str, Any] = {"val_loss": self.problem.loss(output, self.y_val).numpy()}
-        if "val_accuracy" in self.problem.metrics:
-            assert self.y_val is not None  # where there are classes, there are targets
-            metrics["val_accuracy"] = np.float64(F.accuracy(output, self.y_val))
-        return metrics
 
     # The loop
 
@@ -275,25 +195,26 @@ class _Run:
         write_summary(self.directory, self.summarize("running"))
         try:
             while True:
-                loss = self.loss(self.step)
-                row: dict[str, Any] = {"step": self.step, "lr": self.rate(self.step), "train_loss": loss.numpy()}
-                if not np.isfinite(row["train_loss"]):
-                    metrics.write(row)
+                loss = self.engine.loss(self.step)
+                if not math.isfinite(loss):
+                    metrics.write(self.row(loss))
                     metrics.close()
-                    return self.finish("diverged", **diagnose(loss, self.params.parameters))
+                    return self.finish("diverged", **self.problem.step.diagnose(self.step))
                 last = self.step == config.steps
                 evaluated = last or self.step % config.eval_every == 0
                 stopped = False
-                if evaluated:
-                    row |= self.evaluate()
-                    self.judge(row)
-                    stopped = config.patience is not None and not last and self.waited() >= config.patience
                 if evaluated or self.step % config.log_every == 0:
+                    row = self.row(loss)
+                    if evaluated:
+                        row |= self.engine.evaluate()
+                        self.judge(row)
+                        stopped = config.patience is not None and not last and self.waited() >= config.patience
                     metrics.write(row)
                     progress.show(self.step, row, evaluated)
                 if last or stopped:
                     break
-                self.update(loss)
+                self.engine.update(self.step)
+                self.step += 1
                 progress.advance()
                 metrics.flush(at_most_every=1.0)
                 if stop.is_set():
@@ -309,7 +230,10 @@ class _Run:
         self.finish("completed", stopped_early=stopped)
 
     def columns(self) -> list[str]:
-        return ["step", "lr", "train_loss", *self.evaluate()]
+        return ["step", "lr", "train_loss", *self.engine.evaluate()]
+
+    def row(self, loss: Array) -> dict[str, Any]:
+        return {"step": self.step, "lr": self.problem.step.rate(self.step), "train_loss": loss.copy()}
 
     def judge(self, row: dict[str, Any]) -> None:
         """Keep the network if it is the best so far: highest accuracy, or lowest loss; the first of equals."""
@@ -330,11 +254,8 @@ class _Run:
     # On disk
 
     def save(self, name: str) -> None:
-        arrays = {f"parameters/{key}": view for key, view in self.params.split(self.params.whole).items()}
-        arrays |= {f"buffers/{key}": view for key, view in self.buffers.split(self.buffers.vector).items()}
-        arrays |= {f"optimizer/{key}": value.numpy() for key, value in self.state.items()}
         meta = {"step": self.step, "best": self.best, "final": self.final, "seconds": self.elapsed()}
-        save_checkpoint(self.directory / "checkpoints" / f"{name}.npz", arrays, meta)
+        save_checkpoint(self.directory / "checkpoints" / f"{name}.npz", self.problem.step.arrays(), meta)
 
     def restore(self) -> None:
         """Go on from the last checkpoint. Raises RecordError where it is of another network or optimizer."""
@@ -342,17 +263,10 @@ class _Run:
         if not path.exists():
             return
         arrays, meta = load_checkpoint(path)
-        views = {f"parameters/{key}": view for key, view in self.params.split(self.params.whole).items()}
-        views |= {f"buffers/{key}": view for key, view in self.buffers.split(self.buffers.vector).items()}
-        expected = {key: view.shape for key, view in views.items()}
-        expected |= {f"optimizer/{key}": value.shape for key, value in self.state.items()}
+        expected = {key: view.shape for key, view in self.problem.step.arrays().items()}
         if {key: array.shape for key, array in arrays.items()} != expected:
             raise RecordError(f"{path}: the checkpoint of another network or optimizer than config.yaml describes")
-        for key, view in views.items():
-            view[...] = arrays[key]
-        self.params.assign(self.params.vector)
-        self.buffers.assign(self.buffers.vector)
-        self.state = {key: Tensor(arrays[f"optimizer/{key}"]) for key in self.state}
+        self.problem.step.restore(arrays)
         self.step, self.best, self.final = meta["step"], meta["best"], meta["final"]
         self.seconds = meta["seconds"]
 
@@ -379,20 +293,6 @@ class _Run:
             "versions": _versions(),
             "git_commit": _git_commit(),
         }
-
-
-def diagnose(loss: Tensor, parameters: dict[str, Parameter]) -> dict[str, Any]:
-    """Where a loss that is not finite comes from: the first such operation, and the parameter behind it."""
-    broken = [name for name, p in parameters.items() if not np.isfinite(p.data).all()]
-    names = {id(p): name for name, p in parameters.items()}
-    operation, parameter = None, broken[0] if broken else None
-    for node in reversed(topological_order(loss)) if loss.requires_grad else ():
-        if node.primitive is not None and not np.isfinite(node.data).all():
-            operation = node.primitive.name
-            behind = [names[id(t)] for t in topological_order(node) if id(t) in names]
-            parameter = parameter or (behind[0] if behind else None)
-            break
-    return {"first_operation": operation, "first_parameter": parameter}
 
 
 def _plain(value: Any) -> float:

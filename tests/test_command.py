@@ -128,16 +128,16 @@ def test_a_diverged_run_is_recorded_and_the_sweep_goes_on(command):
 
 
 def test_a_run_that_fails_is_told_and_the_others_go_on(command, monkeypatch):
-    from minitrain.train import _Run
+    from minitrain.compiled import Compiled
 
-    update = _Run.update
+    update = Compiled.update
 
-    def fail(self, loss):
-        if self.config.seed == 0:
+    def fail(self, k):
+        if self.first.config.seed == 0:
             raise RuntimeError("a bug")
-        update(self, loss)
+        update(self, k)
 
-    monkeypatch.setattr(_Run, "update", fail)
+    monkeypatch.setattr(Compiled, "update", fail)
     status, out, _ = command("-m", "seed=0,1", *FAST)
     sweep = only("outputs/sweeps/*/*")
     assert status == 1

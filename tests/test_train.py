@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from minitrain.compiled import Compiled
 from minitrain.config import TABLES, ConfigError, RunConfig
 from minitrain.data import Dataset, Digits, Moons, Point
 from minitrain.nn.networks import Lab2Config, LinearConfig, MLPConfig
@@ -51,16 +52,14 @@ def contents(directory):
 
 def stop_after(monkeypatch, step, signal_number=signal.SIGINT):
     """Let a signal arrive while this step's update goes on."""
-    from minitrain.train import _Run
+    update = Compiled.update
 
-    update = _Run.update
-
-    def interrupted(self, loss):
-        if self.step == step:
+    def interrupted(self, k):
+        if k == step:
             os.kill(os.getpid(), signal_number)
-        update(self, loss)
+        update(self, k)
 
-    monkeypatch.setattr(_Run, "update", interrupted)
+    monkeypatch.setattr(Compiled, "update", interrupted)
 
 
 def test_rows_of_metrics(tmp_path):
@@ -165,14 +164,13 @@ def test_the_rate_warms_up_before_the_schedule(tmp_path):
 @pytest.mark.parametrize("l2_on", ["weights", "all"])
 def test_the_training_loss_has_the_penalty_and_the_validation_loss_has_not(tmp_path, l2_on):
     still = replace(SMALL, lr=0.0, steps=1, dtype="float64", network=MLPConfig([8]))
-    problem = build(still)
-    # Biases start at 0: move them, so that it is seen whether they count.
-    for p in problem.model.parameters():
-        p.data += 0.5
-    (tmp_path / "plain").mkdir()
-    (tmp_path / "l2").mkdir()
-    train(problem, tmp_path / "plain", bar=False)
-    train(replace(problem, config=replace(still, l2=0.1, l2_on=l2_on)), tmp_path / "l2", bar=False)
+    for name, config in (("plain", still), ("l2", replace(still, l2=0.1, l2_on=l2_on))):
+        problem = build(config)
+        # Biases start at 0: move them, so that it is seen whether they count.
+        for p in problem.model.parameters():
+            p.data += 0.5
+        (tmp_path / name).mkdir()
+        train(problem, tmp_path / name, bar=False)
     plain, penalized = read_metrics(tmp_path / "plain"), read_metrics(tmp_path / "l2")
     named = problem.model.named_parameters().items()
     total = sum((p.numpy() ** 2).sum() for name, p in named if l2_on == "all" or name.endswith("weight"))
@@ -261,18 +259,16 @@ def test_best_is_judged_by_the_metric(tmp_path, metric):
 
 @pytest.mark.parametrize("step", [10, 30, 55])
 def test_a_crash_loses_at_most_what_came_after_the_checkpoint(tmp_path, monkeypatch, step):
-    from minitrain.train import _Run
-
     run(SMALL, tmp_path / "whole")
-    update = _Run.update
+    update = Compiled.update
 
-    def crash(self, loss):
-        if self.step == step:
+    def crash(self, k):
+        if k == step:
             raise MemoryError("as if killed")
-        update(self, loss)
+        update(self, k)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Run, "update", crash)
+        patch.setattr(Compiled, "update", crash)
         with pytest.raises(MemoryError):
             run(SMALL, tmp_path / "crashed")
     assert read_summary(tmp_path / "crashed")["status"] == "failed"
@@ -338,18 +334,13 @@ def test_a_diverged_run_is_a_result_that_names_step_operation_and_parameter(tmp_
 
 
 def test_an_epoch_has_every_example_once_and_drops_the_last_partial_batch():
-    from pathlib import Path
-
-    from minitrain.train import _Run
-
-    problem = build(replace(SMALL, batch_size=16))
-    state = _Run(problem, Path(), [])
-    batches = [state.batch(step)[0] for step in range(10)]
+    state = build(replace(SMALL, batch_size=16)).step
+    batches = [state.batch(step).x for step in range(10)]
     epoch = np.concatenate(batches[:5])  # 80 training examples are 5 batches of 16
     assert len(np.unique(epoch, axis=0)) == 80
     assert (np.concatenate(batches[5:]) != epoch).any()
-    assert (state.batch(3)[0] == batches[3]).all()
-    assert len(_Run(build(replace(SMALL, batch_size=None)), Path(), []).batch(0)[0]) == 80
+    assert (state.batch(3).x == batches[3]).all()
+    assert len(build(replace(SMALL, batch_size=None)).step.batch(0)) == 80
 
 
 @pytest.mark.parametrize("activation", sorted(TABLES["activation"]))
@@ -395,8 +386,6 @@ def test_two_classes_from_one_output(tmp_path, loss):
 @pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_numbers_are_learned_in_the_type_of_the_run(tmp_path, loss, dtype):
-    from minitrain.train import _Run
-
     @dataclass(frozen=True)
     class Line:
         def load(self):
@@ -409,8 +398,8 @@ def test_numbers_are_learned_in_the_type_of_the_run(tmp_path, loss, dtype):
     summary = run(config, tmp_path)
     assert list(summary["final"]) == ["train_loss", "val_loss"]
     assert summary["final"]["val_loss"] < 0.1  # an output of 0 has 0.8 (huber) to 2.3 (mse)
-    state = _Run(build(config), tmp_path, [])
-    assert state.loss(0).dtype == state.evaluate()["val_loss"].dtype == dtype
+    for state in (build(config).step, build(config).engine):
+        assert state.loss(0).dtype == state.evaluate()["val_loss"].dtype == dtype
 
 
 def test_a_sum_is_the_mean_times_the_examples(tmp_path):

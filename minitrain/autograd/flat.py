@@ -6,6 +6,7 @@ An optimizer's update is then a few operations on one array, whatever the depth 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from minitrain.autograd.grad import gradients
 from minitrain.autograd.graph import no_grad
 from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Parameter, Tensor
+
+Values = TypeVar("Values", Array, Tensor)
 
 
 class FlatTensors:
@@ -37,19 +40,21 @@ class FlatTensors:
         if dtype is None and len(types) > 1:
             raise ValueError(f"parameters of types {' and '.join(sorted(types))}; give all of them one type")
         parts = [t.numpy().ravel() for t in self.tensors.values()] or [np.empty(0)]
-        self.vector = np.concatenate(parts).astype(dtype or parts[0].dtype)
-        for t, view in zip(self.tensors.values(), self.split(self.vector).values(), strict=True):
-            t.rehome(view)
+        self.move_to(np.concatenate(parts).astype(dtype or parts[0].dtype))
 
-    def split(self, vector: Array) -> dict[str, Array]:
-        """Name -> view of a vector of this layout, in the tensor's shape; of a shorter one, the first of them."""
-        views, start = {}, 0
+    def move_to(self, vector: Array) -> None:
+        """Live in another vector from now on, which holds the values."""
+        self.vector = vector
+        for name, view in self.split(vector).items():
+            self.tensors[name].rehome(view)
+
+    def split(self, vector: Values) -> dict[str, Values]:
+        """Name -> part of a vector of this layout, in the tensor's shape; of an array, a view."""
+        parts, start = {}, 0
         for name, t in self.tensors.items():
-            if start + t.size > len(vector):
-                break
-            views[name] = vector[start : start + t.size].reshape(t.shape)
+            parts[name] = vector[start : start + t.size].reshape(t.shape)
             start += t.size
-        return views
+        return parts
 
     def assign(self, vector: Array) -> None:
         """Give all tensors in `vector` new values."""
@@ -59,9 +64,9 @@ class FlatTensors:
 
 
 class FlatParameters(FlatTensors):
-    """Parameters by name, made views of one vector, ordered weights | biases (names that end in `bias`) | frozen.
+    """Parameters by name, made views of one vector, ordered weights | biases (names that end in `bias`).
 
-    `vector` is the part that is trained; `whole` has the frozen ones (`requires_grad` False) behind it.
+    `vector` has those that are trained; `frozen` the others (`requires_grad` False), in a vector of their own.
 
     dtype: the type that all of them take; their own where it is not given
     Raises ValueError for nothing to train, for a parameter given twice, and for mixed types without `dtype`.
@@ -76,26 +81,26 @@ class FlatParameters(FlatTensors):
     """
 
     def __init__(self, named: Mapping[str, Parameter], dtype: str | None = None) -> None:
-        names = sorted(named, key=lambda name: (not named[name].requires_grad, _is_bias(name)))
-        self.parameters = {name: named[name] for name in names if named[name].requires_grad}
-        if not self.parameters:
+        ordered = {name: named[name] for name in sorted(named, key=_is_bias)}
+        trained = {name: p for name, p in ordered.items() if p.requires_grad}
+        if not trained:
             frozen = f": all {len(named)} are frozen" if named else ""
             raise ValueError(f"no parameters given{frozen}: there is nothing to train")
         if len({id(p) for p in named.values()}) < len(named):
-            raise ValueError(f"the same parameter given twice, among {', '.join(names)}; give each once")
-        super().__init__({name: named[name] for name in names}, dtype)
-        self.whole = self.vector
-        self.vector = self.whole[: sum(p.size for p in self.parameters.values())]
+            raise ValueError(f"the same parameter given twice, among {', '.join(ordered)}; give each once")
+        super().__init__(trained, dtype)
+        rest = {name: p for name, p in ordered.items() if not p.requires_grad}
+        self.frozen = FlatTensors(rest, dtype or self.vector.dtype.name)
 
     @property
     def weights(self) -> int:
         """How many entries of the vector belong to weights: those come first."""
-        return sum(p.size for name, p in self.parameters.items() if not _is_bias(name))
+        return sum(t.size for name, t in self.tensors.items() if not _is_bias(name))
 
     def gradient(self, loss: Tensor) -> Tensor:
         """The gradient of a scalar loss as one vector, without a graph of its own."""
         with no_grad():
-            parts = gradients(loss, list(self.parameters.values()))
+            parts = gradients(loss, list(self.tensors.values()))
             return concatenate([g.reshape(-1) for g in parts])
 
 

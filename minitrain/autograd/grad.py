@@ -14,7 +14,7 @@ from minitrain.autograd import primitives as P
 from minitrain.autograd.functional.arrays import concatenate
 from minitrain.autograd.graph import enable_grad, flow_back, no_grad, recording, topological_order
 from minitrain.autograd.primitives import Array
-from minitrain.autograd.tensor import Tensor, apply
+from minitrain.autograd.tensor import FLOATS, Tensor, apply
 
 Function = Callable[..., Tensor]
 
@@ -57,7 +57,7 @@ def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Callable[.
     def differentiated(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
         value, inputs = _evaluate("grad", fn, argnums, args, kwargs)
         found = gradients(value, inputs)
-        return value if recording.on else Tensor(value), found[0] if isinstance(argnums, int) else found
+        return value if recording.on else value.detach(), found[0] if isinstance(argnums, int) else found
 
     return differentiated
 
@@ -84,9 +84,11 @@ def _evaluate(
 
 def _own_node(x: Any) -> Tensor:
     """A node of its own to differentiate at, that still leads back to x for the next order."""
-    if isinstance(x, Tensor) and x.requires_grad:
-        return apply(P.identity, x)
-    return Tensor(x, requires_grad=True)
+    if not isinstance(x, Tensor) or x.dtype not in FLOATS:
+        return Tensor(x, requires_grad=True)
+    node = apply(P.identity, x)
+    node.requires_grad = True
+    return node
 
 
 def grad(fn: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any]:

@@ -15,14 +15,16 @@ from minitrain.autograd.formula import formula
 
 if TYPE_CHECKING:
     from minitrain.autograd.tensor import Tensor
+    from minitrain.autograd.trace import Tracer
 
 
 class _Recording(threading.local):
-    """Whether a graph is recorded in this thread, and whether it was outside each mode entered."""
+    """Whether a graph is recorded in this thread, and whether it was outside each mode entered; who traces."""
 
     def __init__(self) -> None:
         self.on = True
         self.outer: list[bool] = []
+        self.tracer: Tracer | None = None
 
 
 recording = _Recording()

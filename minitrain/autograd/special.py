@@ -10,34 +10,34 @@ from math import pi, sqrt
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array, primitive, quiet
+from minitrain.autograd.primitives import Array, elementwise, quiet, select
 
 
-@primitive("log1p({0})", lambda g, out, x: g / (x + 1.0))
+@elementwise("log1p({0})", lambda g, out, x: g / (x + 1.0))
 @quiet
 def log1p(x: Array) -> Array:
     return np.log1p(x)
 
 
-@primitive("expm1({0})", lambda g, out, x: g * x.exp())
+@elementwise("expm1({0})", lambda g, out, x: g * x.exp())
 @quiet
 def expm1(x: Array) -> Array:
     return np.expm1(x)
 
 
-@primitive("sin({0})", lambda g, out, x: g * x.cos())
+@elementwise("sin({0})", lambda g, out, x: g * x.cos())
 @quiet
 def sin(x: Array) -> Array:
     return np.sin(x)
 
 
-@primitive("cos({0})", lambda g, out, x: -(g * x.sin()))
+@elementwise("cos({0})", lambda g, out, x: -(g * x.sin()))
 @quiet
 def cos(x: Array) -> Array:
     return np.cos(x)
 
 
-@primitive("softplus({0})", lambda g, out, x: g * x.sigmoid())
+@elementwise("softplus({0})", lambda g, out, x: g * x.sigmoid())
 @quiet
 def softplus(x: Array) -> Array:
     return np.logaddexp(x, 0.0)
@@ -64,13 +64,13 @@ def _polynomial(coefficients: tuple[float, ...], x: Array) -> Array:
     return result + coefficients[-1]
 
 
-@primitive("erf({0})", lambda g, out, x: g * ((-(x * x)).exp() * (2 / sqrt(pi))))
+@elementwise("erf({0})", lambda g, out, x: g * ((-(x * x)).exp() * (2 / sqrt(pi))))
 @quiet
 def erf(x: Array) -> Array:
     """2/√π ∫₀ˣ exp(-t²) dt, within 5 units in the last place; NumPy has none."""
-    small = np.clip(x, -NEAR, NEAR)
+    small = np.minimum(np.maximum(x, -NEAR), NEAR)
     square = small * small
     near = small * (_polynomial(NEAR_ABOVE, square) / _polynomial(NEAR_BELOW, square))
     size = np.minimum(np.absolute(x), ONE_FROM)
     far = 1.0 - np.exp(-size * size) * (_polynomial(FAR_ABOVE, size) / _polynomial(FAR_BELOW, size))
-    return np.where(size <= NEAR, near, np.copysign(far, x))
+    return select(size <= NEAR, near, np.copysign(far, x))

@@ -135,6 +135,7 @@ class Tensor:
         A leaf may be written to at any time (`p.data -= 0.3 * p.grad`): a derivative that needs an
         overwritten value finds that out when it runs, and raises.
         """
+        self._look("data")
         if not self._writable:
             view = self._data.view()
             view.flags.writeable = False
@@ -149,13 +150,15 @@ class Tensor:
             raise ValueError(
                 f"{self.label()}: the value of a result cannot be replaced; write to a Parameter it came from"
             )
-        value = np.asarray(value)
-        if value.shape != self.shape:
+        given = value if isinstance(value, Tensor) else np.asarray(value)
+        if given.shape != self.shape:
             raise ValueError(
-                f"{self.label()}: shape {list(self.shape)}, cannot take a value of shape {list(value.shape)}"
+                f"{self.label()}: shape {list(self.shape)}, cannot take a value of shape {list(given.shape)}"
             )
-        self._data[...] = value
+        self._data[...] = given._data if isinstance(given, Tensor) else given
         self.touch()
+        if recording.tracer is not None:
+            recording.tracer.alias(self, given.astype(self.dtype) if isinstance(given, Tensor) else Tensor(self._data))
 
     def rehome(self, view: Array) -> None:
         """Live in another array from now on, e.g. as part of one vector, which holds the value."""
@@ -178,10 +181,17 @@ class Tensor:
 
     def numpy(self) -> Array:
         """The value as an array of its own."""
+        self._look("numpy()")
         return self._data.copy()
+
+    def _look(self, what: str) -> None:
+        """Every way from a value to Python: a step that is compiled may not take it."""
+        if recording.tracer is not None:
+            recording.tracer.refuse(self, what)
 
     def item(self) -> float:
         """The value of a tensor of one element, as a Python number."""
+        self._look("item()")
         if self.size != 1:
             raise ValueError(
                 f"item: expected one element, got shape {list(self.shape)}; reduce it first, e.g. with .mean()"
@@ -190,15 +200,19 @@ class Tensor:
         return result
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        self._look("an array of it")
         return np.array(self._data, dtype)
 
     def __float__(self) -> float:
+        self._look("float()")
         return float(self.item())
 
     def __int__(self) -> int:
+        self._look("int()")
         return int(self.item())
 
     def __bool__(self) -> bool:
+        self._look("bool(), or a comparison in an `if`,")
         return bool(self.item())
 
     def __len__(self) -> int:
@@ -252,6 +266,11 @@ class Tensor:
             for node, g in flow_back(topological_order(self), _constant(seed)):
                 node.grad = g.numpy() if node.grad is None else np.asarray(node.grad + g._data)
 
+    def detach(self) -> Tensor:
+        """The value alone: no gradient flows back from it."""
+        with no_grad():
+            return apply(P.identity, self)
+
     def zero_grad(self) -> None:
         """Forget the gradient added up so far."""
         self.grad = None
@@ -301,8 +320,13 @@ class Tensor:
         """a where this truth value holds, else b, elementwise."""
         a, b = _pair(a, b)
         shape = _common_shape("where", self, a, b)
+        condition = self if self.dtype == bool else self != 0
         operands = [t if _is_constant_scalar(t) else t.broadcast_to(shape) for t in (a, b)]
-        return apply(P.where, self.broadcast_to(shape), *operands)
+        return apply(P.where, condition.broadcast_to(shape), *operands)
+
+    def masks(self, x: Tensor) -> Tensor:
+        """x where this truth value holds, else 0; both of one shape."""
+        return apply(P.mask, self, x)
 
     def argmax(self, axis: int = -1) -> Tensor:
         """The index of the largest entry along an axis (the first of equals)."""
@@ -329,7 +353,12 @@ class Tensor:
 
     def _reduce(self, reduction: Primitive, axis: int | Sequence[int] | None, keepdims: bool) -> Tensor:
         axes = axes_from_end(reduction.name, self.shape, axis)
-        result = apply(reduction, self, axes=axes) if axes else self
+        rows = self.reshape(1, -1) if self.ndim == 1 else self  # `sum` tells one axis of many from the only one
+        result = (
+            apply(reduction, rows, axes=tuple(range(-rows.ndim, 0)) if len(axes) == self.ndim else axes)
+            if axes
+            else self
+        )
         if keepdims:
             result = result.reshape([1 if i - self.ndim in axes else n for i, n in enumerate(self.shape)])
         return result
@@ -374,6 +403,8 @@ class Tensor:
         The gradient of an entry picked more than once is the sum over its uses.
         """
         keys = key if isinstance(key, tuple) else (key,)
+        if len(keys) == 1 and isinstance(key, Tensor) and key.dtype.kind in "iu" and known(key) is None:
+            return self.take((key < 0).where(key + len(self), key))
         keys = tuple(k.numpy() if isinstance(k, Tensor) else k for k in keys)
         plan = slices_of(self.shape, keys)
         if plan is not None:
@@ -450,7 +481,16 @@ def apply(primitive: Primitive, *inputs: Tensor, **options: Any) -> Tensor:
         result.inputs = inputs
         result.options = options
         result._versions = tuple([t.version() for t in inputs])
+    if recording.tracer is not None:
+        recording.tracer.record(primitive, inputs, options, result)
     return result
+
+
+def known(value: Any) -> Array | None:
+    """The array of a value to be checked; None while a step is traced that will see others."""
+    if isinstance(value, Tensor):
+        return None if recording.tracer is not None and recording.tracer.is_changing(value) else value._data
+    return np.asarray(value)
 
 
 def to_tensor(value: Any) -> Tensor:

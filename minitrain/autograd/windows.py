@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array, primitive
+from minitrain.autograd.primitives import Array, Call, kernel
 
 Sizes = tuple[int, ...]  # one for each axis that a window moves along
 
@@ -25,28 +25,31 @@ def _places(kernel: Sizes, stride: Sizes, places: Sizes) -> Iterator[tuple[Any, 
         yield (..., *entry, *(slice(None),) * len(kernel)), (..., *at)
 
 
-@primitive(
-    "unfold({0}, {kernel}, stride={stride})",
-    lambda g, out, x, kernel, stride: g.fold(x.shape[-len(kernel) :], stride),
-)
-def unfold(x: Array, kernel: Sizes, stride: Sizes) -> Array:
-    """Every window, side by side: [..., *sizes] -> [..., *kernel, *places]."""
+def _windows(x: Any, kernel: Sizes, stride: Sizes) -> tuple[tuple[int, ...], Any]:
     d = len(kernel)
     places = tuple((n - k) // step + 1 for n, k, step in zip(x.shape[-d:], kernel, stride, strict=True))
-    result = np.empty((*x.shape[:-d], *kernel, *places), x.dtype)
-    for window, array in _places(kernel, stride, places):
-        result[window] = x[array]
-    return result
+    return (*x.shape[:-d], *kernel, *places), x.dtype
 
 
-@primitive(
+@kernel(
+    "unfold({0}, {kernel}, stride={stride})",
+    lambda g, out, x, kernel, stride: g.fold(x.shape[-len(kernel) :], stride),
+    result=_windows,
+)
+def unfold(out: Array, x: Array, kernel: Sizes, stride: Sizes) -> Iterator[Call]:
+    """Every window, side by side: [..., *sizes] -> [..., *kernel, *places]."""
+    for window, array in _places(kernel, stride, out.shape[-len(kernel) :]):
+        yield np.copyto, out[window], x[array]
+
+
+@kernel(
     "fold({0}, {sizes}, stride={stride})",
     lambda g, out, x, sizes, stride: g.unfold(x.shape[-2 * len(sizes) : -len(sizes)], stride),
+    result=lambda x, sizes, stride: ((*x.shape[: -2 * len(sizes)], *sizes), x.dtype),
 )
-def fold(x: Array, sizes: Sizes, stride: Sizes) -> Array:
+def fold(out: Array, x: Array, sizes: Sizes, stride: Sizes) -> Iterator[Call]:
     """Windows added up where they came from: [..., *kernel, *places] -> [..., *sizes]."""
     d = len(sizes)
-    result = np.zeros((*x.shape[: -2 * d], *sizes), x.dtype)
+    yield out.fill, 0
     for window, array in _places(x.shape[-2 * d : -d], stride, x.shape[-d:]):
-        result[array] += x[window]
-    return result
+        yield np.add, out[array], x[window], out[array]

@@ -9,7 +9,6 @@ from functools import partial
 import numpy as np
 
 from minitrain.autograd import functional as F
-from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Tensor
 from minitrain.config import TABLES, ConfigError, RunConfig, register
 from minitrain.data import Dataset
@@ -17,7 +16,7 @@ from minitrain.data import Dataset
 
 @dataclass(frozen=True)
 class Loss:
-    """What training makes small: output [batch, outputs], target [batch, ...] or None -> a scalar.
+    """What training makes small: Tensors output [batch, outputs], target [batch, ...] or None -> a scalar.
 
     function: (output, target, reduction="mean" or "sum") -> a scalar
     outputs: how many outputs a network for a dataset has; raises ConfigError for data that the loss does not fit
@@ -30,7 +29,7 @@ class Loss:
     function: Callable[..., Tensor]
     outputs: Callable[[Dataset], int]
 
-    def __call__(self, output: Tensor, target: Array | None) -> Tensor:
+    def __call__(self, output: Tensor, target: Tensor | None) -> Tensor:
         return self.function(output, target)
 
 
@@ -101,32 +100,32 @@ def _loss(name: str, outputs: Callable[[str, Dataset], int]) -> Callable[[Functi
 
 
 @_loss("cross_entropy", _one_per_class)
-def cross_entropy(output: Tensor, target: Array, reduction: str = "mean", label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(output: Tensor, target: Tensor, reduction: str = "mean", label_smoothing: float = 0.0) -> Tensor:
     """The negative log-likelihood of the target class, or of probability rows [batch, classes].
 
-    >>> cross_entropy(Tensor([[1000.0, 0.0]]), np.array([1])).item()
+    >>> cross_entropy(Tensor([[1000.0, 0.0]]), Tensor([1])).item()
     1000.0
     """
     return F.cross_entropy(output, target, label_smoothing, reduction)
 
 
 @_loss("binary_cross_entropy", _one_for_two)
-def binary_cross_entropy(output: Tensor, target: Array, reduction: str = "mean") -> Tensor:
+def binary_cross_entropy(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """The negative log-likelihood of the target class, 0 or 1, from one output: the logit of class 1.
 
-    >>> binary_cross_entropy(Tensor([[1000.0]]), np.array([0])).item()
+    >>> binary_cross_entropy(Tensor([[1000.0]]), Tensor([0])).item()
     1000.0
     """
     return F.binary_cross_entropy_with_logits(output, target[:, None], reduction)
 
 
 @_loss("hinge", _one_per_class_or_one_for_two)
-def hinge(output: Tensor, target: Array, reduction: str = "mean") -> Tensor:
+def hinge(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """The hinge loss: from one output for class 1 against class 0, else from one per class.
 
-    >>> hinge(Tensor([[0.25]]), np.array([0])).item()
+    >>> hinge(Tensor([[0.25]]), Tensor([0])).item()
     1.25
-    >>> hinge(Tensor([[2.0, 1.5, 0.0, 0.0]]), np.array([0])).item()
+    >>> hinge(Tensor([[2.0, 1.5, 0.0, 0.0]]), Tensor([0])).item()
     0.125
     """
     if output.shape[-1] == 1:
@@ -138,36 +137,36 @@ def hinge(output: Tensor, target: Array, reduction: str = "mean") -> Tensor:
 
 
 @_loss("mse", _as_the_data_has)
-def mse(output: Tensor, target: Array, reduction: str = "mean") -> Tensor:
+def mse(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """The squared error; a class counts as a row with 1 at its place and 0 elsewhere.
 
-    >>> mse(Tensor([[0.0, 1.0]]), np.array([1])).item()
+    >>> mse(Tensor([[0.0, 1.0]]), Tensor([1])).item()
     0.0
     """
     return F.mse_loss(output, _rows(output, target), reduction)
 
 
 @_loss("mae", _as_the_data_has)
-def mae(output: Tensor, target: Array, reduction: str = "mean") -> Tensor:
+def mae(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """The absolute error; a class counts as a row with 1 at its place and 0 elsewhere.
 
-    >>> mae(Tensor([[3.0], [1.0]]), np.array([1.0, 1.0])).item()
+    >>> mae(Tensor([[3.0], [1.0]]), Tensor([1.0, 1.0])).item()
     1.0
     """
     return F.l1_loss(output, _rows(output, target), reduction)
 
 
 @_loss("huber", _as_the_data_has)
-def huber(output: Tensor, target: Array, reduction: str = "mean") -> Tensor:
+def huber(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """Half the squared error up to an error of 1, linear beyond; a class counts as a row with 1 at its place.
 
-    >>> huber(Tensor([[3.0], [1.0]]), np.array([0.0, 1.0])).item()
+    >>> huber(Tensor([[3.0], [1.0]]), Tensor([0.0, 1.0])).item()
     1.25
     """
     return F.huber_loss(output, _rows(output, target), reduction=reduction)
 
 
-def _rows(output: Tensor, target: Array) -> Array:
+def _rows(output: Tensor, target: Tensor) -> Tensor:
     """The target as [batch, outputs]."""
     if target.dtype.kind in "iu":
         return target[:, None] == np.arange(output.shape[-1])
@@ -185,7 +184,7 @@ def _without_target(name: str, data: Dataset) -> int:
 
 
 @_loss("output", _without_target)
-def output(output: Tensor, target: Array | None, reduction: str = "mean") -> Tensor:
+def output(output: Tensor, target: Tensor | None, reduction: str = "mean") -> Tensor:
     """The output itself, for a network that ends in its own loss; the target is not used.
 
     >>> output(Tensor([[9.0]]), None).item()

@@ -97,11 +97,16 @@ class Module:
         >>> bool((first == again).all()), bool((first == other).all())
         (True, False)
         """
-        for name, module in self.named_modules().items():
+        for module in self.named_modules().values():
             module.training = True
-            if seed is not None and module.rng is not None:
-                module.rng = stream(seed, f"layer {name}", step)
+        if seed is not None:
+            for name, layer in self.random_layers().items():
+                layer.rng = stream(seed, f"layer {name}", step)
         return self
+
+    def random_layers(self) -> dict[str, Module]:
+        """Name -> module, of those that draw random numbers in training."""
+        return {name: module for name, module in self.named_modules().items() if module.rng is not None}
 
     def eval(self) -> Self:
         """Go to evaluation mode: Dropout passes everything, BatchNorm uses its running statistics."""

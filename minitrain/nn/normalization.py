@@ -84,7 +84,7 @@ class _BatchNorm(Module):
             )
         unbiased = var * (count / (count - 1))
         for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):
-            running.data = (running * (1 - self.momentum) + batch * self.momentum).numpy()
+            running.data = running * (1 - self.momentum) + batch * self.momentum
 
 
 class BatchNorm1d(_BatchNorm):

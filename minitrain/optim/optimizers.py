@@ -51,12 +51,12 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Forget the gradients of the last step."""
-        for p in self.flat.parameters.values():
+        for p in self.flat.tensors.values():
             p.zero_grad()
 
     def step(self) -> None:
         """Update every parameter once. Raises ValueError where none has a gradient."""
-        grads = [p.grad for p in self.flat.parameters.values()]
+        grads = [p.grad for p in self.flat.tensors.values()]
         if all(g is None for g in grads):
             raise ValueError("step: no parameter has a gradient; call loss.backward() first")
         flat = np.zeros_like(self.flat.vector)

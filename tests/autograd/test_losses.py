@@ -169,8 +169,8 @@ def test_whole_numbers_are_numbers():
 
 
 def test_accuracy():
-    assert F.accuracy([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0]], [0, 1, 1]) == pytest.approx(2 / 3)
-    assert F.accuracy(Tensor([[2.0], [-1.0], [0.0], [-3.0]]), np.array([1, 0, 0, 1])) == 0.75
+    assert F.accuracy([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0]], [0, 1, 1]).item() == pytest.approx(2 / 3)
+    assert F.accuracy(Tensor([[2.0], [-1.0], [0.0], [-3.0]]), np.array([1, 0, 0, 1])).item() == 0.75
 
 
 ELEMENTWISE = {

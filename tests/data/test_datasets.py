@@ -237,14 +237,10 @@ def test_least_squares_by_gradient_descent_is_least_squares(tmp_path, dtype):
 
 
 def test_targets_have_the_runs_type():
-    from pathlib import Path
-
-    from minitrain.train import _Run
-
-    run = _Run(build(config(Sine())), Path(), [])
-    x, y = run.batch(0)
-    assert (x.dtype, y.dtype, run.y_val.dtype) == (np.float32,) * 3
-    assert run.loss(0).dtype == np.float32
+    step = build(config(Sine())).step
+    batch = step.batch(0)
+    assert (batch.x.dtype, batch.y.dtype, step.val.y.dtype) == (np.float32,) * 3
+    assert step.loss(0).dtype == np.float32
 
 
 def test_cross_entropy_of_numbers_says_what_to_set():

@@ -12,7 +12,7 @@ from minitrain.nn.networks import MLPConfig
 from minitrain.optim import SGDRule
 from minitrain.record import read_metrics, read_summary
 from minitrain.schedule import Constant
-from minitrain.train import _Run, build, train
+from minitrain.train import build, train
 
 PLAIN = {"validation": 0.0, "standardize": False, "standardize_target": False}
 PEOPLE = "age,town,height,sport\n30,Ulm,1.8,judo\n41,Bonn,1.7,chess\n,Ulm,1.6,chess\n"
@@ -265,8 +265,7 @@ def make(directory):
 
 
 def test_all_examples_of_a_mapped_array_as_one_batch():
-    run = _Run(build(run_config(NPY(**npy(X, CLASSES)), batch_size=None, dtype="float32")), Path(), [])
-    x, _ = run.batch(0)
+    x = build(run_config(NPY(**npy(X, CLASSES)), batch_size=None, dtype="float32")).step.batch(0).x
     assert (type(x), x.shape, x.dtype) == (np.ndarray, (48, 4), np.float32)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from minitrain import Tensor, nn
+from minitrain.compiled import Compiled
 from minitrain.config import TABLES, ConfigError, RunConfig, read
 from minitrain.data import Digits, Moons
 from minitrain.nn.networks import LinearConfig, MLPConfig
@@ -13,7 +14,7 @@ from minitrain.nn.sequence import CNNConfig, SequentialConfig
 from minitrain.optim import MomentumRule
 from minitrain.record import load_checkpoint, read_metrics
 from minitrain.schedule import Constant, Cosine
-from minitrain.train import _Run, build, train
+from minitrain.train import build, train
 
 EVERYTHING = MLPConfig([8, 8], norm="batch", dropout=0.2, residual=True)
 SMALL = RunConfig(
@@ -56,15 +57,15 @@ def contents(directory):
 def test_a_run_cut_off_and_resumed_is_uninterrupted_bit_for_bit(tmp_path, monkeypatch, network, dtype, step):
     config = replace(SMALL, network=network, dtype=dtype)
     run(config, tmp_path / "whole")
-    update = _Run.update
+    update = Compiled.update
 
-    def cut_off(self, loss):
-        if self.step == step:
+    def cut_off(self, k):
+        if k == step:
             raise StopError
-        update(self, loss)
+        update(self, k)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Run, "update", cut_off)
+        patch.setattr(Compiled, "update", cut_off)
         with pytest.raises(StopError):
             run(config, tmp_path / "cut")
     run(config, tmp_path / "cut", resume=True)
@@ -87,33 +88,38 @@ def test_how_often_one_looks_changes_no_weight(tmp_path):
     assert any(key.startswith("buffers/") for key in often)
 
 
-def test_a_loss_depends_on_its_step_alone_and_changes_nothing():
-    state = _Run(build(SMALL), None, [])
-    before = state.buffers.vector.copy()
+@pytest.mark.parametrize("engine", ["step", "engine"])
+def test_a_loss_depends_on_its_step_alone_and_changes_nothing(engine):
+    problem = build(SMALL)
+    state = getattr(problem, engine)
+    before = problem.step.buffers.vector.copy()
     losses = [state.loss(step).item() for step in (3, 4, 3)]
     assert losses[0] == losses[2] != losses[1]
-    assert (state.buffers.vector == before).all()
-    state.update(state.loss(0))
-    assert (state.buffers.vector != before).any()
+    assert (problem.step.buffers.vector == before).all()
+    state.loss(0)
+    state.update(0)
+    assert (problem.step.buffers.vector != before).any()
 
 
-def test_evaluation_is_in_evaluation_mode_and_changes_nothing():
-    state = _Run(build(SMALL), None, [])
+@pytest.mark.parametrize("engine", ["step", "engine"])
+def test_evaluation_is_in_evaluation_mode_and_changes_nothing(engine):
+    problem = build(SMALL)
+    state = getattr(problem, engine)
     for step in range(3):
-        state.update(state.loss(step))
-    before = state.buffers.vector.copy()
+        state.loss(step)
+        state.update(step)
+    before = problem.step.buffers.vector.copy()
     loss = state.evaluate()["val_loss"]
-    assert (state.buffers.vector == before).all()
-    output = state.problem.model.eval()(Tensor(state.x_val))
-    assert loss == state.problem.loss(output, state.problem.data.y_val).numpy()
+    assert (problem.step.buffers.vector == before).all()
+    output = problem.model.eval()(Tensor(problem.step.val.x))
+    assert loss == problem.loss(output, Tensor(problem.data.y_val)).numpy()
 
 
 def test_the_seed_decides_the_masks(tmp_path):
     for seed in (0, 1):
         net = MLPConfig([8], dropout=0.5, init="zeros")
-        state = _Run(build(replace(SMALL, network=net, seed=seed)), None, [])
-        state.problem.model.train(seed, 0)
-        np.save(tmp_path / f"{seed}.npy", state.problem.model.layers[2](Tensor(np.ones(64))).numpy())
+        model = build(replace(SMALL, network=net, seed=seed)).model.train(seed, 0)
+        np.save(tmp_path / f"{seed}.npy", model.layers[2](Tensor(np.ones(64))).numpy())
     assert (np.load(tmp_path / "0.npy") != np.load(tmp_path / "1.npy")).any()
 
 
@@ -206,7 +212,7 @@ def test_a_network_starts_from_a_file(tmp_path):
     assert all((value == source.state_dict()[key]).all() for key, value in net.state_dict().items())
     run(config, tmp_path / "run")
     checkpoint = tmp_path / "run" / "checkpoints" / "last.npz"
-    again = build(replace(SMALL, network=MLPConfig([4], norm="batch", init_file=str(checkpoint)))).model.state_dict()
+    again = build(replace(config, network=MLPConfig([4], norm="batch", init_file=str(checkpoint)))).model.state_dict()
     arrays = load_checkpoint(checkpoint)[0]
     assert (again["0.weight"] == arrays["parameters/0.weight"]).all()
     assert (again["1.running_var"] == arrays["buffers/1.running_var"]).all()

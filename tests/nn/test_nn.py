@@ -205,7 +205,7 @@ def test_mistakes_have_clear_errors(mistake, error, message):
 def test_flat_parameters_are_weights_then_biases_and_views_both_ways():
     net = MLPConfig([4]).build(3, 2, nn.ReLU, seed=0)
     flat = FlatParameters(net.named_parameters(), "float32")
-    assert list(flat.parameters) == ["0.weight", "2.weight", "0.bias", "2.bias"]
+    assert list(flat.tensors) == ["0.weight", "2.weight", "0.bias", "2.bias"]
     assert flat.vector.dtype == "float32"
     first = net.named_parameters()["0.weight"]
     flat.assign(np.arange(len(flat.vector)))

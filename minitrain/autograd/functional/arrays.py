@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 from minitrain.autograd import primitives as P
-from minitrain.autograd.primitives import Array
 from minitrain.autograd.shapes import axes_from_end, row_numbers
-from minitrain.autograd.tensor import Tensor, apply, to_tensor
+from minitrain.autograd.tensor import Tensor, apply, known, to_tensor
 
 # Shapes
 
@@ -168,15 +167,16 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
     array([[2.],
            [3.]])
     """
-    x, indices = to_tensor(x), _integers("take_along_axis", indices)
+    x, indices = to_tensor(x), to_tensor(indices)
     (axis,) = axes_from_end("take_along_axis", x.shape, axis)
     if indices.ndim != x.ndim:
         raise ValueError(
             f"take_along_axis: shape {list(x.shape)}, indices {list(indices.shape)}: expected as many axes; "
             "add axes of size 1 to the indices"
         )
-    places = np.arange(x.size).reshape(x.shape)
-    return x.reshape(-1).take(np.take_along_axis(places, row_numbers(indices, x.shape[axis], axis), axis))
+    first = np.arange(x.size).reshape(x.shape).take([0], axis)
+    places = _places("take_along_axis", indices, x.shape[axis], axis) * prod(x.shape[x.ndim + axis + 1 :]) + first
+    return x.reshape(-1).take(places)
 
 
 def one_hot(ids: Any, classes: int, dtype: str = "float64") -> Tensor:
@@ -189,11 +189,11 @@ def one_hot(ids: Any, classes: int, dtype: str = "float64") -> Tensor:
     array([[1., 0., 0.],
            [0., 0., 1.]])
     """
-    ids = _integers("one_hot", ids)
-    wrong = ids[(ids < 0) | (ids >= classes)]
-    if wrong.size:
+    ids = _integers("one_hot", to_tensor(ids))
+    values = known(ids)
+    if values is not None and (wrong := values[(values < 0) | (values >= classes)]).size:
         raise IndexError(f"one_hot: id {wrong[0]} given for {classes} classes; expected 0 to {classes - 1}")
-    return Tensor((ids[..., None] == np.arange(classes)).astype(dtype))
+    return (ids[..., None] == np.arange(classes)).astype(dtype)
 
 
 def embedding(ids: Any, weight: Tensor) -> Tensor:
@@ -207,14 +207,21 @@ def embedding(ids: Any, weight: Tensor) -> Tensor:
            [3., 4.],
            [1., 2.]])
     """
-    return weight.take(row_numbers(_integers("embedding", ids), weight.shape[0]))
+    return weight.take(_places("embedding", to_tensor(ids), weight.shape[0]))
 
 
-def _integers(what: str, value: Any) -> Array:
-    array = np.asarray(value)
-    if array.dtype.kind not in "iu":
-        raise TypeError(f"{what}: {array.dtype} given, expected integers, e.g. array.astype('int64')")
-    return array
+def _places(what: str, indices: Tensor, size: int, axis: int = 0) -> Tensor:
+    """Places along an axis, from 0 on; negative ones count from the end."""
+    values = known(_integers(what, indices))
+    if values is None:
+        return (indices < 0).where(indices + size, indices)
+    return Tensor(row_numbers(values, size, axis))
+
+
+def _integers(what: str, value: Tensor) -> Tensor:
+    if value.dtype.kind not in "iu":
+        raise TypeError(f"{what}: {value.dtype} given, expected integers, e.g. array.astype('int64')")
+    return value
 
 
 # Products

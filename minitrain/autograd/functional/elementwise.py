@@ -178,5 +178,6 @@ def dropout(x: Any, rate: float, rng: np.random.Generator | int) -> Tensor:
     x = to_tensor(x)
     if rate == 0:
         return x
-    kept = np.random.default_rng(rng).random(x.shape) >= rate
-    return x * (kept / (1 - rate)).astype(x.dtype)
+    generator = np.random.default_rng(rng) if isinstance(rng, int) else rng
+    kept = to_tensor(generator.random(x.shape)) >= rate
+    return kept.masks(x / (1 - rate))

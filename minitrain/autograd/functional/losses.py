@@ -13,7 +13,7 @@ import numpy as np
 
 from minitrain.autograd.functional.activations import softplus
 from minitrain.autograd.functional.reductions import log_softmax
-from minitrain.autograd.tensor import FLOATS, Tensor, to_tensor
+from minitrain.autograd.tensor import FLOATS, Tensor, known, to_tensor
 
 # Classes
 
@@ -93,8 +93,8 @@ def binary_cross_entropy_with_logits(logits: Any, target: Any, reduction: str = 
     array([1000., 1000.])
     """
     x, t = _same_shape("binary_cross_entropy_with_logits", "logits", logits, target)
-    values = t.numpy()
-    if not ((values >= 0) & (values <= 1)).all():
+    values = known(t)
+    if values is not None and not ((values >= 0) & (values <= 1)).all():
         raise ValueError(
             f"binary_cross_entropy_with_logits: target from {values.min():g} to {values.max():g}: expected "
             "probabilities, 0 to 1"
@@ -112,7 +112,8 @@ def hinge_loss(scores: Any, target: Any, reduction: str = "mean") -> Tensor:
     array([0.5, 0. ])
     """
     scores, y = _same_shape("hinge_loss", "scores", scores, target)
-    if not (np.abs(y.numpy()) == 1).all():
+    labels = known(y)
+    if labels is not None and not (np.abs(labels) == 1).all():
         raise ValueError("hinge_loss: expected labels -1 and 1; from classes 0 and 1, make them with 2 * classes - 1")
     return _reduce("hinge_loss", (1.0 - y * scores).relu(), reduction)
 
@@ -178,7 +179,8 @@ def kl_div(log_input: Any, target: Any, reduction: str = "mean") -> Tensor:
     1.0
     """
     log_input, t = _same_shape("kl_div", "log_input", log_input, target)
-    if (t.numpy() < 0).any():
+    values = known(t)
+    if values is not None and (values < 0).any():
         raise ValueError("kl_div: a negative target: expected probabilities; a logarithm goes first, as log_input")
     log_t = (t == 0.0).where(1.0, t).log()
     entries = t * log_t - _weighted(t, log_input)
@@ -187,25 +189,25 @@ def kl_div(log_input: Any, target: Any, reduction: str = "mean") -> Tensor:
     return _reduce("kl_div", entries, reduction, "mean, sum, none, batchmean")
 
 
-def accuracy(logits: Any, target: Any) -> float:
-    """The share of rows whose predicted class is the target's: [batch, classes], integers [batch] -> 0 to 1.
+def accuracy(logits: Any, target: Any) -> Tensor:
+    """The share of rows whose predicted class is the target's: [batch, classes], integers [batch] -> [], 0 to 1.
 
     The predicted class is that of the largest logit; of a single one, [batch, 1], class 1 where it is positive.
     Raises ValueError where the target is not one class per row.
 
-    >>> accuracy([[2.0, 1.0], [0.0, 3.0]], [0, 0])
+    >>> accuracy([[2.0, 1.0], [0.0, 3.0]], [0, 0]).item()
     0.5
-    >>> accuracy([[2.0], [-1.0]], [1, 0])
+    >>> accuracy([[2.0], [-1.0]], [1, 0]).item()
     1.0
     """
-    logits, target = to_tensor(logits), np.asarray(target)
+    logits, target = to_tensor(logits), to_tensor(target)
     if logits.ndim != 2 or target.shape != logits.shape[:1]:
         raise ValueError(
             f"accuracy: logits {list(logits.shape)}, target {list(target.shape)}: expected logits [batch, classes] and "
             "one class per row"
         )
     predicted = logits[:, 0] > 0 if logits.shape[-1] == 1 else logits.argmax()
-    return float(np.mean(predicted.numpy() == target))
+    return (predicted == target).astype("float64").mean()
 
 
 def _numbers(x: Any) -> Tensor:
@@ -216,19 +218,20 @@ def _numbers(x: Any) -> Tensor:
 
 def _one_hot(what: str, scores: Tensor, target: Any) -> Tensor:
     """Integer classes [batch] as truth values [batch, classes]."""
-    target = np.asarray(target)
+    target = to_tensor(target)
     if scores.ndim != 2 or target.shape != scores.shape[:1] or target.dtype.kind not in "iu":
         raise ValueError(
             f"{what}: scores {list(scores.shape)}, target {target.dtype} {list(target.shape)}: expected scores "
             "[batch, classes] and one integer class per row"
         )
     classes = scores.shape[-1]
-    if target.size and not (target.min() >= 0 and target.max() < classes):
+    values = known(target)
+    if values is not None and values.size and not (values.min() >= 0 and values.max() < classes):
         raise ValueError(
-            f"{what}: classes from {target.min()} to {target.max()}, and {classes} scores per row: expected classes 0 "
+            f"{what}: classes from {values.min()} to {values.max()}, and {classes} scores per row: expected classes 0 "
             f"to {classes - 1}; give one score per class, and count classes from 0"
         )
-    return Tensor(target[:, None] == np.arange(classes))
+    return target[:, None] == np.arange(classes)
 
 
 def _same_shape(what: str, name: str, given: Any, target: Any) -> tuple[Tensor, Tensor]:
@@ -245,8 +248,8 @@ def _same_shape(what: str, name: str, given: Any, target: Any) -> tuple[Tensor, 
 def _weighted(q: Tensor, logs: Tensor) -> Tensor:
     """q · logs, and 0 where q is 0, though the logarithm be -inf; truth values are 1 and 0."""
     if q.dtype == bool:
-        return q.where(logs, 0.0)
-    return q * (q != 0.0).where(logs, 0.0)
+        return q.masks(logs)
+    return q * (q != 0.0).masks(logs)
 
 
 def _reduce(what: str, entries: Tensor, reduction: str, known: str = "mean, sum, none") -> Tensor:

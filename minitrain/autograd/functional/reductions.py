@@ -144,7 +144,7 @@ def argmax(x: Any, axis: int = -1) -> Tensor:
 
 def _shift(x: Tensor, axis: Axis) -> Tensor:
     """The largest entry as a constant, 0 where it is infinite: what to subtract before exp."""
-    peak = Tensor(x.numpy()).max(axis, keepdims=True)
+    peak = x.detach().max(axis, keepdims=True)
     return peak.isfinite().where(peak, 0.0)
 
 

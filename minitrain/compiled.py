@@ -1,0 +1,203 @@
+"""The compiled step: a Step traced once to tapes, and replayed, for one run or for a stack of runs.
+
+A stack is many runs of one tape as one computation. What differs between them has an axis of runs in front; the
+data is there once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from minitrain.autograd.engine import Replay
+from minitrain.autograd.functional.arrays import concatenate
+from minitrain.autograd.graph import no_grad
+from minitrain.autograd.passes import optimize
+from minitrain.autograd.primitives import Array
+from minitrain.autograd.tape import Tape, stack
+from minitrain.autograd.tensor import Tensor
+from minitrain.autograd.trace import Tracer, trace_twice
+from minitrain.data import Rows, blocks
+from minitrain.step import Step
+from minitrain.streams import stream
+
+SHARED = ("x_train", "y_train", "x", "y", "y_val")  # inputs that the runs of a stack have in common
+
+
+class Compiled:
+    """Replays the step of one run, or of several whose tapes have one key.
+
+    Losses and metrics are [] for one run, and [runs] for several. The vectors of several runs become rows of common
+    arrays; each run still has its own by `Step.vectors`.
+    Raises TracingError for a step that cannot be replayed, ValueError for runs that cannot be stacked.
+    """
+
+    def __init__(self, *steps: Step) -> None:
+        self.steps = steps
+        self.first = steps[0]
+        self.runs = None if len(steps) == 1 else len(steps)
+        self.vectors = self.first.vectors() if self.runs is None else _joined(steps)
+        tape = self._optimized([training_tape(step) for step in steps])
+        self.training = self._replay(tape, {name: name for name in self.vectors if name in tape.outputs}, ["loss"])
+        self._numbers: list[Any] = [None] * len(steps)
+        self._outputs: dict[int, Replay] = {}  # examples at once -> what gives the network's output for them
+        self._metrics: Replay | None = None
+
+    def loss(self, k: int) -> Array:
+        """The losses of step k; nothing changes until `update`. The array is written over by the next step."""
+        inputs = self.training.inputs
+        for run, step in self._runs():
+            if "rows" in inputs:
+                inputs["rows"][run] = step.rows(k)
+            self._draw(step, k, run)
+        if "x" in inputs:
+            batch = self.first.batch(k)
+            inputs["x"][...] = batch.x
+            if batch.y is not None:
+                inputs["y"][...] = batch.y
+        self.training.run(0)
+        return self.training.outputs["loss"]
+
+    def update(self, k: int) -> None:
+        """Take step k, whose loss was computed last."""
+        for i, (run, step) in enumerate(self._runs()):
+            numbers = step.numbers(k)
+            if numbers != self._numbers[i]:
+                self._numbers[i] = numbers
+                for name, value in numbers.items():
+                    if (array := self.training.inputs.get(f"optimizer.{name}")) is not None:
+                        array[run] = value
+        self.training.run(1)
+
+    def evaluate(self) -> dict[str, Array]:
+        """Metrics on the validation examples, where there are any."""
+        val = self.first.val
+        if not len(val):
+            return {}
+        outputs = []
+        for block in blocks(val.x):
+            x = val.x[block]
+            if len(x) not in self._outputs:
+                self._outputs[len(x)] = self._output_of(x)
+            replay = self._outputs[len(x)]
+            replay.inputs["x"][...] = x
+            replay.run()
+            outputs.append(replay.outputs["output"].copy())
+        output = np.concatenate(outputs, axis=0 if self.runs is None else 1)
+        if self._metrics is None:
+            self._metrics = self._metrics_of(output)
+        self._metrics.inputs["output"][...] = output
+        self._metrics.run()
+        return {name: array.copy() for name, array in self._metrics.outputs.items()}
+
+    def _runs(self) -> list[tuple[Any, Step]]:
+        """Each run with its place in the arrays."""
+        return [(..., self.first)] if self.runs is None else list(enumerate(self.steps))
+
+    def _draw(self, step: Step, k: int, run: Any) -> None:
+        """Random numbers of step k, as the layers' generators give them."""
+        owners: dict[str, np.random.Generator] = {}
+        for draw in self.training.tape.draws:
+            if draw.owner not in owners:
+                owners[draw.owner] = stream(step.config.seed, f"layer {draw.owner}", k)
+            drawn = getattr(owners[draw.owner], draw.method)(*draw.arguments, **draw.options)
+            self.training.inputs[draw.input][run] = drawn
+
+    def _optimized(self, tapes: Sequence[Tape]) -> Tape:
+        return optimize(tapes[0] if self.runs is None else stack(tapes))
+
+    def _replay(self, tape: Tape, in_place: Mapping[str, str] | None = None, first: Sequence[str] = ()) -> Replay:
+        arrays = {
+            "x_train": self.first.train.x,
+            "y_train": self.first.train.y,
+            "y_val": self.first.val.y,
+            **self.vectors,
+        }
+        given = {name: array for name, array in arrays.items() if name in tape.inputs and isinstance(array, np.ndarray)}
+        return Replay(tape, self.runs, [n for n in tape.inputs if n not in SHARED], given, in_place, first)
+
+    def _output_of(self, x: Array) -> Replay:
+        def trace(step: Step, tracer: Tracer) -> Mapping[str, Tensor]:
+            _enter(step, tracer)
+            with no_grad():
+                return {"output": step.model.eval()(tracer.input("x", Tensor(x)))}
+
+        return self._replay(self._optimized([_traced(partial(trace, step)) for step in self.steps]))
+
+    def _metrics_of(self, output: Array) -> Replay:
+        def trace(step: Step, tracer: Tracer) -> Mapping[str, Tensor]:
+            one = tracer.input("output", Tensor(output if self.runs is None else output[0]))
+            y = None if step.val.y is None else tracer.input("y_val", Tensor(step.val.y))
+            with no_grad():
+                return step.compute_metrics(one, y)
+
+        return self._replay(self._optimized([_traced(partial(trace, step)) for step in self.steps]))
+
+
+def _joined(steps: Sequence[Step]) -> dict[str, Array]:
+    """The vectors of several runs as rows of common arrays, in which each run's lie from now on: [runs, n]."""
+    joined = {name: np.stack([step.vectors()[name] for step in steps]) for name in steps[0].vectors()}
+    for run, step in enumerate(steps):
+        step.move_to({name: array[run] for name, array in joined.items()})
+    return joined
+
+
+def _traced(fn: Any) -> Tape:
+    return trace_twice(fn, fn)
+
+
+def training_tape(step: Step) -> Tape:
+    """The whole step as a tape: batch, loss, gradients, update; what changes from step to step is an input.
+
+    Raises TracingError where it looks at a value from Python, or is another at the next step.
+    """
+    return trace_twice(partial(_training, step, 0), partial(_training, step, 1))
+
+
+def _training(step: Step, k: int, tracer: Tracer) -> Mapping[str, Tensor]:
+    before = step.buffers.vector.copy()
+    params = _enter(step, tracer)
+    state = {name: tracer.input(f"state.{name}", Tensor(vector)) for name, vector in step.state.items()}
+    x, y = _batch(step, k, tracer)
+    numbers = {name: tracer.input(f"optimizer.{name}", step.number(v)) for name, v in step.numbers(k).items()}
+    layers = step.model.train(step.config.seed, k).random_layers()
+    for name, layer in layers.items():
+        layer.rng = tracer.generator(name, layer.rng)  # type: ignore[arg-type, assignment]  # stands in for it
+    try:
+        loss = step.compute_loss(x, y, params)
+        updated, new_state = step.compute_update(loss, params, state, numbers)
+        outputs = {"loss": loss, "parameters": updated, **{f"state.{name}": t for name, t in new_state.items()}}
+        if step.buffers.tensors:
+            with no_grad():
+                outputs["buffers"] = concatenate([t.reshape(-1) for t in step.buffers.tensors.values()])
+    finally:
+        step.buffers.assign(before)
+        step.model.train(step.config.seed, k)
+    return outputs
+
+
+def _enter(step: Step, tracer: Tracer) -> Tensor:
+    """Let the network's parameters and buffers be parts of inputs, and give the vector that is trained."""
+    vectors = {}
+    for name, flat in step.flat().items():
+        vectors[name] = tracer.input(name, Tensor(flat.vector))
+        for key, part in flat.split(vectors[name]).items():
+            tracer.alias(flat.tensors[key], part)
+    return vectors["parameters"]
+
+
+def _batch(step: Step, k: int, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
+    """The examples of a step: picked by number where the data lies in memory, else read from disk before each step."""
+    rows = step.rows(k)
+    if isinstance(step.train.x, Rows):
+        x, y = step.batch(k).tensors()
+        return tracer.input("x", x), None if y is None else tracer.input("y", y)
+    x, y = step.train.tensors()
+    x, y = tracer.input("x_train", x), None if y is None else tracer.input("y_train", y)
+    if rows is None:
+        return x, y
+    picked = tracer.input("rows", Tensor(rows))
+    return x.take(picked), None if y is None else y.take(picked)

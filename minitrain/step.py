@@ -1,0 +1,224 @@
+"""One run's training step: its parameters and state, and what a step computes of them, as functions of Tensors.
+
+`Step` computes them as they are written, one operation after the other. It is the oracle for the compiled step,
+which is traced from the same functions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from minitrain.autograd import functional as F
+from minitrain.autograd.flat import FlatParameters, FlatTensors
+from minitrain.autograd.graph import no_grad, topological_order
+from minitrain.autograd.primitives import Array
+from minitrain.autograd.tensor import Tensor
+from minitrain.config import ConfigError, RunConfig
+from minitrain.data import Dataset, Rows, blocks
+from minitrain.nn import losses
+from minitrain.nn.module import Module
+from minitrain.optim.gradient import clip_by_global_norm, l2_gradient, l2_penalty
+from minitrain.schedule import warmed_up
+from minitrain.streams import stream
+
+Numbers = dict[str, float]
+
+
+@dataclass
+class Examples:
+    """Inputs and targets in the type that a run computes in."""
+
+    x: Array | Rows
+    y: Array | None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def astype(self, dtype: str) -> Examples:
+        y = self.y
+        return Examples(self.x.astype(dtype), y.astype(dtype) if y is not None and y.dtype.kind == "f" else y)
+
+    def __getitem__(self, rows: Array | slice) -> Examples:
+        return Examples(self.x[rows], None if self.y is None else self.y[rows])
+
+    def tensors(self) -> tuple[Tensor, Tensor | None]:
+        return Tensor(self.x), None if self.y is None else Tensor(self.y)
+
+
+class Step:
+    """The step of one run, after `update` was called for each step before it.
+
+    parameters, buffers: flat vectors, of which the network's own are views
+    state: the optimizer's, flat vectors by name
+    """
+
+    def __init__(self, config: RunConfig, data: Dataset, model: Module, loss: losses.Loss) -> None:
+        self.config, self.model, self.objective = config, model, loss
+        self.train = Examples(data.x_train, data.y_train).astype(config.dtype)
+        self.val = Examples(data.x_val, data.y_val).astype(config.dtype)
+        self.has_classes = data.classes is not None
+        self.parameters = FlatParameters(model.named_parameters(), config.dtype)
+        self.buffers = FlatTensors(model.named_buffers(), config.dtype)
+        start = Tensor(self.parameters.vector)
+        self.state: dict[str, Array] = {name: t.numpy() for name, t in config.optimizer.init(start).items()}
+        self.penalized = self.parameters.weights if config.l2_on == "weights" else self.parameters.vector.size
+        self._epoch: tuple[int, Array] = (-1, np.empty(0, np.intp))
+        self._pending: tuple[Tensor, Array] | None = None  # the loss, and the buffers as it leaves them
+
+    # What a step needs from the host: functions of the config and the step alone
+
+    def rows(self, k: int) -> Array | None:
+        """The examples of step k, by number; None for all. The last partial batch of an epoch is dropped."""
+        size = self.config.batch_size
+        if size is None:
+            return None
+        epoch, position = divmod(k, len(self.train) // size)
+        if self._epoch[0] != epoch:
+            self._epoch = epoch, stream(self.config.seed, "shuffle", epoch).permutation(len(self.train))
+        return self._epoch[1][position * size : (position + 1) * size]
+
+    def batch(self, k: int) -> Examples:
+        rows = self.rows(k)
+        return self.train[:] if rows is None else self.train[rows]
+
+    def rate(self, k: int) -> float:
+        """The learning rate of step k."""
+        config = self.config
+        return float(config.lr * warmed_up(config.schedule, config.warmup, k, config.steps))
+
+    def numbers(self, k: int) -> Numbers:
+        """The optimizer's arguments at step k, beside vectors."""
+        return {"lr": self.rate(k), **self.config.optimizer.coefficients(k)}
+
+    def number(self, value: float) -> Tensor:
+        """A number of the host's as every engine takes it: in the type of the vectors it meets."""
+        return Tensor(np.asarray(value, self.config.dtype))
+
+    # What a step computes
+
+    def compute_loss(self, x: Tensor, y: Tensor | None, params: Tensor) -> Tensor:
+        """What training makes small; `params` is the flat vector. It moves the network's buffers.
+
+        The l2 penalty is a constant in it: `compute_update` adds its gradient on one slice.
+        """
+        loss = self.objective(self.model(x), y)
+        if not isinstance(loss, Tensor) or loss.size != 1:
+            given = f"a Tensor of shape {list(loss.shape)}" if isinstance(loss, Tensor) else f"a {type(loss).__name__}"
+            raise ConfigError(
+                f"loss={self.config.loss}: gave {given}, expected a Tensor of one number; reduce it, e.g. .mean()"
+            )
+        loss = loss.reshape(())
+        if self.config.l2 is not None:
+            loss = loss + l2_penalty(params, self.config.l2, self.penalized)
+        return loss
+
+    def compute_update(
+        self, loss: Tensor, params: Tensor, state: dict[str, Tensor], numbers: dict[str, Any]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The next parameters and optimizer state."""
+        config = self.config
+        grads = self.parameters.gradient(loss)
+        with no_grad():
+            if config.l2 is not None:
+                grads = grads + l2_gradient(params, config.l2, self.penalized)
+            if config.clip is not None:
+                grads = clip_by_global_norm(grads, config.clip)
+            updated: tuple[Tensor, dict[str, Tensor]] = config.optimizer.update(grads, state, params, **numbers)
+        return updated
+
+    def compute_metrics(self, output: Tensor, y: Tensor | None) -> dict[str, Tensor]:
+        """What the network's output on the validation examples tells."""
+        metrics = {"val_loss": self.objective(output, y)}
+        if self.has_classes:
+            assert y is not None  # where there are classes, there are targets
+            metrics["val_accuracy"] = F.accuracy(output, y)
+        return metrics
+
+    # One operation after the other
+
+    def loss(self, k: int) -> Array:
+        """The loss of step k: [] ; nothing changes until `update`."""
+        before = self.buffers.vector.copy()
+        self.model.train(self.config.seed, k)
+        loss = self.compute_loss(*self.batch(k).tensors(), Tensor(self.parameters.vector))
+        self._pending = loss, self.buffers.vector.copy()
+        self.buffers.assign(before)
+        return loss.numpy()
+
+    def update(self, k: int) -> None:
+        """Take step k, whose loss was computed last."""
+        assert self._pending is not None
+        loss, buffers = self._pending
+        state = {name: Tensor(vector) for name, vector in self.state.items()}
+        numbers = {name: self.number(value) for name, value in self.numbers(k).items()}
+        params, state = self.compute_update(loss, Tensor(self.parameters.vector), state, numbers)
+        for name, t in state.items():
+            self.state[name][...] = t.numpy()
+        self.parameters.assign(params.numpy())
+        self.buffers.assign(buffers)
+        self._pending = None
+
+    @no_grad()
+    def evaluate(self) -> dict[str, Array]:
+        """Metrics on the validation examples, where there are any."""
+        if not len(self.val):
+            return {}
+        model = self.model.eval()
+        outputs = [model(Tensor(self.val.x[block])).numpy() for block in blocks(self.val.x)]
+        y = None if self.val.y is None else Tensor(self.val.y)
+        return {name: t.numpy() for name, t in self.compute_metrics(Tensor(np.concatenate(outputs)), y).items()}
+
+    def diagnose(self, k: int) -> dict[str, Any]:
+        """Where a loss that is not finite comes from: the first such operation, and the parameter behind it."""
+        self.loss(k)
+        assert self._pending is not None
+        return _first_not_finite(self._pending[0], self.parameters.tensors)
+
+    # What changes from step to step
+
+    def flat(self) -> dict[str, FlatTensors]:
+        """The network's parameters and buffers."""
+        found = {"parameters": self.parameters, "frozen": self.parameters.frozen, "buffers": self.buffers}
+        return {name: flat for name, flat in found.items() if flat.tensors}
+
+    def vectors(self) -> dict[str, Array]:
+        """Everything that a step reads and that the data and the config do not tell: a vector each."""
+        network = {name: flat.vector for name, flat in self.flat().items()}
+        return network | {f"state.{name}": vector for name, vector in self.state.items()}
+
+    def move_to(self, vectors: dict[str, Array]) -> None:
+        """Live in other arrays from now on, which hold the values of `vectors`."""
+        for name, flat in self.flat().items():
+            flat.move_to(vectors[name])
+        self.state = {name: vectors[f"state.{name}"] for name in self.state}
+
+    def arrays(self) -> dict[str, Array]:
+        """The same by name, for a checkpoint; views."""
+        kinds = {"parameters": "parameters", "frozen": "parameters", "buffers": "buffers"}
+        arrays = {
+            f"{kinds[k]}/{key}": v for k, flat in self.flat().items() for key, v in flat.split(flat.vector).items()
+        }
+        return arrays | {f"optimizer/{key}": vector for key, vector in self.state.items()}
+
+    def restore(self, arrays: dict[str, Array]) -> None:
+        """Take the values of `arrays()` of another time."""
+        for key, view in self.arrays().items():
+            view[...] = arrays[key]
+        for flat in self.flat().values():
+            flat.assign(flat.vector)
+
+
+def _first_not_finite(loss: Tensor, parameters: dict[str, Tensor]) -> dict[str, Any]:
+    broken = [name for name, p in parameters.items() if not np.isfinite(p.data).all()]
+    names = {id(p): name for name, p in parameters.items()}
+    operation, parameter = None, broken[0] if broken else None
+    for node in reversed(topological_order(loss)) if loss.requires_grad else ():
+        if node.primitive is not None and not np.isfinite(node.data).all():
+            operation = node.primitive.name
+            behind = [names[id(t)] for t in topological_order(node) if id(t) in names]
+            parameter = parameter or (behind[0] if behind else None)
+            break
+    return {"first_operation": operation, "first_parameter": parameter}

@@ -8,9 +8,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from minitrain.autograd.tensor import Parameter, Tensor
+from minitrain.autograd.tensor import Tensor
 from minitrain.diagram import LARGEST, Frame, Graph, Node, count_of, graph_of, graph_of_network, kind_of
 from minitrain.layout import Layout, Point, layered
 from minitrain.nn.module import Module
@@ -31,6 +29,7 @@ def draw(tensor: Tensor, path: str | Path | None = None) -> Figure | list[Path]:
     Gives the paths of the files; without a path the figure, which a notebook shows.
     Raises ValueError for another ending, TypeError for what is not a Tensor.
 
+    >>> from minitrain import Parameter
     >>> a, b = Parameter(3.0, "a"), Parameter(2.0, "b")
     >>> figure = draw(a * b)
     """
@@ -57,7 +56,7 @@ def draw_network(
     path, and what is given and raised: as for `draw`
 
     >>> from minitrain import nn
-    >>> figure = draw_network(nn.Linear(2, 1, rng=0), np.ones((1, 2)))
+    >>> figure = draw_network(nn.Linear(2, 1, rng=0), [[1.0, 1.0]])
     """
     paths = _paths(path)
     graph, frames = graph_of_network(model, x, loss, target)
@@ -118,7 +117,11 @@ def _figure_of(graph: Graph, frames: Sequence[Frame], heading: str) -> Figure:
         widest = max([width(node.title, "bold"), *map(width, node.notes)])
         boxes.append((widest + 2 * PAD_X, LINE * (1 + len(node.notes)) + 2 * PAD_Y))
     layout = layered(boxes, graph.edges)
-    outlines = [(frame.title, *_around(frame, graph, boxes, layout)) for frame in frames]
+    outlines: list[tuple[Frame, Point, Point]] = []
+    for frame in frames:
+        inner = [corner for other, *ends in outlines if other.members <= frame.members for corner in ends]
+        upper, lower = _around(frame, inner, graph, boxes, layout)
+        outlines.append((frame, (upper[0] - width(frame.title) - BESIDE, upper[1]), lower))
     if graph.count > LARGEST:
         heading += f"{', ' if heading else ''}the {LARGEST} nodes nearest to the result, of {graph.count:,}"
 
@@ -127,8 +130,7 @@ def _figure_of(graph: Graph, frames: Sequence[Frame], heading: str) -> Figure:
         for (x, y), (w, h) in zip(layout.centres, boxes, strict=True)
         for side in (-1, 1)
     ]
-    for title, lower, upper in outlines:
-        corners += [lower, (upper[0] + BESIDE + width(title), upper[1])]
+    corners += [corner for _, *ends in outlines for corner in ends]
     corners += [point for route in layout.routes for point in route]
     (left, right), (top, bottom) = _extent(corners)
     short = width(heading, "bold") - (right - left)
@@ -138,8 +140,8 @@ def _figure_of(graph: Graph, frames: Sequence[Frame], heading: str) -> Figure:
     axes = figure.add_axes((0, 0, 1, 1), xlim=(left, right), ylim=(bottom, top))
     axes.set_axis_off()
     axes.text((left + right) / 2, top + MARGIN, heading, size=SIZE, ha="center", va="top", weight="bold")
-    for title, lower, upper in outlines:
-        _frame(axes, title, lower, upper)
+    for frame, upper, lower in outlines:
+        _outline(axes, frame.title, upper, lower)
     for route in layout.routes:
         _arrow(axes, route)
     for node, centre, size in zip(graph.nodes, layout.centres, boxes, strict=True):
@@ -147,16 +149,18 @@ def _figure_of(graph: Graph, frames: Sequence[Frame], heading: str) -> Figure:
     return figure
 
 
-def _around(frame: Frame, graph: Graph, boxes: Sequence[Point], layout: Layout) -> tuple[Point, Point]:
-    """The upper left and lower right corner of a frame: around its nodes and the arrows that end at them."""
-    points = []
+def _around(
+    frame: Frame, inner: list[Point], graph: Graph, boxes: Sequence[Point], layout: Layout
+) -> tuple[Point, Point]:
+    """The upper left and lower right corner of what is in a frame: frames, nodes, and the arrows that end at them."""
+    points = [*inner]
     for i in frame.members:
         (x, y), (w, h) = layout.centres[i], boxes[i]
         points += [(x - w / 2, y - h / 2), (x + w / 2, y + h / 2)]
     for (_, end), route in zip(graph.edges, layout.routes, strict=True):
         points += route[1:-1] if end in frame.members else []
     (left, right), (top, bottom) = _extent(points)
-    return (left - PAD_X, top - PAD_X), (right + PAD_X, bottom + PAD_X)
+    return (left - PAD_X, top - PAD_Y), (right + PAD_X, bottom + PAD_Y)
 
 
 def _extent(points: Sequence[Point]) -> tuple[Point, Point]:
@@ -165,12 +169,12 @@ def _extent(points: Sequence[Point]) -> tuple[Point, Point]:
     return (min(across), max(across)), (min(down), max(down))
 
 
-def _frame(axes: Axes, title: str, lower: Point, upper: Point) -> None:
+def _outline(axes: Axes, title: str, upper: Point, lower: Point) -> None:
     from matplotlib.patches import Rectangle
 
-    size = upper[0] - lower[0], upper[1] - lower[1]
-    axes.add_patch(Rectangle(lower, *size, fill=False, edgecolor=ORANGE, linewidth=1.0, linestyle=(0, (4, 3))))
-    axes.text(upper[0] + BESIDE, lower[1], title, size=SIZE, ha="left", va="top", parse_math=False)
+    size = lower[0] - upper[0], lower[1] - upper[1]
+    axes.add_patch(Rectangle(upper, *size, fill=False, edgecolor=ORANGE, linewidth=1.0, linestyle=(0, (4, 3))))
+    axes.text(upper[0] + PAD_X, upper[1] + PAD_Y, title, size=SIZE, ha="left", va="top", parse_math=False)
 
 
 def _arrow(axes: Axes, route: Sequence[Point]) -> None:

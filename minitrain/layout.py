@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations, pairwise
+from itertools import combinations, pairwise, product
+from statistics import fmean as mean
 
 GAP, ROW_GAP = 16.0, 26.0  # points between neighbours of a row, and between rows
 SWEEPS = 24
@@ -49,7 +50,7 @@ def layered(sizes: Sequence[Point], edges: Sequence[Edge]) -> Layout:
     for i, row in enumerate(row_of):
         rows[row].append(i)
     rows = _with_few_crossings(rows, links)
-    x = _with_straight_arrows(_straightened(rows, links, boxes, len(sizes)), rows, boxes, chains)
+    x = _places(rows, links, boxes, len(sizes))
     left = min(place - box[0] / 2 for place, box in zip(x, boxes, strict=True))
     x = [place - left for place in x]
 
@@ -107,7 +108,7 @@ def _with_few_crossings(rows: list[list[int]], links: Sequence[Edge]) -> list[li
         rows = [[*row] for row in rows]
         for row in rows[::-1] if sweep % 2 else rows:
             place = {i: float(n) for each in rows for n, i in enumerate(each)}
-            middle = {i: _mean([place[k] for k in neighbours.get(i, [i])]) for i in row}
+            middle = {i: mean(place[k] for k in neighbours.get(i, [i])) for i in row}
             row.sort(key=middle.__getitem__)
         crossings = _crossings(rows, links)
         if crossings < fewest:
@@ -124,68 +125,71 @@ def _crossings(rows: list[list[int]], links: Sequence[Edge]) -> int:
     return sum((a[0] - b[0]) * (a[1] - b[1]) < 0 for each in by_row.values() for a, b in combinations(each, 2))
 
 
-def _straightened(rows: list[list[int]], links: Sequence[Edge], boxes: Sequence[Point], real: int) -> list[float]:
+def _places(rows: list[list[int]], links: Sequence[Edge], boxes: Sequence[Point], real: int) -> list[float]:
     """The middle of each box: near its neighbours, and none over another.
 
-    Of what a box is reached from, only the longest line pulls it: that one is straight, and leaves stand beside it.
+    Boxes of one line move as one. First all are as far left as they go. Then each line in turn goes towards what it
+    is linked to, as far as there is room, with the lines that it pushes along.
     """
-    above, below = _neighbours(links)
-    length = [0] * len(boxes)  # of the longest line to it
-    for row in rows:
-        for i in row:
-            length[i] = max((length[k] + (i < real) for k in above.get(i, [])), default=0)
-
-    def straight(i: int, j: int) -> bool:
-        return j < real and length[i] == max(length[k] for k in above[j])
-
-    pulls = []
-    for i in range(len(boxes)):
-        onward = below.get(i, [])
-        lines = [k for k in onward if straight(i, k)]
-        pulls.append((lines or onward) + [k for k in above.get(i, []) if i >= real or straight(k, i)])
-    x = [0.0] * len(boxes)
-    for sweep in range(4 * SWEEPS):
-        for row in rows[::-1] if sweep % 2 else rows:
-            wanted = [_mean([x[k] for k in pulls[i]] or [0.0]) for i in row]
-            for i, place in zip(row, _apart(wanted, _gaps(row, boxes)), strict=True):
-                x[i] = place
-    return x
-
-
-def _with_straight_arrows(
-    x: list[float], rows: list[list[int]], boxes: Sequence[Point], chains: Sequence[Sequence[int]]
-) -> list[float]:
-    """Each long arrow moved as a whole to the place of its outermost point, on the side where there is room."""
-    for _, *between, _ in chains:
-        for outermost in (max, min):
-            moved = [*x]
-            for i in between:
-                moved[i] = outermost(x[k] for k in between)
-            if all(
-                moved[j] - moved[i] >= gap - 1e-6
-                for row in rows
-                for (i, j), gap in zip(pairwise(row), _gaps(row, boxes), strict=True)
-            ):
-                x = moved
-                break
-    return x
+    gaps = [(i, j, (boxes[i][0] + boxes[j][0]) / 2 + GAP) for row in rows for i, j in pairwise(row)]
+    line, x = _lines(rows, links, gaps, real)
+    linked: dict[int, list[int]] = {n: [] for n in line}
+    left_of: dict[int, set[tuple[int, float]]] = {n: set() for n in line}
+    right_of: dict[int, set[tuple[int, float]]] = {n: set() for n in line}
+    for i, j in links:
+        if line[i] != line[j]:
+            linked[line[i]].append(line[j])
+            linked[line[j]].append(line[i])
+    for i, j, gap in gaps:
+        left_of[line[j]].add((line[i], gap))
+        right_of[line[i]].add((line[j], gap))
+    for _ in range(2 * SWEEPS):
+        for n, (side, beside) in product(linked, ((1, right_of), (-1, left_of))):
+            moving = [n]
+            for m in moving:  # which grows
+                moving += {k for k, gap in beside[m] if side * (x[k] - x[m]) < gap + 1e-6}.difference(moving)
+            pulls = [side * (x[k] - x[m]) for m in moving for k in linked[m] if k not in moving]
+            room = [side * (x[k] - x[m]) - gap for m in moving for k, gap in beside[m] if k not in moving]
+            shift = min([mean(pulls), *room]) if pulls else 0.0
+            if shift > 0:
+                for m in moving:
+                    x[m] += side * shift
+    return [x[n] for n in line]
 
 
-def _gaps(row: Sequence[int], boxes: Sequence[Point]) -> list[float]:
-    """How far apart the middles of neighbours are at least."""
-    return [(boxes[i][0] + boxes[j][0]) / 2 + GAP for i, j in pairwise(row)]
+def _lines(
+    rows: list[list[int]], links: Sequence[Edge], gaps: Sequence[tuple[int, int, float]], real: int
+) -> tuple[list[int], dict[int, float]]:
+    """The number of the straight line that each box is on, and the leftmost place of each line.
+
+    A line goes on from the input with the longest way to it, where that is one. So does a long arrow.
+    """
+    above, _ = _neighbours(links)
+    length: dict[int, int] = {}  # of the longest way to a box
+    line = list(range(sum(map(len, rows))))
+    x = _packed(line, gaps)
+    assert x is not None  # boxes that are lines of their own fit
+    for j in (j for row in rows for j in row):
+        inputs = above.get(j, [])
+        length[j] = max((length[i] for i in inputs), default=0) + (j < real)
+        longest = [i for i in inputs if length[i] == length[j] - (j < real)]
+        if len({*longest}) == 1 and (j < real) == (longest[0] < real):
+            joined = [line[longest[0]] if n == line[j] else n for n in line]
+            packed = _packed(joined, gaps)
+            if packed is not None:
+                line, x = joined, packed
+    return line, x
 
 
-def _apart(wanted: Sequence[float], gaps: Sequence[float]) -> list[float]:
-    """The places nearest to those wanted, in squares, that keep the gaps: isotonic regression, by pooling."""
-    offsets = [sum(gaps[:i]) for i in range(len(wanted))]
-    pools: list[list[float]] = []
-    for place, offset in zip(wanted, offsets, strict=True):
-        pools.append([place - offset])
-        while len(pools) > 1 and _mean(pools[-2]) > _mean(pools[-1]):
-            pools[-2:] = [pools[-2] + pools[-1]]
-    return [_mean(pool) + offset for pool, offset in zip([p for p in pools for _ in p], offsets, strict=True)]
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def _packed(line: Sequence[int], gaps: Sequence[tuple[int, int, float]]) -> dict[int, float] | None:
+    """Every line as far left as the gaps allow; None where lines cross, and so cannot be straight."""
+    x = dict.fromkeys(line, 0.0)
+    for _ in range(len(x) + 1):
+        moved = False
+        for i, j, gap in gaps:
+            if x[line[j]] < x[line[i]] + gap:
+                x[line[j]] = x[line[i]] + gap
+                moved = True
+        if not moved:
+            return x
+    return None

@@ -64,12 +64,18 @@ def layered(sizes: Sequence[Point], edges: Sequence[Edge]) -> Layout:
         arriving.setdefault(chain[-1], []).append((x[chain[-2]], number))
     routes = []
     for number, chain in enumerate(chains):
-        start, *bends, end = chain
-        route = [(_port(x[start], boxes[start][0], leaving[start], number), y[start] + boxes[start][1] / 2)]
-        for i in bends:
-            route += [(x[i], tops[row_of[i]]), (x[i], tops[row_of[i]] + heights[row_of[i]])]
-        route.append((_port(x[end], boxes[end][0], arriving[end], number), y[end] - boxes[end][1] / 2))
-        routes.append(route)
+        route: list[Point] = []
+        for i in chain:
+            top, bottom = tops[row_of[i]], tops[row_of[i]] + heights[row_of[i]]
+            if i == chain[0]:
+                across = _port(x[i], boxes[i][0], leaving[i], number)
+                route += [(across, y[i] + boxes[i][1] / 2), (across, bottom)]
+            elif i == chain[-1]:
+                across = _port(x[i], boxes[i][0], arriving[i], number)
+                route += [(across, top), (across, y[i] - boxes[i][1] / 2)]
+            else:
+                route += [(x[i], top), (x[i], bottom)]
+        routes.append([*dict.fromkeys(route)])
     return Layout([(x[i], y[i]) for i in range(len(sizes))], routes)
 
 

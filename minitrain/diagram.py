@@ -27,7 +27,7 @@ FEW = 4  # entries of an array that are written out
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A box: `parameter`, `constant`, `operation`, `layer`, or `rest`, which stands for nodes left out.
+    """A box: `parameter`, `constant`, `operation`, `layer`, `loss`, or `rest`, which stands for nodes left out.
 
     inputs: the values that it is computed from
     """
@@ -38,7 +38,7 @@ class Node:
     inputs: tuple[Tensor, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Nodes, each after those it is computed from, and edges (from, to) by their numbers, as the values flow.
 
@@ -231,14 +231,23 @@ def _run(model: Module, x: Tensor) -> tuple[Tensor, list[_Call]]:
 def _layer(call: _Call, batch: tuple[int, ...]) -> Node:
     """A module as a box: its name, its options, its parameters, the shape of its output."""
     module = call.module
-    options = {k: v for k, v in vars(module).items() if isinstance(v, (int, float, tuple)) and not isinstance(v, bool)}
     parameters = module.named_parameters()
     notes = [count_of(module), f"→ {_shape(call.result, batch)}"]
     if not call.inner:
         shapes = [f"{name} {list(p.shape)}{'' if p.requires_grad else ' frozen'}" for name, p in parameters.items()]
-        words = [f"{name} {list(v) if isinstance(v, tuple) else v}" for name, v in options.items()]
-        notes = [", ".join(words), ", ".join(shapes), *notes]
+        notes = [_options(module), ", ".join(shapes), *notes]
     return Node("layer", f"{kind_of(module)} {call.name}", tuple(filter(None, notes)), (call.x,))
+
+
+def _options(module: Module) -> str:
+    """Its attributes that are numbers or sizes."""
+    words = []
+    for name, value in vars(module).items():
+        if isinstance(value, tuple) and all(isinstance(size, int) for size in value):
+            words.append(f"{name} {list(value)}")
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            words.append(f"{name} {value}")
+    return ", ".join(words)
 
 
 def kind_of(module: Module) -> str:

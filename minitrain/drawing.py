@@ -48,8 +48,9 @@ def draw_network(
 ) -> Figure | list[Path]:
     """Draw a network from its input through its layers to its output, or to the loss.
 
-    Of a layer there are its kind, name, options and parameters, and the shape of its output. The layers inside
-    another one, such as a Residual, are framed; of more than 40, modules made of layers are one box each.
+    Of a layer there are its kind, name, options and parameters, and the shape of its output. Layers inside another
+    one, such as a Residual, are framed, where no other box stands between. Of more than 40 nodes, modules made of
+    layers are one box each.
 
     x: an example input, [batch, ...]; a copy of the network is run on it, in the mode that the network is in
     loss, target: what compares the output with a target
@@ -117,11 +118,7 @@ def _figure_of(graph: Graph, frames: Sequence[Frame], heading: str) -> Figure:
         widest = max([width(node.title, "bold"), *map(width, node.notes)])
         boxes.append((widest + 2 * PAD_X, LINE * (1 + len(node.notes)) + 2 * PAD_Y))
     layout = layered(boxes, graph.edges)
-    outlines: list[tuple[Frame, Point, Point]] = []
-    for frame in frames:
-        inner = [corner for other, *ends in outlines if other.members <= frame.members for corner in ends]
-        upper, lower = _around(frame, inner, graph, boxes, layout)
-        outlines.append((frame, (upper[0] - width(frame.title) - BESIDE, upper[1]), lower))
+    outlines = _outlines(frames, graph, boxes, layout)
     if graph.count > LARGEST:
         heading += f"{', ' if heading else ''}the {LARGEST} nodes nearest to the result, of {graph.count:,}"
 
@@ -149,18 +146,27 @@ def _figure_of(graph: Graph, frames: Sequence[Frame], heading: str) -> Figure:
     return figure
 
 
-def _around(
-    frame: Frame, inner: list[Point], graph: Graph, boxes: Sequence[Point], layout: Layout
-) -> tuple[Point, Point]:
-    """The upper left and lower right corner of what is in a frame: frames, nodes, and the arrows that end at them."""
-    points = [*inner]
-    for i in frame.members:
-        (x, y), (w, h) = layout.centres[i], boxes[i]
-        points += [(x - w / 2, y - h / 2), (x + w / 2, y + h / 2)]
-    for (_, end), route in zip(graph.edges, layout.routes, strict=True):
-        points += route[1:-1] if end in frame.members else []
-    (left, right), (top, bottom) = _extent(points)
-    return (left - PAD_X, top - PAD_Y), (right + PAD_X, bottom + PAD_Y)
+def _outlines(
+    frames: Sequence[Frame], graph: Graph, boxes: Sequence[Point], layout: Layout
+) -> list[tuple[Frame, Point, Point]]:
+    """The upper left and lower right corner of frames, the inner before the outer.
+
+    A frame goes around the frames, boxes and arrows inside, with room for its title. One that would touch another
+    box is left out.
+    """
+    sides = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for (x, y), (w, h) in zip(layout.centres, boxes, strict=True)]
+    outlines: list[tuple[Frame, Point, Point]] = []
+    for frame in frames:
+        points = [corner for inner, *corners in outlines if inner.members <= frame.members for corner in corners]
+        points += [corner for i in frame.members for corner in (sides[i][:2], sides[i][2:])]
+        for (_, end), route in zip(graph.edges, layout.routes, strict=True):
+            points += route[1:-1] if end in frame.members else []
+        (left, right), (top, bottom) = _extent(points)
+        left, top, right, bottom = left - LINE - BESIDE, top - BESIDE, right + BESIDE, bottom + BESIDE
+        others = [side for i, side in enumerate(sides) if i not in frame.members]
+        if all(r <= left or right <= x or b <= top or bottom <= y for x, y, r, b in others):
+            outlines.append((frame, (left, top), (right, bottom)))
+    return outlines
 
 
 def _extent(points: Sequence[Point]) -> tuple[Point, Point]:
@@ -174,7 +180,8 @@ def _outline(axes: Axes, title: str, upper: Point, lower: Point) -> None:
 
     size = lower[0] - upper[0], lower[1] - upper[1]
     axes.add_patch(Rectangle(upper, *size, fill=False, edgecolor=ORANGE, linewidth=1.0, linestyle=(0, (4, 3))))
-    axes.text(upper[0] + PAD_X, upper[1] + PAD_Y, title, size=SIZE, ha="left", va="top", parse_math=False)
+    at = upper[0] + BESIDE, (upper[1] + lower[1]) / 2
+    axes.text(*at, title, size=SIZE, rotation=90, ha="left", va="center", parse_math=False)
 
 
 def _arrow(axes: Axes, route: Sequence[Point]) -> None:

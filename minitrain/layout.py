@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise, product
-from statistics import fmean as mean
 
-GAP, ROW_GAP = 16.0, 26.0  # points between neighbours of a row, and between rows
+GAP, ROW_GAP = 22.0, 26.0  # points between neighbours of a row, and between rows
 SWEEPS = 24
 
 Point = tuple[float, float]
@@ -35,7 +34,7 @@ def layered(sizes: Sequence[Point], edges: Sequence[Edge]) -> Layout:
 
     >>> found = layered([(20, 10), (20, 10), (20, 10)], [(0, 2), (1, 2)])
     >>> found.centres
-    [(10.0, 5.0), (46.0, 5.0), (28.0, 41.0)]
+    [(10.0, 5.0), (52.0, 5.0), (31.0, 41.0)]
     """
     row_of = _rows(len(sizes), edges)
     boxes = [*sizes]
@@ -114,7 +113,7 @@ def _with_few_crossings(rows: list[list[int]], links: Sequence[Edge]) -> list[li
         rows = [[*row] for row in rows]
         for row in rows[::-1] if sweep % 2 else rows:
             place = {i: float(n) for each in rows for n, i in enumerate(each)}
-            middle = {i: mean(place[k] for k in neighbours.get(i, [i])) for i in row}
+            middle = {i: _mean([place[k] for k in neighbours.get(i, [i])]) for i in row}
             row.sort(key=middle.__getitem__)
         crossings = _crossings(rows, links)
         if crossings < fewest:
@@ -156,7 +155,7 @@ def _places(rows: list[list[int]], links: Sequence[Edge], boxes: Sequence[Point]
                 moving += {k for k, gap in beside[m] if side * (x[k] - x[m]) < gap + 1e-6}.difference(moving)
             pulls = [side * (x[k] - x[m]) for m in moving for k in linked[m] if k not in moving]
             room = [side * (x[k] - x[m]) - gap for m in moving for k, gap in beside[m] if k not in moving]
-            shift = min([mean(pulls), *room]) if pulls else 0.0
+            shift = min([_mean(pulls), *room]) if pulls else 0.0
             if shift > 0:
                 for m in moving:
                     x[m] += side * shift
@@ -199,3 +198,7 @@ def _packed(line: Sequence[int], gaps: Sequence[tuple[int, int, float]]) -> dict
         if not moved:
             return x
     return None
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

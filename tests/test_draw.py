@@ -130,6 +130,29 @@ def test_what_a_network_computes_beside_its_layers_is_there():
     assert graph.nodes[-1].notes == ("value 9",)
 
 
+class Doubled(nn.Module):
+    """Its layer, of twice the input."""
+
+    def __init__(self):
+        self.layer = nn.Linear(3, 1, rng=0)
+
+    def forward(self, x):
+        return self.layer(x * 2.0)
+
+
+def test_what_comes_before_the_first_layer_is_there_inside_no_grad_too():
+    with no_grad():
+        graph, _ = graph_of_network(
+            nn.Sequential(Doubled(), nn.Tanh()), np.ones((4, 3)), cross_entropy, np.zeros(4, int)
+        )
+    assert named_edges(graph)[:4] == [
+        ("input", "multiply"),
+        ("2", "multiply"),
+        ("multiply", "Linear 0.layer"),
+        ("Linear 0.layer", "Tanh 1"),
+    ]
+
+
 def test_layers_tell_their_options_what_is_frozen_and_functions_their_name():
     net = nn.Sequential(nn.MaxPool1d(2), nn.Linear(2, 2, rng=0), nn.activation.activation_layer("tanh")())
     net.freeze(["1.weight"])
@@ -162,6 +185,26 @@ def test_drawing_leaves_the_network_as_it_was():
         for module in net.named_modules().values()
         for p in net.parameters()
     )
+
+
+class Branches(nn.Module):
+    """The sum of two parts; the second also goes into a layer of its own."""
+
+    def __init__(self):
+        self.first = nn.Residual(nn.Sequential(nn.Linear(64, 64, rng=0), nn.Tanh()))
+        self.second = nn.Residual(nn.Tanh())
+
+    def forward(self, x):
+        return self.first(x) + self.second(x)
+
+
+def test_frames_lie_around_their_own_boxes_alone():
+    axes = draw_network(Branches(), X).axes[0]
+    frames = [patch.get_bbox() for patch in axes.patches if type(patch).__name__ == "Rectangle"]
+    boxes = [patch.get_bbox() for patch in axes.patches if type(patch).__name__ == "FancyBboxPatch"]
+    assert [sum(frame.overlaps(box) for box in boxes) for frame in frames] == [3, 2]
+    assert all(frame.fully_containsx(box.x0) for frame in frames for box in boxes if frame.overlaps(box))
+    assert not frames[0].overlaps(frames[1])
 
 
 GRAPHS = [
@@ -216,11 +259,11 @@ def test_files_by_the_paths_ending(tmp_path):
 
 
 def test_without_a_path_a_notebook_shows_the_figure():
-    a = Parameter(2.0, "$a")  # drawn as it is, not as a formula of TeX
+    a = Parameter(2.0, "$\\a$")  # drawn as it is: as a formula of TeX it would be an error
     figure = draw(a * a)
     assert figure._repr_png_().startswith(b"\x89PNG")
     assert [text.get_text() for text in figure.axes[0].texts if text.get_text()] == [
-        "$a", "value 2", "$a * $a", "value 4",
+        "$\\a$", "value 2", "$\\a$ * $\\a$", "value 4",
     ]  # fmt: skip
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from minitrain import Parameter, Tensor, draw, draw_network, nn, no_grad
 from minitrain.config import TABLES
-from minitrain.diagram import LARGEST, graph_of, graph_of_network
-from minitrain.layout import GAP, layered
+from minitrain.diagram import LARGEST, Frame, Graph, Node, graph_of, graph_of_network
+from minitrain.drawing import _outlines
+from minitrain.layout import GAP, Layout, layered
 from minitrain.nn.losses import cross_entropy
 from minitrain.nn.networks import Lab2Config, MLPConfig
 from minitrain.nn.sequence import CNNConfig
@@ -188,7 +189,7 @@ def test_drawing_leaves_the_network_as_it_was():
 
 
 class Branches(nn.Module):
-    """The sum of two parts; the second also goes into a layer of its own."""
+    """The sum of two parts side by side."""
 
     def __init__(self):
         self.first = nn.Residual(nn.Sequential(nn.Linear(64, 64, rng=0), nn.Tanh()))
@@ -198,13 +199,33 @@ class Branches(nn.Module):
         return self.first(x) + self.second(x)
 
 
+def patches(net, kind):
+    """Where the patches of a kind are in the picture of a network."""
+    return [patch.get_bbox() for patch in draw_network(net, X).axes[0].patches if type(patch).__name__ == kind]
+
+
 def test_frames_lie_around_their_own_boxes_alone():
-    axes = draw_network(Branches(), X).axes[0]
-    frames = [patch.get_bbox() for patch in axes.patches if type(patch).__name__ == "Rectangle"]
-    boxes = [patch.get_bbox() for patch in axes.patches if type(patch).__name__ == "FancyBboxPatch"]
+    frames, boxes = patches(Branches(), "Rectangle"), patches(Branches(), "FancyBboxPatch")
     assert [sum(frame.overlaps(box) for box in boxes) for frame in frames] == [3, 2]
-    assert all(frame.fully_containsx(box.x0) for frame in frames for box in boxes if frame.overlaps(box))
     assert not frames[0].overlaps(frames[1])
+    for frame in frames:
+        inside = [box for box in boxes if frame.overlaps(box)]
+        assert all(frame.fully_containsx(x) for box in inside for x in (box.x0, box.x1))
+        assert frame.x1 > max(box.x1 for box in inside) + GAP / 2  # the arrow that skips them is inside too
+
+
+def test_a_frame_lies_around_the_frames_inside():
+    inner, outer = patches(nn.Sequential(nn.Residual(nn.Residual(nn.Linear(64, 64, rng=0)))), "Rectangle")
+    assert outer.x0 < inner.x0 < inner.x1 < outer.x1
+    assert outer.y0 < inner.y0 < inner.y1 < outer.y1
+
+
+def test_a_frame_that_would_touch_another_box_is_left_out():
+    graph = Graph([Node("layer", "")] * 3, [], [], 3)
+    boxes = [(10.0, 10.0)] * 3
+    layout = Layout([(0.0, 0.0), (0.0, 50.0), (0.0, 100.0)], [])
+    frames = [Frame("around all but the middle", frozenset({0, 2})), Frame("around two", frozenset({0, 1}))]
+    assert [frame.title for frame, _, _ in _outlines(frames, graph, boxes, layout)] == ["around two"]
 
 
 GRAPHS = [

@@ -6,6 +6,7 @@ from minitrain.autograd.grad import check_grads, grad, gradients, hessian, hvp, 
 from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Parameter, Tensor
 from minitrain.config import ConfigError, option, register
+from minitrain.drawing import draw, draw_network
 
 __version__ = "0.1.0"
 
@@ -15,6 +16,8 @@ __all__ = [
     "Tensor",
     "check_grads",
     "data",
+    "draw",
+    "draw_network",
     "functional",
     "grad",
     "gradients",

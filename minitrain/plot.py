@@ -30,7 +30,7 @@ GREY = "#8c8c8c"
 NAMES = {"train_loss": "training loss", "val_loss": "validation loss", "val_accuracy": "validation accuracy"}
 
 
-def _figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     # Not pyplot: no global state, no display, and a third of its start-up.
     from matplotlib import rcParams
     from matplotlib.figure import Figure
@@ -40,7 +40,7 @@ def _figure(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), dpi=120)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
     metadata: dict[str, Any] = {"Date": None} if path.suffix == ".svg" else {}
     write_atomically(
         path, lambda file: figure.savefig(file, format=path.suffix[1:], metadata=metadata, facecolor="white")
@@ -96,7 +96,7 @@ def draw_run(directory: Path, title: str, note: str = "") -> Path:
     accuracy_steps, accuracy = known(metrics, "val_accuracy")
     panels = 2 if len(accuracy) else 1
     width = 5.2 * panels + 0.6
-    figure = _figure(width, 4.1)
+    figure = new_figure(width, 4.1)
     # Fixed margins: a layout engine would take as long as the drawing.
     figure.subplots_adjust(left=0.8 / width, right=1 - 0.25 / width, bottom=0.13, top=0.86, wspace=0.24)
     panes: Any = figure.subplots(1, panels, squeeze=False)[0]
@@ -133,8 +133,8 @@ def draw_run(directory: Path, title: str, note: str = "") -> Path:
             pane.legend(frameon=False, fontsize=8, loc="best" if pane is panes[0] else "lower right")
     heading = [_shortened(title, int(width * 9))] if title else []
     figure.suptitle("\n".join([*heading, _shortened(note, int(width * 9))] if note else heading), fontsize=11)
-    _save(figure, directory / "loss.png")
-    _save(figure, directory / "loss.svg")
+    save_figure(figure, directory / "loss.png")
+    save_figure(figure, directory / "loss.svg")
     return directory / "loss.png"
 
 
@@ -197,7 +197,7 @@ def draw_comparison(curves: Sequence[Curve], path: Path, title: str) -> None:
     drawn.sort(key=lambda entry: entry[0])
 
     shown = min(len(drawn), LABELLED)
-    figure = _figure(9.6, max(4.2, 1.4 + 0.21 * shown))
+    figure = new_figure(9.6, max(4.2, 1.4 + 0.21 * shown))
     figure.set_layout_engine("constrained")
     axes = figure.subplots()
     for rank, (_, curve, steps, low, mean, high) in reversed(list(enumerate(drawn))):
@@ -236,7 +236,7 @@ def draw_comparison(curves: Sequence[Curve], path: Path, title: str) -> None:
     )  # fmt: skip
     _whole_steps(axes)
     axes.set_title(_shortened(title, 75), fontsize=11)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _band(runs: list[dict[str, Array]], metric: str) -> tuple[Array, Array, Array, Array]:

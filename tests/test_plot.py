@@ -12,13 +12,13 @@ from minitrain.plot import Curve, common_metric, draw_comparison, draw_run, smoo
 def figures(monkeypatch):
     """The figures that are drawn, in order."""
     drawn = []
-    save = plot._save
+    save = plot.save_figure
 
     def keep(figure, path):
         drawn.append(figure)
         save(figure, path)
 
-    monkeypatch.setattr(plot, "_save", keep)
+    monkeypatch.setattr(plot, "save_figure", keep)
     return drawn
 
 

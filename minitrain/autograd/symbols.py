@@ -126,5 +126,5 @@ def calls_of(
     """
     calls: list[SymbolicCall] = []
     symbols = [Symbol(t, calls) for t in types]
-    result: Any = primitive.forward(*symbols, **options)  # type: ignore[arg-type]  # as arrays, for NumPy
+    result: Any = primitive.forward(*symbols, **options)
     return symbols, result, calls

@@ -18,10 +18,10 @@ def activation_layer(name: str) -> Callable[[], Module]:
     0.0
     """
     entry = TABLES["activation"][name]
-    return entry if isinstance(entry, type) else lambda: _Function(entry)
+    return entry if isinstance(entry, type) else lambda: Function(entry)
 
 
-class _Function(Module):
+class Function(Module):
     """A plain function as a layer."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:

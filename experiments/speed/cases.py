@@ -47,13 +47,13 @@ class Case:
         return replace(self, weights=[w[first:last] for w in self.weights], lr=self.lr[first:last])
 
     def describe(self) -> str:
-        network = (
-            f"MLP {'-'.join(map(str, self.widths))}" if self.widths else f"CNN {'-'.join(map(str, self.channels))}"
-        )
+        kind, sizes = ("MLP", self.widths) if self.widths else ("convolutions", self.channels)
         batch = len(self.x) if self.rows is None else self.rows.shape[1]
         words = {"silu": "SiLU", "relu": "ReLU", "mse": "MSE", "cross_entropy": "cross-entropy"}
         rule = {"sgd": "SGD", "momentum": "SGD with momentum", "adam": "Adam"}[self.optimizer]
-        return f"{network}, {words[self.activation]}, {words[self.loss]}, {rule}, batch {batch}"
+        return (
+            f"{kind} {'-'.join(map(str, sizes))}, {words[self.activation]}, {words[self.loss]}, {rule}, batch {batch}"
+        )
 
 
 # Adam's and momentum's numbers, PyTorch's defaults but for the momentum, which has none.

@@ -117,6 +117,7 @@ def draw(path: Path, done: Sequence[tuple[Group, Sequence[Measured]]]) -> None:
         for i, name in enumerate(names):
             rows = [(row, m.quartiles(name)) for row, m in enumerate(measured) if name in m.times]
             at, low, median, high = (np.array(column) for column in zip(*((r, *q) for r, q in rows), strict=True))
+            at = at + 0.12 * (i - (len(names) - 1) / 2)  # one above the other, so that equal ones are both seen
             library = next(word for word in COLOURS if name.startswith(word))
             earlier = sum(other.startswith(library) for other in names[:i])
             pane.errorbar(

@@ -163,7 +163,7 @@ def compare(name: str, ready: list[Contestant]) -> None:
             run, step = np.argwhere(~(off < TOLERANCE))[0]
             sys.exit(
                 f"steps.py: case {name}: the loss of run {run} at step {step} is {found[run, step]:.8g} in {other} and "
-                f"{expected[run, step]:.8g} in {first}: expected them equal to {TOLERANCE:g}; correct one in libraries/"
+                f"{expected[run, step]:.8g} in {first}: expected equal within {TOLERANCE:g}; correct one of them"
             )
 
 

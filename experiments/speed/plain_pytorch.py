@@ -11,18 +11,21 @@ import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+import numpy as np
 import torch
 from torch import nn
-
-from minitrain.data import Digits
 
 folder, steps = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1000
 folder.mkdir(parents=True, exist_ok=True)
 torch.set_num_threads(1)
 torch.manual_seed(0)
-data = Digits().load()
-x, y = torch.tensor(data.x_train, dtype=torch.float32), torch.tensor(data.y_train)
-x_val, y_val = torch.tensor(data.x_val, dtype=torch.float32), torch.tensor(data.y_val)
+digits = np.load(Path(__file__).parents[2] / "minitrain" / "bundled" / "datasets.npz")
+x, y = torch.tensor(digits["digits_x"], dtype=torch.float32), torch.tensor(digits["digits_y"], dtype=torch.int64)
+order = torch.randperm(len(x))
+x_val, y_val, x, y = x[order[:359]], y[order[:359]], x[order[359:]], y[order[359:]]
+mean, deviation = x.mean(0), x.std(0, correction=0)
+deviation[deviation == 0] = 1
+x, x_val = (x - mean) / deviation, (x_val - mean) / deviation
 net = nn.Sequential(nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
 optimizer = torch.optim.SGD(net.parameters(), lr=0.3)
 loss_of = nn.CrossEntropyLoss()

@@ -20,7 +20,9 @@ from minitrain.autograd.primitives import Array
 from minitrain.autograd.tape import Tape, stack
 from minitrain.autograd.tensor import Tensor
 from minitrain.autograd.trace import Tracer, trace_twice
+from minitrain.config import RunConfig
 from minitrain.data import Rows, blocks
+from minitrain.schedule import warmed_up
 from minitrain.step import Step
 from minitrain.streams import stream
 
@@ -42,34 +44,35 @@ class Compiled:
         self.vectors = self.first.vectors() if self.runs is None else _joined(steps)
         tape = self._optimized([training_tape(step) for step in steps])
         self.training = self._replay(tape, {name: name for name in self.vectors if name in tape.outputs}, ["loss"])
-        self._numbers: list[Any] = [None] * len(steps)
+        self._numbers = Numbers([step.config for step in steps])
+        self._orders: tuple[int, Array] = (-1, np.empty(0, np.intp))
         self._outputs: dict[int, Replay] = {}  # examples at once -> what gives the network's output for them
         self._metrics: Replay | None = None
 
     def loss(self, k: int) -> Array:
         """The losses of step k; nothing changes until `update`. The array is written over by the next step."""
         inputs = self.training.inputs
-        for run, step in self._runs():
-            if "rows" in inputs:
-                inputs["rows"][run] = step.rows(k)
-            self._draw(step, k, run)
-        if "x" in inputs:
+        if "rows" in inputs:
+            epoch, rows = self.first.place(k)
+            if self._orders[0] != epoch:
+                orders = [step.order(epoch) for step in self.steps]
+                self._orders = epoch, orders[0] if self.runs is None else np.stack(orders)
+            inputs["rows"][...] = self._orders[1][..., rows]
+        elif "x" in inputs:
             batch = self.first.batch(k)
             inputs["x"][...] = batch.x
             if batch.y is not None:
                 inputs["y"][...] = batch.y
+        if self.training.tape.draws:
+            for run, step in self._runs():
+                self._draw(step, k, run)
         self.training.run(0)
         return self.training.outputs["loss"]
 
     def update(self, k: int) -> None:
         """Take step k, whose loss was computed last."""
-        for i, (run, step) in enumerate(self._runs()):
-            numbers = step.numbers(k)
-            if numbers != self._numbers[i]:
-                self._numbers[i] = numbers
-                for name, value in numbers.items():
-                    if (array := self.training.inputs.get(f"optimizer.{name}")) is not None:
-                        array[run] = value
+        for name, values in self._numbers.changed_at(k).items():
+            self.training.inputs[f"optimizer.{name}"][...] = values
         self.training.run(1)
 
     def evaluate(self) -> dict[str, Array]:
@@ -135,6 +138,48 @@ class Compiled:
                 return step.compute_metrics(one, y)
 
         return self._replay(self._optimized([_traced(partial(trace, step)) for step in self.steps]))
+
+
+class Numbers:
+    """The optimizer's arguments of all runs: runs with one rule, or one schedule, share the work.
+
+    >>> from minitrain.config import RunConfig
+    >>> from minitrain.optim import SGDRule
+    >>> from minitrain.schedule import Linear
+    >>> runs = [RunConfig(None, None, SGDRule(), Linear(), lr=lr) for lr in (0.5, 1.0)]
+    >>> Numbers(runs).changed_at(500)
+    {'lr': array([0.25, 0.5 ])}
+    """
+
+    def __init__(self, configs: Sequence[RunConfig]) -> None:
+        self.rates: Any = configs[0].lr if len(configs) == 1 else np.array([config.lr for config in configs])
+        self.rules, self.rule_of = _distinct([config.optimizer for config in configs])
+        self.schedules, self.schedule_of = _distinct([(c.schedule, c.warmup, c.steps) for c in configs])
+        self._last: Any = None
+
+    def changed_at(self, k: int) -> dict[str, Any]:
+        """Name -> number, or [runs], at step k; none of them where all are what they were."""
+        factors = [warmed_up(schedule, warmup, k, steps) for schedule, warmup, steps in self.schedules]
+        coefficients = [rule.coefficients(k) for rule in self.rules]
+        if (factors, coefficients) == self._last:
+            return {}
+        self._last = factors, coefficients
+        numbers = {"lr": self.rates * _each(factors, self.schedule_of)}
+        return numbers | {name: _each([c[name] for c in coefficients], self.rule_of) for name in coefficients[0]}
+
+
+def _distinct(values: Sequence[Any]) -> tuple[list[Any], list[int]]:
+    """The different ones, and which of them each is."""
+    found: list[Any] = []
+    for value in values:
+        if value not in found:
+            found.append(value)
+    return found, [found.index(value) for value in values]
+
+
+def _each(values: Sequence[float], which: Sequence[int]) -> Any:
+    """One number for all, or [runs]."""
+    return values[0] if len(values) == 1 else np.array(values)[which]
 
 
 def _joined(steps: Sequence[Step]) -> dict[str, Array]:

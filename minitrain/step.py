@@ -72,13 +72,23 @@ class Step:
 
     def rows(self, k: int) -> Array | None:
         """The examples of step k, by number; None for all. The last partial batch of an epoch is dropped."""
-        size = self.config.batch_size
-        if size is None:
+        if self.config.batch_size is None:
             return None
-        epoch, position = divmod(k, len(self.train) // size)
+        epoch, rows = self.place(k)
         if self._epoch[0] != epoch:
-            self._epoch = epoch, stream(self.config.seed, "shuffle", epoch).permutation(len(self.train))
-        return self._epoch[1][position * size : (position + 1) * size]
+            self._epoch = epoch, self.order(epoch)
+        return self._epoch[1][rows]
+
+    def place(self, k: int) -> tuple[int, slice]:
+        """The epoch of step k, and where in its order the step's examples are."""
+        size = self.config.batch_size
+        assert size is not None
+        epoch, position = divmod(k, len(self.train) // size)
+        return epoch, slice(position * size, (position + 1) * size)
+
+    def order(self, epoch: int) -> Array:
+        """All examples by number, in the order that an epoch takes them."""
+        return stream(self.config.seed, "shuffle", epoch).permutation(len(self.train))
 
     def batch(self, k: int) -> Examples:
         rows = self.rows(k)

@@ -204,8 +204,10 @@ def test_nadams_product_of_momenta_is_that_of_all_steps(decay):
         momenta = [0.9 * (1 - 0.5 * 0.96 ** (t * decay)) for t in range(1, step + 3)]
         product = math.prod(momenta[:-1])
         found = rule.coefficients(step)
-        assert found["from_gradient"] == pytest.approx((1 - momenta[-2]) / (1 - product), rel=1e-14)
-        assert found["from_mean"] == pytest.approx(momenta[-1] / (1 - product * momenta[-1]), rel=1e-14)
+        root = (1 - 0.999 ** (step + 1)) ** 0.5  # of the correction of the square, in both and in eps
+        assert found["floor"] == pytest.approx(1e-8 * root, rel=1e-14)
+        assert found["from_gradient"] == pytest.approx(root * (1 - momenta[-2]) / (1 - product), rel=1e-14)
+        assert found["from_mean"] == pytest.approx(root * momenta[-1] / (1 - product * momenta[-1]), rel=1e-14)
 
 
 # Rules

@@ -5,7 +5,7 @@ import importlib
 import numpy as np
 import pytest
 from cases import NAMES, case
-from libraries.minitrain import Eager
+from libraries.minitrain import Replayed
 from report import BEGIN, END, Group, Measured, table, write
 from steps import COMPARED, TOLERANCE, Contestant, Variant, compare
 
@@ -19,7 +19,7 @@ def pytorch():
 @pytest.mark.parametrize("name", NAMES)
 def test_a_case_is_the_same_in_pytorch(pytorch, name):
     same = case(name)
-    ours, theirs = (cls(same).losses(COMPARED) for cls in (Eager, pytorch.Eager))
+    ours, theirs = (cls(same).losses(COMPARED) for cls in (Replayed, pytorch.Eager))
     np.testing.assert_allclose(ours, theirs, rtol=TOLERANCE)
     assert theirs[0, -1] < theirs[0, 0]  # it is a training
 
@@ -29,6 +29,7 @@ def test_runs_stacked_by_hand_are_runs_one_after_another(pytorch, name):
     several = case(name, runs=3)
     stacked, after = (cls(several).losses(COMPARED) for cls in (pytorch.Stacked, pytorch.Eager))
     np.testing.assert_allclose(stacked, after, rtol=TOLERANCE)
+    np.testing.assert_allclose(Replayed(several).losses(COMPARED), after, rtol=TOLERANCE)
     np.testing.assert_allclose(pytorch.Eager(several.part(1, 3)).losses(COMPARED), after[1:], rtol=TOLERANCE)
 
 
@@ -51,9 +52,9 @@ def test_other_losses_stop_the_command():
 
 
 def test_a_worker_answers_or_says_why_not():
-    ours, absent = Variant("minitrain", "minitrain", "Eager"), Variant("absent", "absent", "Eager")
+    ours, absent = Variant("minitrain", "minitrain", "Replayed"), Variant("absent", "absent", "Eager")
     contestant = Contestant(ours, "A", 1)
-    np.testing.assert_array_equal(contestant.losses(3), Eager(case("A")).losses(3))
+    np.testing.assert_array_equal(contestant.losses(3), Replayed(case("A")).losses(3))
     contestant.close()
     contestant = Contestant(absent, "A", 1)
     assert contestant.about == {"skipped": "No module named 'libraries.absent'"}

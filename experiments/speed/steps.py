@@ -48,20 +48,20 @@ class Variant:
 
 EAGER = Variant(BASELINE, "pytorch", "Eager")
 ONE_RUN = [
-    Variant("minitrain", "minitrain", "Eager"),
+    Variant("minitrain", "minitrain", "Replayed"),
     EAGER,
     Variant("JAX jit", "jax", "PerStep"),
     Variant("JAX scan", "jax", "Scan"),
     Variant("scikit-learn", "scikit_learn", "Fit"),
 ]
 ONE_CORE = [
-    Variant("minitrain stacked", "minitrain", "Eager"),
+    Variant("minitrain stacked", "minitrain", "Replayed"),
     EAGER,
     Variant("PyTorch stacked", "pytorch", "Stacked"),
     Variant("JAX vmap(scan)", "jax", "Stacked"),
 ]
 TWO_CORES = [
-    Variant("minitrain stacked, 2 processes", "minitrain", "Eager", processes=2),
+    Variant("minitrain stacked, 2 processes", "minitrain", "Replayed", processes=2),
     EAGER,
     Variant("PyTorch stacked, 2 processes", "pytorch", "Stacked", processes=2),
     Variant("JAX vmap(scan), 2 threads", "jax", "Stacked", cores=2),

@@ -97,7 +97,8 @@ def fold(tape: Tape) -> Tape:
         inputs = [new.values[v] for v in i.inputs]
         known = [new.known(v) for v in inputs]
         arrays = [array for array in known if array is not None]
-        if len(arrays) == len(known) and i.operation is not P.broadcast:  # a number is better kept as one
+        repeats_a_number = i.operation is P.broadcast and new.tape.types[inputs[0]].size == 1  # better kept as one
+        if len(arrays) == len(known) and not repeats_a_number:
             with np.errstate(all="ignore"):
                 forward = i.operation if isinstance(i.operation, np.ufunc) else i.operation.forward
                 new.values[i.value] = new.constant(np.array(forward(*arrays, **i.options), order="C"))

@@ -4,9 +4,9 @@
     update(grads, state, params, lr, **coefficients(step)) -> (params, state)
 
 on flat vectors [n]; `state` is a dictionary of them. `coefficients` are the numbers that follow from the
-options and the step: they are computed on the host in float64, where 1 - beta**t keeps its digits. In `update`
-a number meets vectors alone, never another number: a number given as a Tensor of the vectors' type then makes
-the same bits.
+options and the step: they are computed on the host in float64, where 1 - beta**t keeps its digits. `update` is
+given them and lr as Tensors of the vectors' type; numbers are put together before they meet a vector, which
+takes a pass over it.
 """
 
 from __future__ import annotations
@@ -158,11 +158,12 @@ class AdamRule:
         return {"mean": params * 0.0, "square": params * 0.0}
 
     def coefficients(self, step: int) -> dict[str, float]:
+        correction = (1 - self.beta2 ** (step + 1)) ** 0.5
         return {
             "share1": 1 - self.beta1,
             "share2": 1 - self.beta2,
-            "correction1": 1 - self.beta1 ** (step + 1),
-            "correction2": (1 - self.beta2 ** (step + 1)) ** 0.5,
+            "scale": correction / (1 - self.beta1 ** (step + 1)),
+            "floor": self.eps * correction,
         }
 
     def update(
@@ -173,13 +174,14 @@ class AdamRule:
         lr: float,
         share1: float,
         share2: float,
-        correction1: float,
-        correction2: float,
+        scale: float,
+        floor: float,
     ) -> tuple[Tensor, State]:
+        # √(v / c) + eps = (√v + eps √c) / √c
         mean = state["mean"] * self.beta1 + grads * share1
         square = state["square"] * self.beta2 + grads * grads * share2
-        step = mean / correction1 / (square.sqrt() / correction2 + self.eps)
-        return params - step * lr, {"mean": mean, "square": square}
+        step = mean / (square.sqrt() + floor)
+        return params - step * (scale * lr), {"mean": mean, "square": square}
 
 
 @register("optimizer", "adamw")
@@ -200,11 +202,11 @@ class AdamWRule(AdamRule):
         lr: float,
         share1: float,
         share2: float,
-        correction1: float,
-        correction2: float,
+        scale: float,
+        floor: float,
     ) -> tuple[Tensor, State]:
-        decayed = params - params * self.weight_decay * lr
-        return super().update(grads, state, decayed, lr, share1, share2, correction1, correction2)
+        decayed = params - params * (self.weight_decay * lr)
+        return super().update(grads, state, decayed, lr, share1, share2, scale, floor)
 
 
 @register("optimizer", "nadam")
@@ -235,12 +237,13 @@ class NAdamRule:
         factors = self._momentum(np.arange(1, min(t, int(40 / (1 - self.beta1))) + 1))
         product = float(np.multiply.reduce(factors))
         now, ahead = (float(mu) for mu in self._momentum(np.array([t, t + 1])))
+        correction = (1 - self.beta2**t) ** 0.5
         return {
             "share1": 1 - self.beta1,
             "share2": 1 - self.beta2,
-            "correction2": (1 - self.beta2**t) ** 0.5,
-            "from_gradient": (1 - now) / (1 - product),
-            "from_mean": ahead / (1 - product * ahead),
+            "floor": self.eps * correction,
+            "from_gradient": correction * (1 - now) / (1 - product),
+            "from_mean": correction * ahead / (1 - product * ahead),
         }
 
     def _momentum(self, t: Array) -> Array:
@@ -254,13 +257,13 @@ class NAdamRule:
         lr: float,
         share1: float,
         share2: float,
-        correction2: float,
+        floor: float,
         from_gradient: float,
         from_mean: float,
     ) -> tuple[Tensor, State]:
         mean = state["mean"] * self.beta1 + grads * share1
         square = state["square"] * self.beta2 + grads * grads * share2
-        step = (grads * from_gradient + mean * from_mean) / (square.sqrt() / correction2 + self.eps)
+        step = (grads * from_gradient + mean * from_mean) / (square.sqrt() + floor)
         return params - step * lr, {"mean": mean, "square": square}
 
 

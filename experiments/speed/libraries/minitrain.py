@@ -1,4 +1,4 @@
-"""The cases in minitrain: the loop of a run, without its record on disk."""
+"""The cases in minitrain: the compiled step of a run, or of a stack of runs, without the record on disk."""
 
 from collections.abc import Iterator
 
@@ -6,60 +6,74 @@ import numpy as np
 from cases import BETAS, EPS, MOMENTUM, Array, Case
 
 import minitrain
-from minitrain import Tensor, nn, no_grad
-from minitrain import functional as F
-from minitrain.autograd.flat import FlatParameters
+from minitrain.compiled import Compiled
+from minitrain.config import RunConfig
+from minitrain.data import Dataset
+from minitrain.nn.activation import activation_layer
+from minitrain.nn.losses import chosen
 from minitrain.nn.networks import MLPConfig
 from minitrain.nn.sequence import CNNConfig
 from minitrain.optim.rules import AdamRule, MomentumRule, SGDRule
+from minitrain.schedule import Constant
+from minitrain.step import Step
 
 VERSION = f"minitrain {minitrain.__version__} (NumPy {np.__version__})"
 
-ACTIVATIONS = {"silu": nn.SiLU, "relu": nn.ReLU}
-LOSSES = {"mse": F.mse_loss, "cross_entropy": F.cross_entropy}
 RULES = {"sgd": SGDRule(), "momentum": MomentumRule(MOMENTUM), "adam": AdamRule(*BETAS, EPS)}
 
 
-class Eager:
-    """One run."""
+class CaseStep(Step):
+    """The step of one run of a case, on the case's own batches."""
 
-    def __init__(self, case: Case) -> None:
-        if case.runs > 1:
-            raise NotImplementedError("runs are not trained at once yet")
-        self.case, self.net = case, network(case)
-        for p, w in zip(self.net.parameters(), case.weights, strict=True):
-            p.data = w[0]
-        self.parameters = FlatParameters(self.net.named_parameters(), "float32")
-        self.initial = self.parameters.vector.copy()
+    def __init__(self, case: Case, run: int) -> None:
+        network = CNNConfig(list(case.channels)) if case.channels else MLPConfig(list(case.widths[1:-1]))
+        outputs = case.widths[-1] if case.widths else 10
+        self.case = case
+        config = RunConfig(
+            data=None,
+            network=network,
+            optimizer=RULES[case.optimizer],
+            schedule=Constant(),
+            lr=float(case.lr[run]),
+            loss=case.loss,
+            batch_size=None if case.rows is None else case.rows.shape[1],
+        )
+        model = network.build(case.x.shape[1], outputs, activation_layer(case.activation), seed=0)
+        for p, w in zip(model.parameters(), case.weights, strict=True):
+            p.data = w[run]
+        data = Dataset(case.x, case.y, case.x[:0], case.y[:0])
+        super().__init__(config, data, model, chosen(config))
 
-    def train(self, steps: int) -> Iterator[Tensor]:
-        self.parameters.assign(self.initial)
-        case, loss_of, rule, lr = self.case, LOSSES[self.case.loss], RULES[self.case.optimizer], float(self.case.lr[0])
-        state = rule.init(Tensor(self.initial))
-        x, y = case.x, case.y
-        for step in range(steps):
-            if case.rows is not None:
-                x, y = case.x[case.rows[step]], case.y[case.rows[step]]
-            loss = loss_of(self.net(Tensor(x)), y)
-            gradient = self.parameters.gradient(loss)
-            with no_grad():
-                vector = Tensor(self.parameters.vector)
-                vector, state = rule.update(gradient, state, vector, lr, **rule.coefficients(step))
-            self.parameters.assign(vector.numpy())
-            yield loss
+    def order(self, epoch: int) -> Array:
+        assert self.case.rows is not None
+        batches = len(self.case.x) // self.case.rows.shape[1]
+        return self.case.rows[epoch * batches : (epoch + 1) * batches].ravel()
+
+
+class Replayed:
+    """All runs of a case, in stacks of as many as are fastest together."""
+
+    def __init__(self, case: Case, at_once: int | None = None) -> None:
+        steps = [CaseStep(case, run) for run in range(case.runs)]
+        size = at_once or 8
+        self.stacks = [Compiled(*steps[i : i + size]) for i in range(0, case.runs, size)]
+        self.initial = [{name: v.copy() for name, v in stack.vectors.items()} for stack in self.stacks]
+
+    def train(self, steps: int) -> Iterator[tuple[int, Array]]:
+        with np.errstate(all="ignore"):
+            for i, stack in enumerate(self.stacks):
+                for name, vector in stack.vectors.items():
+                    vector[...] = self.initial[i][name]
+                for k in range(steps):
+                    yield i, stack.loss(k)
+                    stack.update(k)
 
     def losses(self, steps: int) -> Array:
-        return np.array([[loss.item() for loss in self.train(steps)]])
+        found: list[list[Array]] = [[] for _ in self.stacks]
+        for i, loss in self.train(steps):
+            found[i].append(np.atleast_1d(loss.copy()))
+        return np.concatenate([np.stack(losses, axis=1) for losses in found])
 
     def steps(self, steps: int) -> None:
         for _ in self.train(steps):
             pass
-
-
-def network(case: Case) -> nn.Module:
-    """The network as a run's config makes it."""
-    activation = ACTIVATIONS[case.activation]
-    if case.channels:
-        return CNNConfig(channels=list(case.channels)).build(64, 10, activation, seed=0)
-    inputs, *hidden, outputs = case.widths
-    return MLPConfig(widths=hidden).build(inputs, outputs, activation, seed=0)

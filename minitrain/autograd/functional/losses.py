@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minitrain.autograd.functional.activations import softplus
-from minitrain.autograd.functional.reductions import log_softmax
+from minitrain.autograd.functional.reductions import largest, log_softmax
 from minitrain.autograd.tensor import FLOATS, Tensor, known, to_tensor
 
 # Classes
@@ -46,7 +46,13 @@ def cross_entropy(logits: Any, target: Any, label_smoothing: float = 0.0, reduct
         q = q.astype(logits.dtype)
     if label_smoothing:
         q = q.astype(logits.dtype) * (1 - label_smoothing) + label_smoothing / logits.shape[-1]
-    return _reduce("cross_entropy", -_weighted(q, log_softmax(logits)).sum(-1), reduction)
+    if q.dtype == bool:
+        # The same without a logarithm for each class: log Σ exp(logits) - the target's logit.
+        shifted = logits - largest(logits, -1)
+        rows = shifted.exp().sum(-1).log() - q.masks(shifted).sum(-1)
+    else:
+        rows = -_weighted(q, log_softmax(logits)).sum(-1)
+    return _reduce("cross_entropy", rows, reduction)
 
 
 def nll_loss(log_probs: Any, target: Any, reduction: str = "mean") -> Tensor:

@@ -142,10 +142,10 @@ def argmax(x: Any, axis: int = -1) -> Tensor:
     return to_tensor(x).argmax(axis)
 
 
-def _shift(x: Tensor, axis: Axis) -> Tensor:
-    """The largest entry as a constant, 0 where it is infinite: what to subtract before exp."""
+def largest(x: Tensor, axis: Axis) -> Tensor:
+    """The largest entry along axes, which are kept, as a constant; 0 where it is infinite: subtracted before exp."""
     peak = x.detach().max(axis, keepdims=True)
-    return peak.isfinite().where(peak, 0.0)
+    return peak.isfinite().masks(peak)
 
 
 def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False) -> Tensor:
@@ -155,7 +155,7 @@ def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False) -> Tensor:
     1000.6931471806
     """
     x = to_tensor(x)
-    shift = _shift(x, axis)
+    shift = largest(x, axis)
     result = (x - shift).exp().sum(axis, keepdims=True).log() + shift
     return result if keepdims else result.reshape(x.sum(axis).shape)
 
@@ -167,7 +167,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
     array([0.5, 0.5])
     """
     x = to_tensor(x)
-    e = (x - _shift(x, axis)).exp()
+    e = (x - largest(x, axis)).exp()
     return e / e.sum(axis, keepdims=True)
 
 
@@ -178,5 +178,5 @@ def log_softmax(x: Any, axis: int = -1) -> Tensor:
     array([    0., -1000.])
     """
     x = to_tensor(x)
-    z = x - _shift(x, axis)
+    z = x - largest(x, axis)
     return z - z.exp().sum(axis, keepdims=True).log()

@@ -39,9 +39,9 @@ class Progress:
         if self.bar is not None:
             self.bar.close()
 
-    def advance(self) -> None:
+    def advance(self, runs: int) -> None:
         if self.bar is not None:
-            self.bar.update()
+            self.bar.update(runs)
 
     def show(self, step: int, row: dict[str, Any], evaluated: bool) -> None:
         if self.bar is not None:

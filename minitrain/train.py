@@ -1,141 +1,30 @@
-"""Train one run: build it from its config, the loop, its record on disk, and going on after a stop."""
+"""Train runs: one alone, or several that are computed together; going on after a stop."""
 
 from __future__ import annotations
 
 import math
-import platform
-import subprocess
 import threading
 import time
-import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-import minitrain
 from minitrain.autograd.primitives import Array
-from minitrain.autograd.trace import TracingError
 from minitrain.compiled import Compiled
-from minitrain.config import TABLES, ConfigError, RunConfig
-from minitrain.data import Dataset
-from minitrain.nn import losses
-from minitrain.nn.activation import activation_layer
-from minitrain.nn.module import Module
+from minitrain.problem import Problem, build
 from minitrain.progress import Progress, stop_requests
-from minitrain.record import Metrics, RecordError, load_checkpoint, save_checkpoint, write_summary
+from minitrain.run import Run
 from minitrain.step import Step
+
+__all__ = ["Interrupted", "Problem", "build", "train"]
 
 
 class Interrupted(KeyboardInterrupt):
     """A run was asked to stop, and has written everything that resuming it needs."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """What a config asks for, built and checked, with nothing written yet."""
-
-    config: RunConfig
-    data: Dataset
-    model: Module
-    loss: losses.Loss
-    step: Step
-    engine: Step | Compiled  # what computes the steps
-
-    @property
-    def metrics(self) -> list[str]:
-        """What the data lets an evaluation tell, what is judged by first."""
-        validation = ["val_accuracy", "val_loss"] if self.data.classes is not None else ["val_loss"]
-        return [*(validation if len(self.data.x_val) else []), "train_loss"]
-
-    def describe(self) -> str:
-        """Two lines: the data; the network, its size, and how it is trained."""
-        parameters = self.model.parameters()
-        count, frozen = sum(p.size for p in parameters), sum(p.size for p in parameters if not p.requires_grad)
-        size = f"{count:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
-        return (
-            f"{_name('data', self.config.data)}: {self.data.describe()}\n"
-            f"{self.describe_network()}: {size}; "
-            f"{_name('optimizer', self.config.optimizer)}, lr {self.config.lr:g}"
-        )
-
-    def describe_network(self) -> str:
-        outputs = self.loss.outputs(self.data)
-        described: str = self.config.network.describe(self.data.inputs, outputs, self.config.activation)
-        return described
-
-    def describe_briefly(self) -> str:
-        """One line for a figure."""
-        config = self.config
-        return (
-            f"{self.describe_network()} on {_name('data', config.data)}, "
-            f"{_name('optimizer', config.optimizer)} lr {config.lr:g}"
-        )
-
-
-def _name(group: str, component: Any) -> str:
-    """The name that a component is registered by."""
-    return next(name for name, cls in TABLES[group].items() if cls is type(component))
-
-
-def build(config: RunConfig) -> Problem:
-    """Load the data and build the network. Raises ConfigError for keys that do not go together.
-
-    So does whatever a person's own component raises: it tells where.
-    """
-    try:
-        return _build(config)
-    except MemoryError as error:
-        raise ConfigError(f"the network or the data do not fit into memory: {error}") from error
-    except ConfigError:
-        raise
-    except Exception as error:
-        where = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in where if not Path(frame.filename).is_relative_to(Path(minitrain.__file__).parent)]
-        if not config.extensions:
-            raise
-        place = f"{Path(own[-1].filename).name} line {own[-1].lineno}" if own else "how it is called"
-        raise ConfigError(f"a component of your own: {type(error).__name__}: {error} ({place})") from error
-
-
-def _build(config: RunConfig) -> Problem:
-    data = config.data.load()
-    examples = len(data.x_train)
-    if config.batch_size is not None and config.batch_size > examples:
-        raise ConfigError(
-            f"batch_size={config.batch_size}: expected at most {examples}, all training examples, or null"
-        )
-    if config.warmup is not None and config.warmup >= config.steps:
-        raise ConfigError(f"warmup={config.warmup}: expected fewer than steps={config.steps}")
-    activation, loss = activation_layer(config.activation), losses.chosen(config)
-    model = config.network.build(data.inputs, loss.outputs(data), activation, config.seed)
-    try:
-        step = Step(config, data, model, loss)
-        step.numbers(0)
-        engine = _tried(step) if config.engine == "eager" else Compiled(step)
-    except TracingError as error:
-        raise ConfigError(f"engine={config.engine}: {error}") from error
-    except ConfigError:
-        raise
-    except ValueError as error:
-        raise ConfigError(f"network={_name('network', config.network)}: {error}") from error
-    problem = Problem(config, data, model, loss, step, engine)
-    if config.metric not in ("auto", *problem.metrics):
-        raise ConfigError(f"metric={config.metric}: the data gives {', '.join(problem.metrics)}; choose one, or auto")
-    return problem
-
-
-def _tried(step: Step) -> Step:
-    """The step, after one that was taken and undone: what does not fit is told before anything is written."""
-    before = {name: array.copy() for name, array in step.arrays().items()}
-    with np.errstate(all="ignore"):
-        step.loss(0)
-        step.update(0)
-    step.restore(before)
-    return step
 
 
 def train(
@@ -155,163 +44,115 @@ def train(
     bar: show a progress bar; where it is not given, if there is a terminal
     Raises Interrupted after Ctrl-C or SIGTERM, when everything is written.
     """
-    run = _Run(problem, directory, overrides)
+    run = Run(problem, directory, overrides)
     if resume:
         run.restore()
-    with Progress(problem.config.steps, run.step, bar, announce) as progress, stop_requests() as stop:
-        try:
-            with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
-                run.loop(progress, stop)
-        except Exception as error:
-            run.finish("failed", error=f"{type(error).__name__}: {error}")
-            raise
+    with Progress(problem.config.steps, run.step, bar, announce) as progress, stop_requests() as stop, computing():
+        train_together([run], problem.engine, progress, stop)
+    if run.error is not None:
+        raise run.error
     if run.summary["status"] == "interrupted":
         raise Interrupted
     return run.summary
 
 
-class _Run:
-    """A run in progress, after `step` updates."""
+@contextmanager
+def computing() -> Iterator[None]:
+    """BLAS on one thread, and values that are not finite without a word from NumPy."""
+    with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
+        yield
 
-    def __init__(self, problem: Problem, directory: Path, overrides: Sequence[str]) -> None:
-        self.problem, self.config, self.directory, self.overrides = problem, problem.config, directory, list(overrides)
-        self.engine = problem.engine
-        self.metric = problem.metrics[0] if self.config.metric == "auto" else self.config.metric
-        self.step = 0
-        self.best: dict[str, Any] | None = None
-        self.final: dict[str, float] = {}
-        self.seconds = 0.0  # of earlier sessions of this run
-        self.first_step = 0
-        self.started = time.perf_counter()
-        self.summary: dict[str, Any] = {}
 
-    # The loop
+class Shown(Protocol):
+    """Who is told how training goes on."""
 
-    def loop(self, progress: Progress, stop: threading.Event) -> None:
-        """Train to the last step, and one loss beyond: row k of metrics.csv is about the network after k updates."""
-        config = self.config
-        self.first_step = self.step
-        metrics = Metrics(self.directory / "metrics.csv", self.columns(), self.step)
-        write_summary(self.directory, self.summarize("running"))
+    def advance(self, runs: int) -> None: ...
+
+    def show(self, step: int, row: dict[str, Any], evaluated: bool) -> None: ...
+
+
+def train_together(runs: Sequence[Run], engine: Step | Compiled, progress: Shown, stop: threading.Event) -> None:
+    """Train runs that are at one step to the last, and one loss beyond: row k is about the network after k updates.
+
+    A run that diverges, stops early or fails leaves, and the others go on with the bits that they would have had.
+    engine: computes the steps of these runs together
+    """
+    names = list(engine.evaluate())
+    for run in runs:
+        run.begin(names)
+    _go_on(list(runs), engine, runs[0].step, progress, stop)
+
+
+def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown, stop: threading.Event) -> None:
+    config, flushed = runs[0].config, time.monotonic()
+    while True:
         try:
-            while True:
-                loss = self.engine.loss(self.step)
-                if not math.isfinite(loss):
-                    metrics.write(self.row(loss))
-                    metrics.close()
-                    return self.finish("diverged", **self.problem.step.diagnose(self.step))
-                last = self.step == config.steps
-                evaluated = last or self.step % config.eval_every == 0
-                stopped = False
-                if evaluated or self.step % config.log_every == 0:
-                    row = self.row(loss)
-                    if evaluated:
-                        row |= self.engine.evaluate()
-                        self.judge(row)
-                        stopped = config.patience is not None and not last and self.waited() >= config.patience
-                    metrics.write(row)
-                    progress.show(self.step, row, evaluated)
-                if last or stopped:
-                    break
-                self.engine.update(self.step)
-                self.step += 1
-                progress.advance()
-                metrics.flush(at_most_every=1.0)
-                if stop.is_set():
-                    metrics.close()
-                    self.save("last")
-                    return self.finish("interrupted")
-                if self.step % config.checkpoint_every == 0 and self.step < config.steps:
-                    metrics.flush()
-                    self.save("last")
-        finally:
-            metrics.close()
-        self.save("last")
-        self.finish("completed", stopped_early=stopped)
-
-    def columns(self) -> list[str]:
-        return ["step", "lr", "train_loss", *self.engine.evaluate()]
-
-    def row(self, loss: Array) -> dict[str, Any]:
-        return {"step": self.step, "lr": self.problem.step.rate(self.step), "train_loss": loss.copy()}
-
-    def judge(self, row: dict[str, Any]) -> None:
-        """Keep the network if it is the best so far: highest accuracy, or lowest loss; the first of equals."""
-        self.final = {name: _plain(value) for name, value in row.items() if name not in ("step", "lr")}
-        value = self.final[self.metric]
-        better = self.best is None or (
-            value > self.best["value"] if self.metric == "val_accuracy" else value < self.best["value"]
-        )
-        if better and np.isfinite(value):
-            self.best = {"metric": self.metric, "value": value, "step": self.step}
-            self.save("best")
-
-    def waited(self) -> int:
-        """Evaluations since the best one. Steps tell, so that a resumed run, which has `best`, needs no count."""
-        every = self.config.eval_every
-        return self.step // every - (self.best["step"] // every if self.best else -1)
-
-    # On disk
-
-    def save(self, name: str) -> None:
-        meta = {"step": self.step, "best": self.best, "final": self.final, "seconds": self.elapsed()}
-        save_checkpoint(self.directory / "checkpoints" / f"{name}.npz", self.problem.step.arrays(), meta)
-
-    def restore(self) -> None:
-        """Go on from the last checkpoint. Raises RecordError where it is of another network or optimizer."""
-        path = self.directory / "checkpoints" / "last.npz"
-        if not path.exists():
+            losses = engine.loss(step)
+            if not _are_finite(losses):
+                for run, loss in zip(runs, losses.flat, strict=True):
+                    if not math.isfinite(loss):
+                        run.record(step, loss, None)
+                        run.end("diverged", step, **run.problem.step.diagnose(step))
+                if not (runs := _left(runs)):
+                    return
+                engine = _together(runs)
+                continue
+            last = step == config.steps
+            evaluated = last or step % config.eval_every == 0
+            if evaluated or step % config.log_every == 0:
+                _record(runs, step, losses, engine.evaluate() if evaluated else None, progress)
+                if last:
+                    for run in runs:
+                        run.end("completed", step, stopped_early=False)
+                before, runs = runs, _left(runs)
+                if not runs:
+                    return
+                if len(runs) < len(before):
+                    engine = _together(runs)
+                    engine.loss(step)
+            engine.update(step)
+        except Exception as error:
+            if len(runs) == 1:
+                return runs[0].fail(error, step)
+            for run in runs:  # one of them, most likely: each goes on alone
+                _go_on([run], _together([run]), step, progress, stop)
             return
-        arrays, meta = load_checkpoint(path)
-        expected = {key: view.shape for key, view in self.problem.step.arrays().items()}
-        if {key: array.shape for key, array in arrays.items()} != expected:
-            raise RecordError(f"{path}: the checkpoint of another network or optimizer than config.yaml describes")
-        self.problem.step.restore(arrays)
-        self.step, self.best, self.final = meta["step"], meta["best"], meta["final"]
-        self.seconds = meta["seconds"]
-
-    def elapsed(self) -> float:
-        return self.seconds + time.perf_counter() - self.started
-
-    def finish(self, status: str, **more: Any) -> None:
-        self.summary = self.summarize(status, **more)
-        write_summary(self.directory, self.summary)
-
-    def summarize(self, status: str, **more: Any) -> dict[str, Any]:
-        here = time.perf_counter() - self.started
-        return {
-            "status": status,
-            "step": self.step,
-            "steps": self.config.steps,
-            "overrides": self.overrides,
-            **more,
-            "final": self.final,
-            "best": self.best,
-            "seconds": round(self.elapsed(), 3),
-            "steps_per_second": round((self.step - self.first_step) / here, 1) if here else None,
-            "seed": self.config.seed,
-            "versions": _versions(),
-            "git_commit": _git_commit(),
-        }
+        step += 1
+        progress.advance(len(runs))
+        if stop.is_set():
+            for run in runs:
+                run.end("interrupted", step)
+            return
+        if step % config.checkpoint_every == 0 and step < config.steps:
+            for run in runs:
+                run.checkpoint(step)
+        elif time.monotonic() - flushed > 1.0:
+            flushed = time.monotonic()
+            for run in runs:
+                run.flush()
 
 
-def _plain(value: Any) -> float:
-    """A float32 as the shortest decimal that gives it back, as metrics.csv has it."""
-    return float(str(value))
+def _are_finite(losses: Array) -> bool:
+    return bool(np.isfinite(losses).all()) if losses.ndim else math.isfinite(losses)
 
 
-def _versions() -> dict[str, str]:
-    return {"minitrain": minitrain.__version__, "python": platform.python_version(), "numpy": np.__version__}
+def _record(runs: Sequence[Run], step: int, losses: Array, metrics: dict[str, Array] | None, progress: Shown) -> None:
+    """A row for each run; one that cannot be written fails its run alone."""
+    for i, run in enumerate(runs):
+        of_run = None if metrics is None else {name: values.flat[i] for name, values in metrics.items()}
+        try:
+            row = run.record(step, losses.flat[i], of_run)
+            if metrics is not None and step < run.config.steps and not run.is_patient():
+                run.end("completed", step, stopped_early=True)
+        except Exception as error:
+            run.fail(error, step)
+        else:
+            progress.show(step, row, metrics is not None)
 
 
-def _git_commit() -> str | None:
-    """The commit of the project that the run was started in, if it is under git."""
-    if not any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):
-        return None
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "--verify", "--quiet", "HEAD"], capture_output=True, text=True, timeout=5, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return found.stdout.strip() or None
+def _left(runs: Sequence[Run]) -> list[Run]:
+    return [run for run in runs if not run.ended]
+
+
+def _together(runs: Sequence[Run]) -> Compiled:
+    return Compiled(*[run.problem.step for run in runs])

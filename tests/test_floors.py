@@ -20,7 +20,7 @@ FLOORS = [
      "nn.networks", "nn.sequence", "nn.losses",
      "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "plot",
      "diagram", "layout", "drawing", "progress"],
-    ["step", "compiled", "train"],
+    ["step", "compiled", "problem", "run", "train"],
     ["compare"],
     ["job", "launcher", "__main__"],
 ]  # fmt: skip

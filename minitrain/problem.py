@@ -1,0 +1,124 @@
+"""What a config asks for: the data, the network and the step, built and checked before anything is written."""
+
+from __future__ import annotations
+
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import minitrain
+from minitrain.autograd.trace import TracingError
+from minitrain.compiled import Compiled
+from minitrain.config import TABLES, ConfigError, RunConfig
+from minitrain.data import Dataset
+from minitrain.nn import losses
+from minitrain.nn.activation import activation_layer
+from minitrain.nn.module import Module
+from minitrain.step import Step
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a config asks for, built and checked, with nothing written yet."""
+
+    config: RunConfig
+    data: Dataset
+    model: Module
+    loss: losses.Loss
+    step: Step
+    engine: Step | Compiled  # what computes the steps
+
+    @property
+    def metrics(self) -> list[str]:
+        """What the data lets an evaluation tell, what is judged by first."""
+        validation = ["val_accuracy", "val_loss"] if self.data.classes is not None else ["val_loss"]
+        return [*(validation if len(self.data.x_val) else []), "train_loss"]
+
+    def describe(self) -> str:
+        """Two lines: the data; the network, its size, and how it is trained."""
+        parameters = self.model.parameters()
+        count, frozen = sum(p.size for p in parameters), sum(p.size for p in parameters if not p.requires_grad)
+        size = f"{count:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
+        return (
+            f"{_name('data', self.config.data)}: {self.data.describe()}\n"
+            f"{self.describe_network()}: {size}; "
+            f"{_name('optimizer', self.config.optimizer)}, lr {self.config.lr:g}"
+        )
+
+    def describe_network(self) -> str:
+        outputs = self.loss.outputs(self.data)
+        described: str = self.config.network.describe(self.data.inputs, outputs, self.config.activation)
+        return described
+
+    def describe_briefly(self) -> str:
+        """One line for a figure."""
+        config = self.config
+        return (
+            f"{self.describe_network()} on {_name('data', config.data)}, "
+            f"{_name('optimizer', config.optimizer)} lr {config.lr:g}"
+        )
+
+
+def _name(group: str, component: Any) -> str:
+    """The name that a component is registered by."""
+    return next(name for name, cls in TABLES[group].items() if cls is type(component))
+
+
+def build(config: RunConfig) -> Problem:
+    """Load the data and build the network. Raises ConfigError for keys that do not go together.
+
+    So does whatever a person's own component raises: it tells where.
+    """
+    try:
+        return _build(config)
+    except MemoryError as error:
+        raise ConfigError(f"the network or the data do not fit into memory: {error}") from error
+    except ConfigError:
+        raise
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in where if not Path(frame.filename).is_relative_to(Path(minitrain.__file__).parent)]
+        if not config.extensions:
+            raise
+        place = f"{Path(own[-1].filename).name} line {own[-1].lineno}" if own else "how it is called"
+        raise ConfigError(f"a component of your own: {type(error).__name__}: {error} ({place})") from error
+
+
+def _build(config: RunConfig) -> Problem:
+    data = config.data.load()
+    examples = len(data.x_train)
+    if config.batch_size is not None and config.batch_size > examples:
+        raise ConfigError(
+            f"batch_size={config.batch_size}: expected at most {examples}, all training examples, or null"
+        )
+    if config.warmup is not None and config.warmup >= config.steps:
+        raise ConfigError(f"warmup={config.warmup}: expected fewer than steps={config.steps}")
+    activation, loss = activation_layer(config.activation), losses.chosen(config)
+    model = config.network.build(data.inputs, loss.outputs(data), activation, config.seed)
+    try:
+        step = Step(config, data, model, loss)
+        step.numbers(0)
+        engine = _tried(step) if config.engine == "eager" else Compiled(step)
+    except TracingError as error:
+        raise ConfigError(f"engine={config.engine}: {error}") from error
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"network={_name('network', config.network)}: {error}") from error
+    problem = Problem(config, data, model, loss, step, engine)
+    if config.metric not in ("auto", *problem.metrics):
+        raise ConfigError(f"metric={config.metric}: the data gives {', '.join(problem.metrics)}; choose one, or auto")
+    return problem
+
+
+def _tried(step: Step) -> Step:
+    """The step, after one that was taken and undone: what does not fit is told before anything is written."""
+    before = {name: array.copy() for name, array in step.arrays().items()}
+    with np.errstate(all="ignore"):
+        step.loss(0)
+        step.update(0)
+    step.restore(before)
+    return step

@@ -56,7 +56,7 @@ def _command(given: list[str]) -> int:
     from minitrain import job, launcher
 
     job.set_up_logging()
-    launcher.load_extensions(given)
+    extensions = launcher.load_extensions(given)
     if given[:1] == ["resume"]:
         if len(given) < 2:
             raise ConfigError("resume: no directory given; expected the directory of a run, outputs/DATE/TIME-...")
@@ -69,7 +69,7 @@ def _command(given: list[str]) -> int:
         raise ConfigError("--config-name, --config-path: not used here; give a folder of your own with --config-dir")
     if flags.experimental_rerun:
         raise ConfigError("--experimental-rerun: not used here; go on with a run by minitrain resume DIR")
-    program = launcher.Launcher(flags.config_dir)
+    program = launcher.Launcher(flags.config_dir, extensions)
     if flags.cfg:
         job.checked(launcher.task_config(program.compose(flags.overrides)))
         program.hydra.show_cfg(launcher.CONFIG, flags.overrides, flags.cfg, flags.package, flags.resolve)

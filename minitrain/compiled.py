@@ -19,7 +19,7 @@ from minitrain.autograd.passes import optimize
 from minitrain.autograd.primitives import Array
 from minitrain.autograd.tape import Tape, stack
 from minitrain.autograd.tensor import Tensor
-from minitrain.autograd.trace import Tracer, trace_twice
+from minitrain.autograd.trace import Tracer, trace_once, trace_twice
 from minitrain.config import RunConfig
 from minitrain.data import Rows, blocks
 from minitrain.schedule import warmed_up
@@ -37,12 +37,13 @@ class Compiled:
     Raises TracingError for a step that cannot be replayed, ValueError for runs that cannot be stacked.
     """
 
-    def __init__(self, *steps: Step) -> None:
+    def __init__(self, *steps: Step, tapes: Sequence[Tape] | None = None) -> None:
         self.steps = steps
+        self.tapes = [training_tape(step) for step in steps] if tapes is None else tapes
         self.first = steps[0]
         self.runs = None if len(steps) == 1 else len(steps)
         self.vectors = self.first.vectors() if self.runs is None else _joined(steps)
-        tape = self._optimized([training_tape(step) for step in steps])
+        tape = self._optimized(self.tapes)
         self.training = self._replay(tape, {name: name for name in self.vectors if name in tape.outputs}, ["loss"])
         self._numbers = Numbers([step.config for step in steps])
         self._orders: tuple[int, Array] = (-1, np.empty(0, np.intp))
@@ -95,6 +96,10 @@ class Compiled:
         self._metrics.inputs["output"][...] = output
         self._metrics.run()
         return {name: array.copy() for name, array in self._metrics.outputs.items()}
+
+    def only(self, runs: Sequence[int]) -> Compiled:
+        """Some of the runs, as they are now."""
+        return Compiled(*[self.steps[run] for run in runs], tapes=[self.tapes[run] for run in runs])
 
     def _runs(self) -> list[tuple[Any, Step]]:
         """Each run with its place in the arrays."""
@@ -194,12 +199,14 @@ def _traced(fn: Any) -> Tape:
     return trace_twice(fn, fn)
 
 
-def training_tape(step: Step) -> Tape:
+def training_tape(step: Step, checked: bool = False) -> Tape:
     """The whole step as a tape: batch, loss, gradients, update; what changes from step to step is an input.
 
+    checked: a step of the same structure was traced before, so that this one need not be traced twice
     Raises TracingError where it looks at a value from Python, or is another at the next step.
     """
-    return trace_twice(partial(_training, step, 0), partial(_training, step, 1))
+    first = partial(_training, step, 0)
+    return trace_once(first) if checked else trace_twice(first, partial(_training, step, 1))
 
 
 def _training(step: Step, k: int, tracer: Tracer) -> Mapping[str, Tensor]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import importlib
 import logging
+import math
 import os
 import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import hydra
 from hydra import version
@@ -23,26 +24,33 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.core.utils import run_job
+from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus, run_job
 from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
-from hydra.types import HydraContext, RunMode
+from hydra.plugins.launcher import Launcher as HydraLauncher
+from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from minitrain.compare import draw_sweep, format_table, group_runs, read_sweep
-from minitrain.config import COMPONENTS, REQUIRED, TABLES, ConfigError, conf_directory, options
+from minitrain.config import COMPONENTS, REQUIRED, TABLES, ConfigError, RunConfig, conf_directory, options
 from minitrain.job import checked, exit_status, one_line, perform
-from minitrain.record import claim_directory
+from minitrain.multirun import Draft, Section, write_files
+from minitrain.record import claim_directory, read_summary
+from minitrain.sweep import Job, Stack, cores, stacks, train_jobs
+from minitrain.sweep_report import SweepReport
 from minitrain.train import build
 
 log = logging.getLogger("minitrain")
 CONFIG = "config"
+STACKED = "minitrain.launcher.StackedLauncher"
 
 
-def load_extensions(arguments: Sequence[str]) -> None:
-    """Import a person's own modules: those that pyproject.toml in this folder names, and `extensions=[...]`.
+def load_extensions(arguments: Sequence[str]) -> list[str]:
+    """Import a person's own modules, and give their names.
 
-    Only these two are asked, never a config file: a config may be a stranger's, and importing runs code.
+    They are those that pyproject.toml in this folder names, and `extensions=[...]`. Only these two are asked, never a
+    config file: a config may be a stranger's, and importing runs code.
     Raises ConfigError where a module cannot be imported.
     """
     names: list[str] = []
@@ -55,13 +63,15 @@ def load_extensions(arguments: Sequence[str]) -> None:
         if text.startswith("extensions="):
             names += text.partition("=")[2].strip("[]'\" ").split(",")
     sys.path.insert(0, os.getcwd())
-    for name in filter(None, (name.strip("'\" ") for name in names)):
+    names = [name for name in (name.strip("'\" ") for name in names) if name]
+    for name in names:
         if name.endswith(".py"):
             raise ConfigError(f"extensions={name}: expected a module's name, without .py: extensions=[{name[:-3]}]")
         try:
             importlib.import_module(name)
         except Exception as error:  # whatever a person's module raises while it is imported
             raise ConfigError(f"extensions={name}: {type(error).__name__}: {one_line(error)}") from error
+    return names
 
 
 def _offer_components() -> None:
@@ -76,6 +86,16 @@ def _offer_components() -> None:
             store.store(group=group, name=name, node=node)
 
 
+def _admit_launcher() -> None:
+    """Let Hydra use our launcher: 1.3 wants every plugin in a package of its own, later releases do not."""
+    plugins = Plugins.instance()
+    plugins.register(StackedLauncher)
+    known = plugins.is_in_toplevel_plugins_module
+    Plugins.is_in_toplevel_plugins_module = staticmethod(  # type: ignore[assignment, method-assign]
+        lambda name: name == STACKED or known(name)
+    )
+
+
 def _first_value(override: Override) -> str:
     """An override as a single run would have it: the first of a sweep's values."""
     if override.is_sweep_override() and override.is_discrete_sweep():
@@ -84,9 +104,16 @@ def _first_value(override: Override) -> str:
 
 
 class Launcher:
-    """Hydra, opened on minitrain's configs and on a person's own (`--config-dir`)."""
+    """Hydra, opened on minitrain's configs and on a person's own (`--config-dir`).
 
-    def __init__(self, own_configs: str | None = None) -> None:
+    current: the one that was opened last, for Hydra makes its launchers by itself
+    """
+
+    current: ClassVar[Launcher | None] = None
+
+    def __init__(self, own_configs: str | None = None, extensions: Sequence[str] = ()) -> None:
+        self.extensions = extensions
+        Launcher.current = self
         if hydra.__version__.startswith("1.3."):
             version.setbase("1.3")  # later releases have one behaviour, and warn when asked for this one
         search_path = create_config_search_path(str(conf_directory()))
@@ -97,6 +124,7 @@ class Launcher:
             search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
         _offer_components()
         GlobalHydra.instance().clear()
+        _admit_launcher()
         self.hydra = Hydra.create_main_hydra2("minitrain", search_path)
         self.parser = OverridesParser.create(config_loader=self.hydra.config_loader)
 
@@ -158,18 +186,22 @@ class Launcher:
             return f"{override.input_line}: unknown key; {parent} has no keys of its own"
         return one_line(error)
 
-    def check_jobs(self, jobs: Sequence[Sequence[str]]) -> None:
-        """Check every job of a sweep as if it ran alone, composing once for each choice of groups."""
+    def drafts(self, jobs: Sequence[Sequence[str]], master: DictConfig) -> list[Draft]:
+        """The config of each job of a sweep, composing once for each choice of groups."""
 
         @cache
-        def composed(overrides: tuple[str, ...]) -> DictConfig:
-            return task_config(self.compose(overrides))
+        def template(overrides: tuple[str, ...]) -> tuple[DictConfig, DictConfig]:
+            self.compose(overrides)  # tells mistakes in a line
+            composed = self.hydra.config_loader.load_sweep_config(master, list(overrides))
+            return composed, task_config(composed)
 
+        drafts = []
         for job in jobs:
             parsed = self.parse(job)
             values = [self._is_value(override) for override in parsed]
             choices = tuple(text for text, is_value in zip(job, values, strict=True) if not is_value)
-            config = composed(choices).copy()
+            whole, task = template(choices)
+            config = task.copy()
             for text, override, is_value in zip(job, parsed, values, strict=True):
                 if is_value:
                     try:
@@ -177,13 +209,18 @@ class Launcher:
                     except OmegaConfBaseException:
                         self.compose([*choices, text])  # raises with the keys that there are
                         raise
-            build(checked(config))
+            drafts.append(Draft(list(job), parsed, whole, config))
+        return drafts
 
     def _is_value(self, override: Override) -> bool:
         """Whether an override only sets a key of the task's config, and no group is chosen by it."""
         key = override.key_or_group
         changes_keys = override.is_add() or override.is_force_add() or override.is_delete()
-        return not (changes_keys or key.startswith("hydra") or self.hydra.config_loader.get_group_options(key))
+        return not (changes_keys or key.startswith("hydra") or self._is_group(key))
+
+    @cache  # noqa: B019  # one Launcher lives as long as the program
+    def _is_group(self, key: str) -> bool:
+        return bool(self.hydra.config_loader.get_group_options(key))
 
     # Runs and sweeps
 
@@ -214,13 +251,22 @@ class Launcher:
         jobs = self._jobs(config)
         if not jobs:
             raise ConfigError(f"{' '.join(overrides)}: no values to train a run for; give at least one for each key")
-        self.check_jobs(jobs)
+        drafts = self.drafts(jobs, config)
+        configs = [checked(draft.task) for draft in drafts]
+        found = stacks(configs, cores())
+        stacked = config.hydra.launcher._target_ == STACKED
         directory = _directory(config, "sweep", Path("outputs", "sweeps"), "")
         log.info("%d runs in %s", len(jobs), directory)
+        quoted = str(directory).replace("\\", "\\\\").replace("'", "\\'")
+        overrides = [*overrides, f"hydra.sweep.dir='{quoted}'"]
         interrupted = False
         try:
-            quoted = str(directory).replace("\\", "\\\\").replace("'", "\\'")
-            self.hydra.multirun(CONFIG, job, [*overrides, f"hydra.sweep.dir='{quoted}'"])
+            if stacked and config.hydra.sweeper._target_.endswith(".BasicSweeper"):
+                master = self.compose(overrides, RunMode.MULTIRUN)
+                OmegaConf.save(master, directory / "multirun.yaml")
+                self.train_stacked(drafts, configs, found, master)
+            else:
+                self.hydra.multirun(CONFIG, job, overrides)
         except KeyboardInterrupt:
             interrupted = True
         runs = read_sweep(directory)
@@ -231,6 +277,31 @@ class Launcher:
             log.info("interrupted after %d of %d runs; each can be resumed by itself", len(runs), len(jobs))
             return 130
         return exit_status([run.summary for run in runs])
+
+    def train_stacked(
+        self,
+        drafts: Sequence[Draft],
+        configs: Sequence[RunConfig],
+        found: Sequence[Stack],
+        master: DictConfig,
+        first: int = 0,
+    ) -> list[Job]:
+        """Train the runs of a sweep as stacks, each in its directory.
+
+        first: the number of the first of them in its sweep
+        Raises KeyboardInterrupt after Ctrl-C, when everything is written.
+        """
+        sections = {id(draft.template): Section(draft.template, master) for draft in drafts}
+        jobs = {}
+        for number, (draft, config) in enumerate(zip(drafts, configs, strict=True)):
+            directory, text = sections[id(draft.template)].of(draft, first + number)
+            write_files(directory, draft, text)
+            jobs[number] = Job(number, config, directory, draft.overrides)
+        with SweepReport(jobs, Path(str(master.hydra.sweep.dir))) as report:
+            log.info("%s", report.plan(found, cores()))
+            if not train_jobs(jobs, found, cores(), False, self.extensions, report):
+                raise KeyboardInterrupt
+        return list(jobs.values())
 
     def _jobs(self, config: DictConfig) -> list[list[str]]:
         """The overrides of each job, as Hydra's basic sweeper will give them; the common ones for another sweeper."""
@@ -263,9 +334,32 @@ def _directory(config: DictConfig, mode: str, parent: Path, label: str) -> Path:
     return given
 
 
+class StackedLauncher(HydraLauncher):
+    """What Hydra's sweepers start runs with: all of a batch at once."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.master = config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        program = Launcher.current
+        assert program is not None
+        drafts = program.drafts(job_overrides, self.master)
+        configs = [checked(draft.task) for draft in drafts]
+        jobs = program.train_stacked(drafts, configs, stacks(configs, cores()), self.master, initial_job_idx)
+        return [returned(job.directory, draft) for job, draft in zip(jobs, drafts, strict=True)]
+
+
 def task_config(config: DictConfig) -> DictConfig:
     """The config without Hydra's own section."""
     return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+
+
+def returned(directory: Path, draft: Draft) -> JobReturn:
+    """What a sweeper is told of a run: its best value, which one that searches makes small or large."""
+    best = read_summary(directory)["best"]
+    result = JobReturn(overrides=draft.overrides, cfg=draft.task, status=JobStatus.COMPLETED)
+    result.return_value = best["value"] if best else math.nan
+    return result
 
 
 def job(config: DictConfig) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,11 @@ class Problem:
     model: Module
     loss: losses.Loss
     step: Step
-    engine: Step | Compiled  # what computes the steps
+
+    @cached_property
+    def engine(self) -> Step | Compiled:
+        """What computes the steps of this run alone."""
+        return self.step if self.config.engine == "eager" else Compiled(self.step)
 
     @property
     def metrics(self) -> list[str]:
@@ -67,13 +72,16 @@ def _name(group: str, component: Any) -> str:
     return next(name for name, cls in TABLES[group].items() if cls is type(component))
 
 
-def build(config: RunConfig) -> Problem:
-    """Load the data and build the network. Raises ConfigError for keys that do not go together.
+def build(config: RunConfig, data: Dataset | None = None) -> Problem:
+    """Build what a run is made of, and its engine. Raises ConfigError for keys that do not go together.
 
     So does whatever a person's own component raises: it tells where.
+    data: what `config.data` loads, where it is there already
     """
     try:
-        return _build(config)
+        problem = assemble(config, data)
+        _try(problem)
+        return problem
     except MemoryError as error:
         raise ConfigError(f"the network or the data do not fit into memory: {error}") from error
     except ConfigError:
@@ -87,8 +95,9 @@ def build(config: RunConfig) -> Problem:
         raise ConfigError(f"a component of your own: {type(error).__name__}: {error} ({place})") from error
 
 
-def _build(config: RunConfig) -> Problem:
-    data = config.data.load()
+def assemble(config: RunConfig, data: Dataset | None = None) -> Problem:
+    """Load the data and build the network, without trying a step."""
+    data = config.data.load() if data is None else data
     examples = len(data.x_train)
     if config.batch_size is not None and config.batch_size > examples:
         raise ConfigError(
@@ -98,27 +107,26 @@ def _build(config: RunConfig) -> Problem:
         raise ConfigError(f"warmup={config.warmup}: expected fewer than steps={config.steps}")
     activation, loss = activation_layer(config.activation), losses.chosen(config)
     model = config.network.build(data.inputs, loss.outputs(data), activation, config.seed)
+    problem = Problem(config, data, model, loss, Step(config, data, model, loss))
+    if config.metric not in ("auto", *problem.metrics):
+        raise ConfigError(f"metric={config.metric}: the data gives {', '.join(problem.metrics)}; choose one, or auto")
+    return problem
+
+
+def _try(problem: Problem) -> None:
+    """Compile a step, or take one and undo it, so that what does not fit is told before anything is written."""
+    config, step = problem.config, problem.step
     try:
-        step = Step(config, data, model, loss)
         step.numbers(0)
-        engine = _tried(step) if config.engine == "eager" else Compiled(step)
+        if problem.engine is step:
+            before = {name: array.copy() for name, array in step.arrays().items()}
+            with np.errstate(all="ignore"):
+                step.loss(0)
+                step.update(0)
+            step.restore(before)
     except TracingError as error:
         raise ConfigError(f"engine={config.engine}: {error}") from error
     except ConfigError:
         raise
     except ValueError as error:
         raise ConfigError(f"network={_name('network', config.network)}: {error}") from error
-    problem = Problem(config, data, model, loss, step, engine)
-    if config.metric not in ("auto", *problem.metrics):
-        raise ConfigError(f"metric={config.metric}: the data gives {', '.join(problem.metrics)}; choose one, or auto")
-    return problem
-
-
-def _tried(step: Step) -> Step:
-    """The step, after one that was taken and undone: what does not fit is told before anything is written."""
-    before = {name: array.copy() for name, array in step.arrays().items()}
-    with np.errstate(all="ignore"):
-        step.loss(0)
-        step.update(0)
-    step.restore(before)
-    return step

@@ -64,6 +64,36 @@ def format_value(metric: str, value: Any) -> str:
     return f"{float(value):.1%}" if "accuracy" in metric else f"{float(value):.4g}"
 
 
+def format_outcome_briefly(summary: dict[str, Any]) -> str:
+    """How a run of a sweep ended, in a line that fits a terminal."""
+    best = summary["best"]
+    if summary["status"] != "completed" or best is None:
+        return f"{summary['status']} at step {summary['step']:,} of {summary['steps']:,}"
+    final = format_metrics({best["metric"]: summary["final"][best["metric"]]})
+    seen = format_value(best["metric"], best["value"])
+    stopped = f", stopped early at step {summary['step']:,}" if summary["stopped_early"] else ""
+    return f"{final}, best {seen} at step {best['step']:,}{stopped}, {summary['seconds']:.1f} s"
+
+
+def format_outcome(summary: dict[str, Any]) -> str:
+    """How a run ended, in lines."""
+    how = "stopped early" if summary.get("stopped_early") else summary["status"]
+    status = f"{how} at step {summary['step']:,} of {summary['steps']:,} in {summary['seconds']:.1f} s"
+    if how == "completed":
+        status = f"completed {summary['steps']:,} steps in {summary['seconds']:.1f} s"
+    parts = [status]
+    if summary["status"] == "diverged":
+        parts[0] += ": the loss is not finite"
+        if summary["first_operation"] is not None:
+            parts[0] += f"; {summary['first_operation']} gave the first such value, from {summary['first_parameter']}"
+    if summary["final"]:
+        parts.append(f"final  {format_metrics(summary['final'])}")
+    best = summary["best"]
+    if best:
+        parts.append(f"best   {format_metrics({best['metric']: best['value']})} at step {best['step']:,}")
+    return "\n".join(parts)
+
+
 @contextmanager
 def stop_requests() -> Iterator[threading.Event]:
     """Turn the first Ctrl-C or SIGTERM into a request that the loop answers after its step; a second stops at once."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -71,7 +70,13 @@ class Shown(Protocol):
     def show(self, step: int, row: dict[str, Any], evaluated: bool) -> None: ...
 
 
-def train_together(runs: Sequence[Run], engine: Step | Compiled, progress: Shown, stop: threading.Event) -> None:
+class Request(Protocol):
+    """Whether somebody asked to stop."""
+
+    def is_set(self) -> bool: ...
+
+
+def train_together(runs: Sequence[Run], engine: Step | Compiled, progress: Shown, stop: Request) -> None:
     """Train runs that are at one step to the last, and one loss beyond: row k is about the network after k updates.
 
     A run that diverges, stops early or fails leaves, and the others go on with the bits that they would have had.
@@ -83,7 +88,7 @@ def train_together(runs: Sequence[Run], engine: Step | Compiled, progress: Shown
     _go_on(list(runs), engine, runs[0].step, progress, stop)
 
 
-def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown, stop: threading.Event) -> None:
+def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown, stop: Request) -> None:
     config, flushed = runs[0].config, time.monotonic()
     while True:
         try:
@@ -93,9 +98,9 @@ def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown,
                     if not math.isfinite(loss):
                         run.record(step, loss, None)
                         run.end("diverged", step, **run.problem.step.diagnose(step))
-                if not (runs := _left(runs)):
+                if all(run.ended for run in runs):
                     return
-                engine = _together(runs)
+                runs, engine = _left(runs, engine)
                 continue
             last = step == config.steps
             evaluated = last or step % config.eval_every == 0
@@ -104,18 +109,19 @@ def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown,
                 if last:
                     for run in runs:
                         run.end("completed", step, stopped_early=False)
-                before, runs = runs, _left(runs)
-                if not runs:
+                if all(run.ended for run in runs):
                     return
-                if len(runs) < len(before):
-                    engine = _together(runs)
+                if any(run.ended for run in runs):
+                    runs, engine = _left(runs, engine)
                     engine.loss(step)
             engine.update(step)
         except Exception as error:
             if len(runs) == 1:
                 return runs[0].fail(error, step)
-            for run in runs:  # one of them, most likely: each goes on alone
-                _go_on([run], _together([run]), step, progress, stop)
+            assert isinstance(engine, Compiled)
+            for i, run in enumerate(runs):  # one of them, most likely: each goes on alone
+                if not run.ended:
+                    _go_on([run], engine.only([i]), step, progress, stop)
             return
         step += 1
         progress.advance(len(runs))
@@ -150,9 +156,8 @@ def _record(runs: Sequence[Run], step: int, losses: Array, metrics: dict[str, Ar
             progress.show(step, row, metrics is not None)
 
 
-def _left(runs: Sequence[Run]) -> list[Run]:
-    return [run for run in runs if not run.ended]
-
-
-def _together(runs: Sequence[Run]) -> Compiled:
-    return Compiled(*[run.problem.step for run in runs])
+def _left(runs: Sequence[Run], engine: Step | Compiled) -> tuple[list[Run], Compiled]:
+    """The runs of a stack that go on, and what computes them."""
+    assert isinstance(engine, Compiled)  # a run alone leaves nothing behind
+    going = [i for i, run in enumerate(runs) if not run.ended]
+    return [runs[i] for i in going], engine.only(going)

@@ -80,7 +80,6 @@ def test_a_sweep_trains_every_combination_and_draws_one_comparison(command):
     assert told[0] == ["lr=0.03", "activation=relu", "seed=0"]
     assert len({tuple(overrides) for overrides in told}) == 12
     assert is_picture(sweep / "comparison.png")
-    assert is_picture(sweep / "11" / "loss.png")
     table = out.split("\n\n")[-1].splitlines()
     assert len(table) == 6  # a heading, four groups of three seeds, where the comparison is
     assert all(" 3  " in row and "±" in row for row in table[1:5])
@@ -99,7 +98,13 @@ def test_a_run_of_a_sweep_is_the_run_alone(command):
 def test_folders_of_a_sweep_may_have_names(command):
     status, out, _ = command("-m", "lr=0.03,0.1", "hydra.sweep.subdir=lr-${lr}", "hydra.sweep.dir=swept", *FAST)
     assert status == 0
-    assert {p.name for p in Path("swept").iterdir()} == {"lr-0.03", "lr-0.1", "multirun.yaml", "comparison.png"}
+    assert {p.name for p in Path("swept").iterdir()} == {
+        "lr-0.03",
+        "lr-0.1",
+        "multirun.yaml",
+        "sweep.csv",
+        "comparison.png",
+    }
     assert "lr=0.03" in out.split("\n\n")[-1]
     status, _, err = command("-m", "lr=0.03,0.1", "hydra.sweep.dir=swept", *FAST)
     assert status == 2
@@ -123,7 +128,6 @@ def test_a_diverged_run_is_recorded_and_the_sweep_goes_on(command):
     assert [read_summary(sweep / i)["status"] for i in "01"] == ["diverged", "completed"]
     assert "#0 lr=1e+30 data=moons" in out
     assert "diverged at step" in out
-    assert is_picture(sweep / "0" / "loss.png")
     assert is_picture(sweep / "comparison.png")
 
 
@@ -133,7 +137,7 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(command, monkeypatch):
     update = Compiled.update
 
     def fail(self, k):
-        if self.first.config.seed == 0:
+        if any(step.config.seed == 0 for step in self.steps):
             raise RuntimeError("a bug")
         update(self, k)
 
@@ -143,7 +147,7 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(command, monkeypatch):
     assert status == 1
     assert "failed: RuntimeError: a bug" in out
     assert [read_summary(sweep / i)["status"] for i in "01"] == ["failed", "completed"]
-    assert "Traceback" in (sweep / "0" / "minitrain.log").read_text()
+    assert "RuntimeError: a bug" in (sweep / "0" / "minitrain.log").read_text()
 
 
 @pytest.mark.parametrize("name", ["lab2", "activations"])

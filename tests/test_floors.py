@@ -21,8 +21,8 @@ FLOORS = [
      "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "plot",
      "diagram", "layout", "drawing", "progress"],
     ["step", "compiled", "problem", "run", "train"],
-    ["compare"],
-    ["job", "launcher", "__main__"],
+    ["sweep", "sweep_report", "compare"],
+    ["job", "multirun", "launcher", "__main__"],
 ]  # fmt: skip
 APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}
 # Rooms' front doors and the package's name only list what is inside.

@@ -174,17 +174,24 @@ def _names(fn: Callable[..., Any], count: int) -> list[str]:
 Traced = Callable[[Tracer], Mapping[str, Tensor]]
 
 
+def trace_once(fn: Traced) -> Tape:
+    """The tape of what `fn` computes of the inputs that it gives the tracer."""
+    return renumbered(_traced(fn)[0])
+
+
 def trace_twice(first: Traced, second: Traced) -> Tape:
     """The tape of `first`, held against that of `second`, which does the same for other values of the inputs."""
-    tapes, places = [], []
-    for run in (first, second):
-        with tracing() as tracer:
-            outputs = run(tracer)
-            tracer.tape.outputs = {name: tracer.value(t) for name, t in outputs.items()}
-        tapes.append(tracer.tape)
-        places.append(tracer.places)
-    _compare(tapes[0], tapes[1], places[0])
-    return renumbered(tapes[0])
+    tape, places = _traced(first)
+    _compare(tape, _traced(second)[0], places)
+    return renumbered(tape)
+
+
+def _traced(fn: Traced) -> tuple[Tape, dict[int, str]]:
+    """A tape, and where each of its constants was used first."""
+    with tracing() as tracer:
+        outputs = fn(tracer)
+        tracer.tape.outputs = {name: tracer.value(t) for name, t in outputs.items()}
+    return tracer.tape, tracer.places
 
 
 def _compare(tape: Tape, again: Tape, places: dict[int, str]) -> None:

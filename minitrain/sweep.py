@@ -1,0 +1,378 @@
+"""A sweep: many runs as few computations.
+
+Runs of one structure, whatever numbers differ between them, are trained as stacks; a stack has as many runs as fit
+into a core's cache, and stacks are spread over worker processes. Each run's directory is what it would be alone.
+"""
+
+from __future__ import annotations
+
+import importlib
+import math
+import os
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import wait
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minitrain.compiled import Compiled, training_tape
+from minitrain.config import RunConfig
+from minitrain.data import Dataset
+from minitrain.problem import Problem, assemble, build
+from minitrain.progress import stop_requests
+from minitrain.record import write_summary
+from minitrain.run import Run
+from minitrain.train import computing, train_together
+
+RUNNING, COMPLETED, DIVERGED, INTERRUPTED, FAILED = range(1, 6)
+STATUSES = {"running": RUNNING, "completed": COMPLETED, "diverged": DIVERGED, "interrupted": INTERRUPTED}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run of a sweep: what it is, where, and by which overrides; its number is its place in the sweep."""
+
+    number: int
+    config: RunConfig
+    directory: Path
+    overrides: Sequence[str]
+
+    @property
+    def title(self) -> str:
+        return f"#{self.directory.name} {' '.join(self.overrides)}"
+
+
+# Which runs are computed together
+
+
+def structure(config: RunConfig) -> str:
+    """What runs of one stack have in common: everything but numbers and the seed; that a number is null counts.
+
+    >>> from minitrain.data import Moons
+    >>> from minitrain.nn.networks import MLPConfig
+    >>> from minitrain.optim import MomentumRule
+    >>> from minitrain.schedule import Constant
+    >>> runs = [RunConfig(Moons(), MLPConfig(widths), MomentumRule(m), Constant(), lr=lr, seed=seed)
+    ...         for widths, m, lr, seed in (([8], 0.9, 0.1, 0), ([8], 0.5, 0.2, 1), ([4], 0.9, 0.1, 0))]
+    >>> [structure(run) == structure(runs[0]) for run in runs]
+    [True, True, False]
+    """
+    parts = []
+    for f in fields(config):
+        value = getattr(config, f.name)
+        if f.name == "data":
+            parts.append(repr(value))  # it is loaded once: its numbers count
+        elif f.name != "seed":
+            parts.append(f"{f.name}={_form(value)}")
+    return "\n".join(parts)
+
+
+def _form(value: Any) -> str:
+    """A value with every number that is no whole one left out."""
+    if isinstance(value, float):
+        return "number"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key}: {_form(each)}' for key, each in value.items())}}}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_form, value))}]"
+    if hasattr(value, "__dataclass_fields__"):
+        return f"{type(value).__qualname__}({', '.join(_form(getattr(value, f.name)) for f in fields(value))})"
+    return repr(value)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Runs that are computed together, by number; the memory that they take, and about how long, on one core."""
+
+    runs: tuple[int, ...]
+    nbytes: int
+    seconds: float
+
+
+def stacks(configs: Sequence[RunConfig], cores: int) -> list[Stack]:
+    """Runs of one structure in stacks that fit the cache, and keep all cores busy. One of each structure is built.
+
+    Raises ConfigError for a structure that cannot be built.
+    """
+    families: dict[str, list[int]] = {}
+    for number, config in enumerate(configs):
+        families.setdefault(structure(config), []).append(number)
+    found: list[Stack] = []
+    for family in families.values():
+        config = configs[family[0]]
+        problem = build(config, _data(config))
+        nbytes, seconds = _bytes_of_a_run(problem), _seconds_of_a_run(problem)
+        size = 1 if config.engine == "eager" else max(1, min(cache_size() // nbytes, LARGEST))
+        count = max(math.ceil(len(family) / size), min(cores // len(families), len(family)))
+        parts = np.array_split(family, count)
+        found += [Stack(tuple(map(int, part)), nbytes * len(part), seconds * len(part)) for part in parts]
+    return found
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+LARGEST = 64  # runs of a stack: from there on, more save nothing (measured)
+
+
+def _bytes_of_a_run(problem: Problem) -> int:
+    """What a run adds to a stack: the values of a step, and its vectors."""
+    values = problem.engine.training.nbytes if isinstance(problem.engine, Compiled) else 0
+    return max(1, values + sum(vector.nbytes for vector in problem.step.vectors().values()))
+
+
+def _seconds_of_a_run(problem: Problem, tried: int = 3) -> float:
+    """About how long a run takes alone, from a few of its steps and an evaluation; in a stack it takes less."""
+    engine, config = problem.engine, problem.config
+    times = [time.perf_counter()]
+    try:
+        with computing():
+            for k in range(tried):
+                engine.loss(k)
+                engine.update(k)
+                times.append(time.perf_counter())
+            engine.evaluate()
+            times.append(time.perf_counter())
+    except Exception:
+        return 0.0  # a run that comes to this step will tell it
+    *steps, evaluation = (after - before for before, after in pairwise(times))
+    return min(steps) * config.steps + evaluation * (config.steps // config.eval_every)
+
+
+@lru_cache
+def cache_size() -> int:
+    """Bytes of a core's own cache, level 2; 1 MiB where the system does not tell."""
+    try:
+        text = Path("/sys/devices/system/cpu/cpu0/cache/index2/size").read_text().strip()
+        return int(text.rstrip("KM")) * {"K": 2**10, "M": 2**20}[text[-1]]
+    except (OSError, ValueError, KeyError):
+        return 2**20
+
+
+_datasets: dict[str, Dataset] = {}
+
+
+def _data(config: RunConfig) -> Dataset:
+    """What a config's data loads; the last is kept, for the runs of a sweep mostly share it."""
+    key = repr(config.data)
+    if key not in _datasets:
+        _datasets.clear()
+        _datasets[key] = config.data.load()
+    return _datasets[key]
+
+
+# What processes know of each other
+
+
+class Board:
+    """How far each run is, and whether all shall stop: a file that every process of a sweep maps into memory."""
+
+    def __init__(self, path: Path, runs: int) -> None:
+        self.path, self.runs = path, runs
+        if not path.exists() or not path.stat().st_size:
+            path.write_bytes(bytes(8 * (2 * runs + 1)))
+        table = np.memmap(path, np.int64, "r+", shape=(2 * runs + 1,))
+        self.steps, self.status, self._stop = table[:runs], table[runs : 2 * runs], table[2 * runs :]
+
+    def set(self) -> None:
+        self._stop[0] = 1
+
+    def is_set(self) -> bool:
+        return bool(self._stop[0])
+
+
+class _BoardRun(Run):
+    """A run of a sweep, whose end the board shows."""
+
+    def __init__(self, problem: Problem, job: Job, board: Board) -> None:
+        super().__init__(problem, job.directory, job.overrides)
+        self.number, self.board = job.number, board
+
+    def end(self, status: str, step: int, **more: Any) -> None:
+        try:
+            super().end(status, step, **more)
+        finally:
+            self.board.steps[self.number] = self.config.steps if status != "interrupted" else step
+            self.board.status[self.number] = STATUSES.get(status, FAILED)
+            note(self.directory, f"{status} at step {step:,} of {self.config.steps:,}", **more)
+
+
+def note(directory: Path, text: str, **more: Any) -> None:
+    """Add a line to a run's minitrain.log."""
+    told = "".join(f", {key}: {value}" for key, value in more.items() if value not in (False, None))
+    with (directory / "minitrain.log").open("a", encoding="utf-8") as file:
+        file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} INFO {text}{told}\n")
+
+
+class _Progress:
+    """Shows the board how a stack goes on."""
+
+    def __init__(self, runs: Sequence[_BoardRun], report: Callable[[], None]) -> None:
+        self.runs, self.report = runs, report
+        self.shown = time.monotonic()
+
+    def advance(self, runs: int) -> None:
+        if time.monotonic() - self.shown > 0.1:
+            self.shown = time.monotonic()
+            for run in self.runs:
+                if not run.ended:
+                    run.board.steps[run.number] = run.step
+            self.report()
+
+    def show(self, step: int, row: dict[str, Any], evaluated: bool) -> None:
+        pass
+
+
+# Training
+
+
+def train_stack(jobs: Sequence[Job], path: Path, total: int, resume: bool, report: Callable[[], None]) -> None:
+    """Train jobs of one structure, together where their tapes have one key. Each fails alone."""
+    board = Board(path, total)
+    runs: list[_BoardRun] = []
+    for job in jobs:
+        board.status[job.number] = RUNNING
+        try:
+            run = _BoardRun(assemble(job.config, _data(job.config)), job, board)
+            if resume:
+                run.restore()
+            note(job.directory, run.problem.describe().replace("\n", "; "))
+            runs.append(run)
+        except Exception as error:
+            fail(job, f"{type(error).__name__}: {error}", board)
+    for group, engine in _groups(runs):
+        if board.is_set():
+            for run in group:
+                run.end("interrupted", run.step)
+            continue
+        with computing():
+            train_together(group, engine, _Progress(group, report), board)
+
+
+def _groups(runs: Sequence[_BoardRun]) -> Iterator[tuple[list[_BoardRun], Any]]:
+    """Runs that are computed together, and what computes them: one tape, and one step to go on from."""
+    found: dict[Any, list[tuple[_BoardRun, Any]]] = {}
+    for run in runs:
+        if run.config.engine == "eager":
+            yield [run], run.problem.step
+            continue
+        tape = training_tape(run.problem.step, checked=bool(found))
+        found.setdefault((tape.key, run.step), []).append((run, tape))
+    for members in found.values():
+        group = [run for run, _ in members]
+        yield group, Compiled(*[run.problem.step for run in group], tapes=[tape for _, tape in members])
+
+
+def fail(job: Job, error: str, board: Board) -> None:
+    """Record that a job failed before, or without, a step of its own."""
+    _end_unbegun(job, "failed", board, error=error)
+    note(job.directory, f"failed: {error}")
+
+
+def _end_unbegun(job: Job, status: str, board: Board, **more: Any) -> None:
+    summary = {"status": status, "step": 0, "steps": job.config.steps, "overrides": list(job.overrides), **more}
+    write_summary(job.directory, {**summary, "final": {}, "best": None, "seconds": 0.0})
+    board.status[job.number] = STATUSES.get(status, FAILED)
+
+
+# Processes
+
+
+Report = Callable[["Board"], None]
+WORTH_A_PROCESS = 1.0  # seconds of training: a worker takes about half of one to start
+
+
+def train_jobs(
+    jobs: Mapping[int, Job],
+    found: Sequence[Stack],
+    processes: int,
+    resume: bool,
+    extensions: Sequence[str],
+    report: Report,
+) -> bool:
+    """Train stacks of jobs, in this process where one is enough; whether they all came to their ends unstopped.
+
+    jobs: number -> job; resume: go on from checkpoints; extensions: modules that a worker process imports first
+    report: called several times a second, and once more at the end
+    """
+    total = max(jobs) + 1
+    with tempfile.TemporaryDirectory() as folder, stop_requests() as stop:
+        path = Path(folder, "board")
+        board = Board(path, total)
+
+        def tell() -> None:
+            if stop.is_set():
+                board.set()
+            report(board)
+
+        parts = [[jobs[number] for number in stack.runs] for stack in found]
+        if processes == 1 or len(parts) == 1 or sum(stack.seconds for stack in found) < WORTH_A_PROCESS:
+            for part in parts:
+                train_stack(part, path, total, resume, tell)
+        else:
+            _train_in_processes(parts, processes, (path, total, resume, tuple(extensions)), tell, board)
+        for number, job in jobs.items():
+            if not board.status[number]:
+                _end_unbegun(job, "interrupted", board)
+        tell()
+        return not board.is_set()
+
+
+def _train_in_processes(
+    parts: Sequence[Sequence[Job]],
+    processes: int,
+    common: tuple[Path, int, bool, tuple[str, ...]],
+    tell: Callable[[], None],
+    board: Board,
+) -> None:
+    """Stacks in worker processes. What a killed worker had in hand is begun again once, from its checkpoints."""
+    from joblib.externals.loky import ProcessPoolExecutor
+    from joblib.externals.loky.process_executor import BrokenProcessPool
+
+    path, total, resume, extensions = common
+    pending = [(list(part), 0) for part in parts]
+    while pending and not board.is_set():
+        lost = []
+        with ProcessPoolExecutor(min(processes, len(pending)), env={"OPENBLAS_NUM_THREADS": "1"}) as pool:
+            tasks = {
+                pool.submit(_work, extensions, part, path, total, resume or again > 0): (part, again)
+                for part, again in pending
+            }
+            waiting = set(tasks)
+            while waiting:
+                done, waiting = wait(waiting, timeout=0.1)
+                tell()
+                for task in done:
+                    part, again = tasks[task]
+                    if isinstance(task.exception(), BrokenProcessPool):
+                        begun = any(board.status[job.number] == RUNNING for job in part)
+                        lost.append((part, again + begun))
+                    elif (error := task.exception()) is not None:
+                        for job in part:
+                            fail(job, f"{type(error).__name__}: {error}", board)
+        pending = []
+        for part, again in lost:
+            left = [job for job in part if board.status[job.number] in (0, RUNNING)]
+            if again < 2:
+                pending.append((left, again))
+            else:
+                for job in left:
+                    fail(job, "its worker process was killed twice", board)
+
+
+def _work(extensions: Sequence[str], jobs: Sequence[Job], path: Path, total: int, resume: bool) -> None:
+    """A stack in a worker process. Ctrl-C is the parent's to answer: it tells on the board."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in extensions:
+        importlib.import_module(name)
+    if not Board(path, total).is_set():
+        train_stack(jobs, path, total, resume, lambda: None)

@@ -1,0 +1,99 @@
+"""What a person sees of a sweep that goes on, and sweep.csv: a row for each run that has ended."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minitrain.progress import format_outcome_briefly, format_value
+from minitrain.record import read_summary, write_atomically
+from minitrain.sweep import RUNNING, Board, Job, Stack
+
+log = logging.getLogger("minitrain")
+
+
+class SweepReport:
+    """Called with the board while a sweep goes on: tells each run that has ended, and shows a bar on a terminal."""
+
+    def __init__(self, jobs: Mapping[int, Job], directory: Path) -> None:
+        self.jobs, self.path = jobs, directory / "sweep.csv"
+        self.ended: set[int] = set()
+        self.rows: dict[int, dict[str, Any]] = {}
+        self.bar: Any = None
+        self.written = -np.inf
+        self.best: str = ""
+        keys = dict.fromkeys(text.partition("=")[0] for job in jobs.values() for text in job.overrides)
+        self.columns = ["run", *keys, "status", "step", "final", "best", "metric", "best_step", "seconds"]
+
+    def plan(self, found: Sequence[Stack], processes: int) -> str:
+        """How the runs are computed, in a line."""
+        largest = sorted((stack.nbytes for stack in found), reverse=True)[:processes]
+        runs = max(len(stack.runs) for stack in found)
+        return (
+            f"{len(found)} stacks of up to {runs} runs on {min(processes, len(found))} cores, "
+            f"{sum(largest) / 2**20:,.0f} MB for their values"
+        )
+
+    def __enter__(self) -> SweepReport:
+        if sys.stderr.isatty():
+            from tqdm import tqdm
+
+            total = sum(job.config.steps for job in self.jobs.values())
+            self.bar = tqdm(total=total, unit=" steps", dynamic_ncols=True, leave=False, unit_scale=True)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.bar is not None:
+            self.bar.close()
+        self._write()
+
+    def __call__(self, board: Board) -> None:
+        status = np.array(board.status)
+        for number in np.flatnonzero(status > RUNNING):
+            if number in self.jobs and number not in self.ended:
+                self.ended.add(int(number))
+                self._tell(int(number))
+        if self.bar is not None:
+            self.bar.set_description(f"{len(self.ended)} of {len(self.jobs)} runs{self.best}", refresh=False)
+            self.bar.update(int(board.steps.sum()) - self.bar.n)
+        if self.rows and time.monotonic() - self.written > 1.0:
+            self._write()
+
+    def _tell(self, number: int) -> None:
+        job, summary = self.jobs[number], read_summary(self.jobs[number].directory)
+        best, final = summary["best"] or {}, summary["final"]
+        metric = best.get("metric", "")
+        given = dict(text.partition("=")[::2] for text in job.overrides)
+        told = {"run": job.directory.name, "status": summary["status"], "step": summary["step"], "metric": metric}
+        told |= {"final": final.get(metric, ""), "best": best.get("value", ""), "best_step": best.get("step", "")}
+        self.rows[number] = {**given, **told, "seconds": summary["seconds"]}
+        line = f"{job.title}: {format_outcome_briefly(summary)}"
+        if self.bar is None:
+            log.info("%s", line)
+        else:
+            self.bar.write(line)
+        values = [row["best"] for row in self.rows.values() if row["metric"] == metric and row["best"] != ""]
+        if values:
+            self.best = f", best {format_value(metric, max(values) if 'accuracy' in metric else min(values))}"
+
+    def _write(self) -> None:
+        """All rows so far, in the runs' order."""
+        self.written = time.monotonic()
+
+        def table(file: Any) -> None:
+            import io
+
+            text = io.StringIO(newline="")
+            writer = csv.DictWriter(text, self.columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows[number] for number in sorted(self.rows))
+            file.write(text.getvalue().encode())
+
+        write_atomically(self.path, table)

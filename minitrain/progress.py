@@ -67,6 +67,8 @@ def format_value(metric: str, value: Any) -> str:
 def format_outcome_briefly(summary: dict[str, Any]) -> str:
     """How a run of a sweep ended, in a line that fits a terminal."""
     best = summary["best"]
+    if summary["status"] == "failed":
+        return f"failed: {summary['error']}"
     if summary["status"] != "completed" or best is None:
         return f"{summary['status']} at step {summary['step']:,} of {summary['steps']:,}"
     final = format_metrics({best["metric"]: summary["final"][best["metric"]]})

@@ -24,7 +24,7 @@ from minitrain.data import Rows, blocks
 from minitrain.step import Step
 from minitrain.streams import stream
 
-SHARED = ("x_train", "y_train", "x", "y", "y_val")  # inputs that the runs of a stack have in common
+SHARED = ("x_train", "y_train", "x_val", "y_val")  # inputs that the runs of a stack have in common
 
 
 class Compiled:
@@ -39,8 +39,10 @@ class Compiled:
         self.steps = steps
         self.first = steps[0]
         self.runs = None if len(steps) == 1 else len(steps)
-        self.vectors = self.first.vectors() if self.runs is None else _joined(steps)
+        if any(step.config.data != self.first.config.data for step in steps):
+            raise ValueError("a stack of runs on several datasets: expected one, which the runs share")
         tape = self._optimized([training_tape(step) for step in steps])
+        self.vectors = self.first.vectors() if self.runs is None else _joined(steps)
         self.training = self._replay(tape, {name: name for name in self.vectors if name in tape.outputs}, ["loss"])
         self._numbers: list[Any] = [None] * len(steps)
         self._outputs: dict[int, Replay] = {}  # examples at once -> what gives the network's output for them
@@ -52,12 +54,12 @@ class Compiled:
         for run, step in self._runs():
             if "rows" in inputs:
                 inputs["rows"][run] = step.rows(k)
+            if "x" in inputs:
+                batch = step.batch(k)
+                inputs["x"][run] = batch.x
+                if batch.y is not None:
+                    inputs["y"][run] = batch.y
             self._draw(step, k, run)
-        if "x" in inputs:
-            batch = self.first.batch(k)
-            inputs["x"][...] = batch.x
-            if batch.y is not None:
-                inputs["y"][...] = batch.y
         self.training.run(0)
         return self.training.outputs["loss"]
 
@@ -83,7 +85,7 @@ class Compiled:
             if len(x) not in self._outputs:
                 self._outputs[len(x)] = self._output_of(x)
             replay = self._outputs[len(x)]
-            replay.inputs["x"][...] = x
+            replay.inputs["x_val"][...] = x
             replay.run()
             outputs.append(replay.outputs["output"].copy())
         output = np.concatenate(outputs, axis=0 if self.runs is None else 1)
@@ -123,7 +125,7 @@ class Compiled:
         def trace(step: Step, tracer: Tracer) -> Mapping[str, Tensor]:
             _enter(step, tracer)
             with no_grad():
-                return {"output": step.model.eval()(tracer.input("x", Tensor(x)))}
+                return {"output": step.model.eval()(tracer.input("x_val", Tensor(x)))}
 
         return self._replay(self._optimized([_traced(partial(trace, step)) for step in self.steps]))
 

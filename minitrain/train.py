@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 import minitrain
 from minitrain.autograd.primitives import Array
-from minitrain.autograd.trace import TracingError
+from minitrain.autograd.trace import TracingError, is_own
 from minitrain.compiled import Compiled
 from minitrain.config import TABLES, ConfigError, RunConfig
 from minitrain.data import Dataset
@@ -94,11 +94,12 @@ def build(config: RunConfig) -> Problem:
         raise
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in where if not Path(frame.filename).is_relative_to(Path(minitrain.__file__).parent)]
+        own = [frame for frame in where if is_own(Path(frame.filename))]
         if not config.extensions:
             raise
         place = f"{Path(own[-1].filename).name} line {own[-1].lineno}" if own else "how it is called"
-        raise ConfigError(f"a component of your own: {type(error).__name__}: {error} ({place})") from error
+        advice = "; functions of minitrain.functional take Tensors" if "support ufuncs" in str(error) else ""
+        raise ConfigError(f"a component of your own: {type(error).__name__}: {error} ({place}){advice}") from error
 
 
 def _build(config: RunConfig) -> Problem:
@@ -116,6 +117,8 @@ def _build(config: RunConfig) -> Problem:
         step = Step(config, data, model, loss)
         step.numbers(0)
         engine = _tried(step) if config.engine == "eager" else Compiled(step)
+        with np.errstate(all="ignore"):
+            engine.evaluate()
     except TracingError as error:
         raise ConfigError(f"engine={config.engine}: {error}") from error
     except ConfigError:

@@ -114,10 +114,10 @@ def _build(config: RunConfig) -> Problem:
     activation, loss = activation_layer(config.activation), losses.chosen(config)
     model = config.network.build(data.inputs, loss.outputs(data), activation, config.seed)
     try:
-        step = Step(config, data, model, loss)
-        step.numbers(0)
-        engine = _tried(step) if config.engine == "eager" else Compiled(step)
         with np.errstate(all="ignore"):
+            step = Step(config, data, model, loss)
+            step.numbers(0)
+            engine = _tried(step) if config.engine == "eager" else Compiled(step)
             engine.evaluate()
     except TracingError as error:
         raise ConfigError(f"engine={config.engine}: {error}") from error
@@ -134,9 +134,8 @@ def _build(config: RunConfig) -> Problem:
 def _tried(step: Step) -> Step:
     """The step, after one that was taken and undone: what does not fit is told before anything is written."""
     before = {name: array.copy() for name, array in step.arrays().items()}
-    with np.errstate(all="ignore"):
-        step.loss(0)
-        step.update(0)
+    step.loss(0)
+    step.update(0)
     step.restore(before)
     return step
 

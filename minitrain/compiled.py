@@ -26,7 +26,7 @@ from minitrain.schedule import warmed_up
 from minitrain.step import Step
 from minitrain.streams import stream
 
-SHARED = ("x_train", "y_train", "x", "y", "y_val")  # inputs that the runs of a stack have in common
+SHARED = ("x_train", "y_train", "x_val", "y_val")  # inputs that the runs of a stack have in common
 
 
 class Compiled:
@@ -42,8 +42,10 @@ class Compiled:
         self.tapes = [training_tape(step) for step in steps] if tapes is None else tapes
         self.first = steps[0]
         self.runs = None if len(steps) == 1 else len(steps)
-        self.vectors = self.first.vectors() if self.runs is None else _joined(steps)
+        if any(step.config.data != self.first.config.data for step in steps):
+            raise ValueError("a stack of runs on several datasets: expected one, which the runs share")
         tape = self._optimized(self.tapes)
+        self.vectors = self.first.vectors() if self.runs is None else _joined(steps)
         self.training = self._replay(tape, {name: name for name in self.vectors if name in tape.outputs}, ["loss"])
         self._numbers = Numbers([step.config for step in steps])
         self._orders: tuple[int, Array] = (-1, np.empty(0, np.intp))
@@ -59,13 +61,9 @@ class Compiled:
                 orders = [step.order(epoch) for step in self.steps]
                 self._orders = epoch, orders[0] if self.runs is None else np.stack(orders)
             inputs["rows"][...] = self._orders[1][..., rows]
-        elif "x" in inputs:
-            batch = self.first.batch(k)
-            inputs["x"][...] = batch.x
-            if batch.y is not None:
-                inputs["y"][...] = batch.y
-        if self.training.tape.draws:
+        if "x" in inputs or self.training.tape.draws:
             for run, step in self._runs():
+                self._read(step, k, run)
                 self._draw(step, k, run)
         self.training.run(0)
         return self.training.outputs["loss"]
@@ -87,7 +85,7 @@ class Compiled:
             if len(x) not in self._outputs:
                 self._outputs[len(x)] = self._output_of(x)
             replay = self._outputs[len(x)]
-            replay.inputs["x"][...] = x
+            replay.inputs["x_val"][...] = x
             replay.run()
             outputs.append(replay.outputs["output"].copy())
         output = np.concatenate(outputs, axis=0 if self.runs is None else 1)
@@ -104,6 +102,14 @@ class Compiled:
     def _runs(self) -> list[tuple[Any, Step]]:
         """Each run with its place in the arrays."""
         return [(..., self.first)] if self.runs is None else list(enumerate(self.steps))
+
+    def _read(self, step: Step, k: int, run: Any) -> None:
+        """The examples of step k, where the data lies on disk."""
+        if "x" in self.training.inputs:
+            batch = step.batch(k)
+            self.training.inputs["x"][run] = batch.x
+            if batch.y is not None:
+                self.training.inputs["y"][run] = batch.y
 
     def _draw(self, step: Step, k: int, run: Any) -> None:
         """Random numbers of step k, as the layers' generators give them."""
@@ -131,7 +137,7 @@ class Compiled:
         def trace(step: Step, tracer: Tracer) -> Mapping[str, Tensor]:
             _enter(step, tracer)
             with no_grad():
-                return {"output": step.model.eval()(tracer.input("x", Tensor(x)))}
+                return {"output": step.model.eval()(tracer.input("x_val", Tensor(x)))}
 
         return self._replay(self._optimized([_traced(partial(trace, step)) for step in self.steps]))
 

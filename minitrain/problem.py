@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-import minitrain
-from minitrain.autograd.trace import TracingError
+from minitrain.autograd.trace import TracingError, is_own
 from minitrain.compiled import Compiled
 from minitrain.config import TABLES, ConfigError, RunConfig
 from minitrain.data import Dataset
@@ -88,11 +87,12 @@ def build(config: RunConfig, data: Dataset | None = None) -> Problem:
         raise
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in where if not Path(frame.filename).is_relative_to(Path(minitrain.__file__).parent)]
+        own = [frame for frame in where if is_own(Path(frame.filename))]
         if not config.extensions:
             raise
         place = f"{Path(own[-1].filename).name} line {own[-1].lineno}" if own else "how it is called"
-        raise ConfigError(f"a component of your own: {type(error).__name__}: {error} ({place})") from error
+        advice = "; functions of minitrain.functional take Tensors" if "support ufuncs" in str(error) else ""
+        raise ConfigError(f"a component of your own: {type(error).__name__}: {error} ({place}){advice}") from error
 
 
 def assemble(config: RunConfig, data: Dataset | None = None) -> Problem:
@@ -117,13 +117,14 @@ def _try(problem: Problem) -> None:
     """Compile a step, or take one and undo it, so that what does not fit is told before anything is written."""
     config, step = problem.config, problem.step
     try:
-        step.numbers(0)
-        if problem.engine is step:
-            before = {name: array.copy() for name, array in step.arrays().items()}
-            with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):
+            step.numbers(0)
+            if problem.engine is step:
+                before = {name: array.copy() for name, array in step.arrays().items()}
                 step.loss(0)
                 step.update(0)
-            step.restore(before)
+                step.restore(before)
+            problem.engine.evaluate()
     except TracingError as error:
         raise ConfigError(f"engine={config.engine}: {error}") from error
     except ConfigError:

@@ -136,8 +136,13 @@ class Step:
                 grads = grads + l2_gradient(params, config.l2, self.penalized)
             if config.clip is not None:
                 grads = clip_by_global_norm(grads, config.clip)
-            updated: tuple[Tensor, dict[str, Tensor]] = config.optimizer.update(grads, state, params, **numbers)
-        return updated
+            updated, new_state = config.optimizer.update(grads, state, params, **numbers)
+        if new_state.keys() != state.keys():
+            raise ConfigError(
+                f"the optimizer: update gives the state {', '.join(new_state) or 'nothing'}, and init "
+                f"{', '.join(state) or 'nothing'}: expected the same names"
+            )
+        return updated, new_state
 
     def compute_metrics(self, output: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """What the network's output on the validation examples tells."""
@@ -155,20 +160,19 @@ class Step:
         self.model.train(self.config.seed, k)
         loss = self.compute_loss(*self.batch(k).tensors(), Tensor(self.parameters.vector))
         self._pending = loss, self.buffers.vector.copy()
-        self.buffers.assign(before)
+        self.buffers.vector[...] = before  # not counted as a change: `update` puts back what the graph has seen
         return loss.numpy()
 
     def update(self, k: int) -> None:
         """Take step k, whose loss was computed last."""
         assert self._pending is not None
-        loss, buffers = self._pending
+        loss, self.buffers.vector[...] = self._pending
         state = {name: Tensor(vector) for name, vector in self.state.items()}
         numbers = {name: self.number(value) for name, value in self.numbers(k).items()}
         params, state = self.compute_update(loss, Tensor(self.parameters.vector), state, numbers)
         for name, t in state.items():
             self.state[name][...] = t.numpy()
         self.parameters.assign(params.numpy())
-        self.buffers.assign(buffers)
         self._pending = None
 
     @no_grad()

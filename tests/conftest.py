@@ -1,6 +1,10 @@
+import sys
+
 import pytest
+from hydra.core.config_store import ConfigStore
 
 from minitrain.__main__ import main
+from minitrain.config import TABLES
 
 
 @pytest.fixture
@@ -14,3 +18,18 @@ def command(tmp_path, monkeypatch, capsys):
         return status, out, err
 
     return run
+
+
+@pytest.fixture
+def own_components(monkeypatch):
+    """Components registered from here on, and the module `mine` they are in, are gone afterwards."""
+    before = {group: dict(table) for group, table in TABLES.items()}
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield
+    sys.modules.pop("mine", None)
+    for group, table in before.items():
+        offered = ConfigStore.instance().repo.get(group, {})
+        for name in TABLES[group].keys() - table:
+            offered.pop(f"{name}.yaml", None)
+        TABLES[group].clear()
+        TABLES[group].update(table)

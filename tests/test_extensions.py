@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from hydra.core.config_store import ConfigStore
 
 from minitrain.config import TABLES, ConfigError, register
 from minitrain.record import read_summary
@@ -97,19 +96,10 @@ class Ring:
 
 
 @pytest.fixture
-def mine(tmp_path, monkeypatch):
-    """The file in the folder that commands run in; afterwards nothing of it is left."""
-    before = {group: dict(table) for group, table in TABLES.items()}
-    monkeypatch.setattr(sys, "path", list(sys.path))
+def mine(tmp_path, own_components):
+    """The file in the folder that commands run in."""
     (tmp_path / "mine.py").write_text(MINE)
-    yield tmp_path
-    sys.modules.pop("mine", None)
-    for group, table in before.items():
-        offered = ConfigStore.instance().repo.get(group, {})
-        for name in TABLES[group].keys() - table:
-            offered.pop(f"{name}.yaml", None)
-        TABLES[group].clear()
-        TABLES[group].update(table)
+    return tmp_path
 
 
 CHOSEN = ("activation=cube", "network=scaled", "optimizer=signed", "schedule=halves", "loss=cubic", "data=ring")

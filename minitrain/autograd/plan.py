@@ -145,7 +145,7 @@ class Plan:
         for output, target in in_place.items():
             value, replaced = self.tape.outputs[output], self.tape.inputs[target]
             when = made_at.get(value, -1)
-            if when < self.boundary or self.lead(value) != self.lead(replaced) or value in self.homes:
+            if when < self.boundary or not self._are_alike(value, replaced) or value in self.homes:
                 continue
             read = last.get(replaced, -1)
             if read < when or (read == when and overwrites(self.order[when], replaced, self.tape)):
@@ -160,9 +160,13 @@ class Plan:
                 while part in self.owners:
                     part = self.owners[part].inputs[0]
                 whole = self.tape.types[part].size == self.tape.types[v].size
-                if whole and part in made_at and part not in self.homes and self.lead(part) == self.lead(i.value):
+                if whole and part in made_at and part not in self.homes and self._are_alike(part, i.value):
                     self.homes[part] = (i.value, start)
                 start += self.tape.types[v].size
+
+    def _are_alike(self, a: int, b: int) -> bool:
+        """Whether entries of one value can lie among those of the other."""
+        return self.lead(a) == self.lead(b) and self.tape.types[a].dtype == self.tape.types[b].dtype
 
     def _places(self) -> tuple[dict[int, int], int]:
         """Root -> its offset in the block, for those that are no inputs or constants; and the size of the block."""

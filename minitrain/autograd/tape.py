@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -146,8 +147,13 @@ def stack(tapes: Sequence[Tape]) -> Tape:
     Raises ValueError where the keys differ.
     """
     first = tapes[0]
-    if any(tape.key != first.key or tape.draws != first.draws for tape in tapes):
-        raise ValueError("stack: these tapes do not compute the same: expected equal keys")
+    for number, tape in enumerate(tapes):
+        for line, own in zip_longest([*first.key.splitlines(), *first.draws], [*tape.key.splitlines(), *tape.draws]):
+            if line != own:
+                raise ValueError(
+                    f"stack: run {number} computes something else than run 0: {own}, where run 0 has {line}; "
+                    "runs of a stack may differ in numbers alone"
+                )
     constants: dict[int, Array] = {}
     varying = []
     for value, array in first.constants.items():

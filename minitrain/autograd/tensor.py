@@ -84,7 +84,7 @@ class Tensor:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             data = np.array(value, np.float64)
         else:
-            data = np.array(value.numpy() if isinstance(value, Tensor) else value, order="C")
+            data = np.array(value._data if isinstance(value, Tensor) else value, order="C")
         if data.dtype.kind not in "fiub" or data.dtype == np.float16:
             raise TypeError(
                 f"Tensor: values of type {data.dtype} given; expected float32, float64, integers or truth values"
@@ -96,6 +96,8 @@ class Tensor:
             )
         self._set(data, name, requires_grad)
         self._writable = True
+        if isinstance(value, Tensor) and recording.tracer is not None:
+            recording.tracer.alias(self, value)
 
     def _set(self, data: Array, name: str | None, requires_grad: bool) -> None:
         self._data = data
@@ -135,7 +137,7 @@ class Tensor:
         A leaf may be written to at any time (`p.data -= 0.3 * p.grad`): a derivative that needs an
         overwritten value finds that out when it runs, and raises.
         """
-        self._look("data")
+        self._look(".data")
         if not self._writable:
             view = self._data.view()
             view.flags.writeable = False
@@ -181,7 +183,7 @@ class Tensor:
 
     def numpy(self) -> Array:
         """The value as an array of its own."""
-        self._look("numpy()")
+        self._look(".numpy()")
         return self._data.copy()
 
     def _look(self, what: str) -> None:
@@ -191,7 +193,7 @@ class Tensor:
 
     def item(self) -> float:
         """The value of a tensor of one element, as a Python number."""
-        self._look("item()")
+        self._look(".item()")
         if self.size != 1:
             raise ValueError(
                 f"item: expected one element, got shape {list(self.shape)}; reduce it first, e.g. with .mean()"

@@ -7,6 +7,8 @@ be looked at from Python, because another run would see something else.
 from __future__ import annotations
 
 import inspect
+import pickle
+import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +23,10 @@ from minitrain.autograd.tape import Draw, Tape, describe, renumbered
 from minitrain.autograd.tensor import Tensor
 
 PACKAGE = Path(__file__).parents[1]
+ADVICE = (
+    "keep what a layer remembers in a Buffer and what an optimizer does in its state, draw random numbers from a "
+    "layer's `rng`, or set engine=eager"
+)
 
 
 class TracingError(TypeError):
@@ -87,13 +93,18 @@ def _refuse(what: str) -> NoReturn:
     )
 
 
+def is_own(path: Path) -> bool:
+    """Whether a file is a person's own: neither of this package nor of NumPy."""
+    return not path.is_relative_to(PACKAGE) and not path.is_relative_to(Path(np.__file__).parent)
+
+
 def _place() -> str:
-    """File and line of the first caller outside this package, or of the function inside it that was called last."""
+    """File and line of the first caller in a person's own file, or of the function inside it that was called last."""
     frame = inspect.currentframe()
     inside = ""
     while frame is not None:
         path = Path(frame.f_code.co_filename)
-        if not path.is_relative_to(PACKAGE):
+        if is_own(path):
             return f"{path.name} line {frame.f_lineno}"
         if not path.is_relative_to(PACKAGE / "autograd") and not inside:
             inside = f"{path.name} line {frame.f_lineno}"
@@ -111,7 +122,12 @@ class Draws:
 
     def __getattr__(self, method: str) -> Callable[..., Tensor]:
         def draw(*arguments: Any, **options: Any) -> Tensor:
-            drawn = np.asarray(getattr(self._rng, method)(*arguments, **options))
+            drawn = getattr(self._rng, method)(*arguments, **options)
+            if not isinstance(drawn, np.ndarray):
+                raise TracingError(
+                    f"rng.{method} at {_place()} gives a {type(drawn).__name__}, and a compiled step draws arrays: "
+                    "give it a size, e.g. rng.random(x.shape), or set engine=eager"
+                )
             name = f"random.{len(self._tracer.tape.draws)}"
             self._tracer.tape.draws.append(Draw(name, self._owner, method, arguments, options))
             return self._tracer.input(name, Tensor(drawn))
@@ -181,33 +197,41 @@ def trace_once(fn: Traced) -> Tape:
 
 def trace_twice(first: Traced, second: Traced) -> Tape:
     """The tape of `first`, held against that of `second`, which does the same for other values of the inputs."""
+    before = _common_generators()
     tape, places = _traced(first)
-    _compare(tape, _traced(second)[0], places)
+    again, _ = _traced(second)
+    if _common_generators() != before:
+        raise TracingError(f"what is computed depends on the numbers of `random` or `np.random`; {ADVICE}")
+    _compare(tape, again, places)
     return renumbered(tape)
 
 
 def _traced(fn: Traced) -> tuple[Tape, dict[int, str]]:
     """A tape, and where each of its constants was used first."""
-    with tracing() as tracer:
+    with tracing() as tracer, np.errstate(all="ignore"):
         outputs = fn(tracer)
         tracer.tape.outputs = {name: tracer.value(t) for name, t in outputs.items()}
     return tracer.tape, tracer.places
 
 
+def _common_generators() -> tuple[Any, ...]:
+    """The states of the generators that all of a program draws from."""
+    return random.getstate(), pickle.dumps(np.random.get_state())  # noqa: NPY002  # a person may draw from it
+
+
 def _compare(tape: Tape, again: Tape, places: dict[int, str]) -> None:
-    advice = "let what changes be an input, draw random numbers from a layer's `rng`, or set engine=eager"
     for value, other in zip(tape.constants, again.constants, strict=False):
         a, b = tape.constants[value], again.constants[other]
         if value == other and type_of(a) == type_of(b) and _bytes(a) != _bytes(b):
             raise TracingError(
                 f"a value used at {places[value]} changes from step to step ({type_of(a)}), and a compiled step would "
-                f"keep the first; {advice}"
+                f"keep the first; {ADVICE}"
             )
     for i, j in zip(tape.instructions, again.instructions, strict=False):
         if describe(i) != describe(j):
-            raise TracingError(f"the operations change from step to step: {describe(i)}, then {describe(j)}; {advice}")
+            raise TracingError(f"the operations change from step to step: {describe(i)}, then {describe(j)}; {ADVICE}")
     if tape.key != again.key:
-        raise TracingError(f"the number of operations changes from step to step; {advice}")
+        raise TracingError(f"the number of operations changes from step to step; {ADVICE}")
 
 
 def _bytes(array: Array) -> bytes:

@@ -100,7 +100,9 @@ def _loss(name: str, outputs: Callable[[str, Dataset], int]) -> Callable[[Functi
 
 
 @_loss("cross_entropy", _one_per_class)
-def cross_entropy(output: Tensor, target: Tensor, reduction: str = "mean", label_smoothing: float = 0.0) -> Tensor:
+def cross_entropy(
+    output: Tensor, target: Tensor, reduction: str = "mean", label_smoothing: float | None = None
+) -> Tensor:
     """The negative log-likelihood of the target class, or of probability rows [batch, classes].
 
     >>> cross_entropy(Tensor([[1000.0, 0.0]]), Tensor([1])).item()

@@ -167,7 +167,7 @@ def dropout(x: Any, rate: float, rng: np.random.Generator | int) -> Tensor:
     """Each entry made 0 with probability `rate`, the others divided by 1 - rate (Srivastava et al. 2014, section 10).
 
     The expected value is x. The generator, or a seed, decides which: equal ones drop the same entries, in float32
-    and float64 alike. Rate 0 gives x itself and draws nothing; when a network is evaluated, leave dropout out.
+    and float64 alike. Rate 0 drops nothing; when a network is evaluated, leave dropout out.
     Raises ValueError for a rate outside 0 <= rate < 1.
 
     >>> dropout(np.ones(6), 0.5, np.random.default_rng(0)).numpy()
@@ -176,8 +176,6 @@ def dropout(x: Any, rate: float, rng: np.random.Generator | int) -> Tensor:
     if not 0 <= rate < 1:
         raise ValueError(f"dropout: rate={rate} given, expected 0 <= rate < 1: the share of entries to drop")
     x = to_tensor(x)
-    if rate == 0:
-        return x
     generator = np.random.default_rng(rng) if isinstance(rng, int) else rng
     kept = to_tensor(generator.random(x.shape)) >= rate
     return kept.masks(x / (1 - rate))

@@ -18,7 +18,7 @@ from minitrain.autograd.tensor import FLOATS, Tensor, known, to_tensor
 # Classes
 
 
-def cross_entropy(logits: Any, target: Any, label_smoothing: float = 0.0, reduction: str = "mean") -> Tensor:
+def cross_entropy(logits: Any, target: Any, label_smoothing: float | None = None, reduction: str = "mean") -> Tensor:
     """The cross-entropy from the target to softmax(logits), a number per row: logits [batch, classes] -> [] or [batch].
 
     -Σ q log softmax(logits), without overflow for any logits. A target of integers [batch] is q = 1 at the class and
@@ -32,7 +32,7 @@ def cross_entropy(logits: Any, target: Any, label_smoothing: float = 0.0, reduct
     >>> round(cross_entropy([[0.0, 0.0]], [[0.5, 0.5]]).item(), 6)
     0.693147
     """
-    if not 0 <= label_smoothing <= 1:
+    if label_smoothing is not None and not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing={label_smoothing}: expected 0 to 1")
     logits, q = _numbers(logits), to_tensor(target)
     if q.dtype.kind in "iu":
@@ -44,7 +44,7 @@ def cross_entropy(logits: Any, target: Any, label_smoothing: float = 0.0, reduct
         )
     else:
         q = q.astype(logits.dtype)
-    if label_smoothing:
+    if label_smoothing is not None:
         q = q.astype(logits.dtype) * (1 - label_smoothing) + label_smoothing / logits.shape[-1]
     if q.dtype == bool:
         # The same without a logarithm for each class: log Σ exp(logits) - the target's logit.

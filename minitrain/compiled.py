@@ -7,7 +7,8 @@ data is there once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from minitrain.schedule import warmed_up
 from minitrain.step import Step
 from minitrain.streams import stream
 
+LARGEST = 64  # runs of a stack: more save nothing (measured)
 SHARED = ("x_train", "y_train", "x_val", "y_val")  # inputs that the runs of a stack have in common
 
 
@@ -95,6 +97,16 @@ class Compiled:
         self._metrics.run()
         return {name: array.copy() for name, array in self._metrics.outputs.items()}
 
+    @property
+    def nbytes(self) -> int:
+        """The memory of a step: its values, and the vectors of the runs."""
+        return self.training.nbytes + sum(vector.nbytes for vector in self.vectors.values())
+
+    @property
+    def runs_at_once(self) -> int:
+        """How many runs like this one, alone, a stack should have: as many as a core's own cache holds."""
+        return max(1, min(cache_size() // self.nbytes, LARGEST))
+
     def only(self, runs: Sequence[int]) -> Compiled:
         """Some of the runs, as they are now."""
         return Compiled(*[self.steps[run] for run in runs], tapes=[self.tapes[run] for run in runs])
@@ -149,6 +161,16 @@ class Compiled:
                 return step.compute_metrics(one, y)
 
         return self._replay(self._optimized([_traced(partial(trace, step)) for step in self.steps]))
+
+
+@lru_cache
+def cache_size() -> int:
+    """Bytes of a core's own cache, level 2; 1 MiB where the system does not tell."""
+    try:
+        text = Path("/sys/devices/system/cpu/cpu0/cache/index2/size").read_text().strip()
+        return int(text.rstrip("KM")) * {"K": 2**10, "M": 2**20}[text[-1]]
+    except (OSError, ValueError, KeyError):
+        return 2**20
 
 
 class Numbers:

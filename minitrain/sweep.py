@@ -15,7 +15,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import wait
 from dataclasses import dataclass, fields
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -108,8 +107,8 @@ def stacks(configs: Sequence[RunConfig], cores: int) -> list[Stack]:
     for family in families.values():
         config = configs[family[0]]
         problem = build(config, _data(config))
-        nbytes, seconds = _bytes_of_a_run(problem), _seconds_of_a_run(problem)
-        size = 1 if config.engine == "eager" else max(1, min(cache_size() // nbytes, LARGEST))
+        engine, seconds = problem.engine, _seconds_of_a_run(problem)
+        nbytes, size = (engine.nbytes, engine.runs_at_once) if isinstance(engine, Compiled) else (0, 1)
         count = max(math.ceil(len(family) / size), min(cores // len(families), len(family)))
         parts = np.array_split(family, count)
         found += [Stack(tuple(map(int, part)), nbytes * len(part), seconds * len(part)) for part in parts]
@@ -119,15 +118,6 @@ def stacks(configs: Sequence[RunConfig], cores: int) -> list[Stack]:
 def cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-LARGEST = 64  # runs of a stack: from there on, more save nothing (measured)
-
-
-def _bytes_of_a_run(problem: Problem) -> int:
-    """What a run adds to a stack: the values of a step, and its vectors."""
-    values = problem.engine.training.nbytes if isinstance(problem.engine, Compiled) else 0
-    return max(1, values + sum(vector.nbytes for vector in problem.step.vectors().values()))
 
 
 def _seconds_of_a_run(problem: Problem, tried: int = 3) -> float:
@@ -146,16 +136,6 @@ def _seconds_of_a_run(problem: Problem, tried: int = 3) -> float:
         return 0.0  # a run that comes to this step will tell it
     *steps, evaluation = (after - before for before, after in pairwise(times))
     return min(steps) * config.steps + evaluation * (config.steps // config.eval_every)
-
-
-@lru_cache
-def cache_size() -> int:
-    """Bytes of a core's own cache, level 2; 1 MiB where the system does not tell."""
-    try:
-        text = Path("/sys/devices/system/cpu/cpu0/cache/index2/size").read_text().strip()
-        return int(text.rstrip("KM")) * {"K": 2**10, "M": 2**20}[text[-1]]
-    except (OSError, ValueError, KeyError):
-        return 2**20
 
 
 _datasets: dict[str, Dataset] = {}

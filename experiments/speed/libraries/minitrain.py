@@ -55,7 +55,7 @@ class Replayed:
 
     def __init__(self, case: Case, at_once: int | None = None) -> None:
         steps = [CaseStep(case, run) for run in range(case.runs)]
-        size = at_once or 8
+        size = at_once or Compiled(steps[0]).runs_at_once
         self.stacks = [Compiled(*steps[i : i + size]) for i in range(0, case.runs, size)]
         self.initial = [{name: v.copy() for name, v in stack.vectors.items()} for stack in self.stacks]
 

@@ -52,12 +52,16 @@ def edge_cases(name):
     if TABLE[name].kernel is None:
         inputs, _ = CASES[name][0]
         for shape in SHAPES:
-            made = [truths(*shape) if np.asarray(x).dtype == bool else floats(*shape, seed=i) for i, x in enumerate(inputs)]
+            made = [
+                truths(*shape) if np.asarray(x).dtype == bool else floats(*shape, seed=i) for i, x in enumerate(inputs)
+            ]
             for options in [options for _, options in CASES[name]]:
                 yield made, options
         if len(inputs) > 1:  # a number against an array, and an array against a number
             for number in range(len(inputs)):
-                given = [truths(5, 7) if np.asarray(x).dtype == bool else floats(5, 7, seed=i) for i, x in enumerate(inputs)]
+                given = [
+                    truths(5, 7) if np.asarray(x).dtype == bool else floats(5, 7, seed=i) for i, x in enumerate(inputs)
+                ]
                 if given[number].dtype != bool and not name == "mask":
                     given[number] = np.array(2.0)
                     yield given, {}
@@ -67,7 +71,9 @@ def edge_cases(name):
 
 def _reductions(key, every):
     shapes = [(1, 1), (1, 7), (7, 1), (17, 33), (64, 128), (64, 10), (5, 1, 3), (2, 3, 4, 5)]
-    return [((make(*shape),), {key: axis}) for make in (floats, finite) for shape in shapes for axis in every(len(shape))]
+    return [
+        ((make(*shape),), {key: axis}) for make in (floats, finite) for shape in shapes for axis in every(len(shape))
+    ]
 
 
 def _every_axes(ndim):
@@ -79,7 +85,24 @@ def _every_axis(ndim):
 
 
 def _matmuls():
-    sizes = [(1, 1, 1), (1, 7, 1), (7, 1, 1), (1, 1, 7), (1, 7, 5), (5, 7, 1), (7, 1, 5), (17, 33, 7), (64, 128, 10), (64, 64, 64), (3, 0, 2), (0, 3, 2), (32, 100, 1), (1, 100, 32), (2, 2, 2), (8, 300, 16)]
+    sizes = [
+        (1, 1, 1),
+        (1, 7, 1),
+        (7, 1, 1),
+        (1, 1, 7),
+        (1, 7, 5),
+        (5, 7, 1),
+        (7, 1, 5),
+        (17, 33, 7),
+        (64, 128, 10),
+        (64, 64, 64),
+        (3, 0, 2),
+        (0, 3, 2),
+        (32, 100, 1),
+        (1, 100, 32),
+        (2, 2, 2),
+        (8, 300, 16),
+    ]
     for m, k, n in sizes:
         for ta in (False, True):
             for tb in (False, True):

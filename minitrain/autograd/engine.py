@@ -50,7 +50,7 @@ class Replay:
         places = in_place or {}
         plan = Plan(tape, runs, stacked, places, first)
         plan.allocate(given or {})
-        self.tape = tape
+        self.tape = tape = plan.tape
         self.inputs = {name: plan.arrays[v] for name, v in tape.inputs.items()}
         self.outputs = {name: plan.arrays[v] for name, v in tape.outputs.items()}
         self.nbytes = plan.nbytes  # of the values computed
@@ -107,7 +107,7 @@ def _calls(plan: Plan, i: Instruction) -> Iterator[Call]:
         return
     for run in range(len(out)):
         yield from kernel.calls(
-            out[run], *[x[run] if s else x for x, s in zip(inputs, stacked, strict=True)], **i.options
+            out[run, ...], *[x[run, ...] if s else x for x, s in zip(inputs, stacked, strict=True)], **i.options
         )
 
 

@@ -7,6 +7,7 @@ replace), and a place that nothing reads any more is used again.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -63,11 +64,11 @@ class Plan:
     def __init__(
         self, tape: Tape, runs: int | None, stacked: Collection[str], in_place: Mapping[str, str], first: Sequence[str]
     ) -> None:
-        self.tape = tape
+        self.tape = tape = _with_old_values_kept(tape, in_place)
         self.runs = runs
         self.order, self.boundary = _scheduled(tape, first)
         self.stacked = _stacked(tape, stacked) if runs is not None else set()
-        self.owners = {i.value: i for i in self.order if self._is_view(i)}
+        self.owners = {i.value: i for i in self.order if _is_view(i, tape)}
         self.homes: dict[int, tuple[int, int]] = {}
         self._find_homes(in_place)
         self._offsets, self.nbytes = self._places()
@@ -105,28 +106,30 @@ class Plan:
             array = block[offset : offset + nbytes].view(self.tape.types[value].dtype)
             self.arrays[value] = array.reshape(self.shape(value))
         for i in self.order:
-            if i.value not in self.arrays:
-                self.arrays[i.value] = self._inside(i)
+            self._array(i.value)
 
-    def _inside(self, i: Instruction) -> Array:
+    def _array(self, value: int) -> Array:
+        """The array of a value; of one that lies in another's, which may be made later, a view."""
+        if value not in self.arrays:
+            self.arrays[value] = self._inside(value)
+        return self.arrays[value]
+
+    def _inside(self, value: int) -> Array:
         """The array of a value that lies in another's."""
-        if i.value in self.homes:
-            container, start = self.homes[i.value]
-            array, size = self.arrays[container], self.tape.types[i.value].size
-            part = array if self.tape.types[container].size == size else array[..., start : start + size]
-            return part.reshape(self.shape(i.value))
+        if value in self.homes:
+            container, start = self.homes[value]
+            array, own = self._array(container), self.tape.types[value]
+            part = array if self.tape.types[container].size == own.size else array[..., start : start + own.size]
+            return part.view(own.dtype).reshape(self.shape(value))
+        i = self.owners[value]
         view = _view_of(i)
         assert view is not None
-        found = view(self.arrays[i.inputs[0]], **i.options, lead=self.lead(i.value))
+        found = view(self._array(i.inputs[0]), **i.options, lead=self.lead(value))
         assert found is not None
         return found
 
     def _nbytes(self, value: int) -> int:
         return self.tape.types[value].nbytes * (self.runs or 1 if value in self.stacked else 1)
-
-    def _is_view(self, i: Instruction) -> bool:
-        view, source = _view_of(i), self.tape.types[i.inputs[0]]
-        return view is not None and view(np.empty(source.shape, source.dtype), **i.options) is not None
 
     def last_reads(self) -> dict[int, int]:
         """Root -> the last instruction that reads or writes there; what is given out is read at the end."""
@@ -147,6 +150,8 @@ class Plan:
             when = made_at.get(value, -1)
             if when < self.boundary or not self._are_alike(value, replaced) or value in self.homes:
                 continue
+            if self.tape.types[value] != self.tape.types[replaced]:
+                continue  # what is copied there takes the input's type
             read = last.get(replaced, -1)
             if read < when or (read == when and overwrites(self.order[when], replaced, self.tape)):
                 self.homes[value] = (replaced, 0)
@@ -198,6 +203,24 @@ class Plan:
 def _view_of(i: Instruction) -> Callable[..., Array | None] | None:
     kernel = i.operation.kernel if isinstance(i.operation, P.Primitive) else None
     return None if kernel is None else kernel.view
+
+
+def _is_view(i: Instruction, tape: Tape) -> bool:
+    view, source = _view_of(i), tape.types[i.inputs[0]]
+    return view is not None and view(np.empty(source.shape, source.dtype), **i.options) is not None
+
+
+def _with_old_values_kept(tape: Tape, in_place: Mapping[str, str]) -> Tape:
+    """The tape with copies of outputs that lie in inputs which are replaced: they are what was there before."""
+    replaced = {tape.inputs[name] for name in in_place.values()}
+    for i in tape.instructions:
+        if i.inputs[0] in replaced and _is_view(i, tape):
+            replaced.add(i.value)
+    kept = replace(tape, types=dict(tape.types), instructions=[*tape.instructions], outputs=dict(tape.outputs))
+    for name, value in tape.outputs.items():
+        if value in replaced and value != tape.inputs.get(in_place.get(name, "")):
+            kept.outputs[name] = kept.add(P.cast, [value], {"dtype": tape.types[value].dtype.name})
+    return kept
 
 
 def overwrites(i: Instruction, value: int, tape: Tape) -> bool:

@@ -173,10 +173,16 @@ def _base_derivative(g: Any, out: Any, a: Any, b: Any) -> Any:
     return flat.where(0.0, g * (b * a ** flat.where(1.0, b - 1.0)))
 
 
-@elementwise("{0:tight}**{1:tight}", _base_derivative, _exponent_derivative)
-@quiet
-def pow_(a: Array, b: Array) -> Array:
-    return np.power(a, b)
+@kernel(
+    "{0:tight}**{1:tight}",
+    _base_derivative,
+    _exponent_derivative,
+    result=lambda a, b: (a.shape or b.shape, a.dtype),
+    together=lambda a, b: False,
+)
+def pow_(out: Array, a: Array, b: Array) -> Iterator[Call]:
+    """A kernel because `np.power` rounds otherwise where all exponents are one number of 2, 1/2 or -1."""
+    yield quiet(np.power), a, b, out
 
 
 # Elementwise functions

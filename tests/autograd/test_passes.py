@@ -1,0 +1,132 @@
+"""Each pass: what it does to a small tape, what it leaves alone, and that it keeps the bits of random programs."""
+
+import numpy as np
+import pytest
+from programs import random_program, run_as_written, same_bits
+
+from minitrain import Tensor
+from minitrain.autograd.passes import PASSES, drop_unused, fold, lower, optimize, share, simplify
+from minitrain.autograd.trace import trace
+
+ROW = np.array([1.0, -0.0, 3.0])
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    with np.errstate(all="ignore"):
+        yield
+
+
+def body(tape):
+    """The instructions and outputs, without the inputs."""
+    return [line for line in str(tape).splitlines() if "= input" not in line]
+
+
+def test_lower_writes_an_entry_as_the_calls_that_it_makes():
+    assert body(lower(trace(lambda x: x.sigmoid(), ROW))) == [
+        "%1: f64[] = constant 1.0",
+        "%2: f64[3] = negative %0",
+        "%3: f64[3] = exp %2",
+        "%4: f64[3] = add %3 %1",
+        "%5: f64[3] = reciprocal %4",
+        "output 0 = %5",
+    ]
+
+
+def test_drop_unused_keeps_what_an_output_needs_and_the_inputs():
+    def fn(x, y):
+        y.exp() * 2.0
+        return x.tanh()
+
+    assert str(drop_unused(trace(fn, ROW, ROW))).splitlines() == [
+        "%0: f64[3] = input x",
+        "%1: f64[3] = input y",
+        "%2: f64[3] = tanh %0",
+        "output 0 = %2",
+    ]
+
+
+def test_fold_computes_what_depends_on_constants_alone():
+    two = Tensor(2.0)
+    assert body(drop_unused(fold(trace(lambda x: x * (two * 3.0).sqrt(), ROW)))) == [
+        f"%1: f64[] = constant {np.sqrt(6.0)}",
+        "%2: f64[3] = multiply %0 %1",
+        "output 0 = %2",
+    ]
+
+
+def test_share_computes_equal_things_once():
+    assert body(drop_unused(share(trace(lambda x: x.exp() * 2.0 + x.exp() * 2.0, ROW)))) == [
+        "%1: f64[] = constant 2.0",
+        "%2: f64[3] = exp %0",
+        "%3: f64[3] = multiply %2 %1",
+        "%4: f64[3] = add %3 %3",
+        "output 0 = %4",
+    ]
+
+
+def test_share_tells_0_from_minus_0_and_types_apart():
+    tape = share(trace(lambda x: x + Tensor(0.0) + Tensor(-0.0), ROW))
+    assert [str(array) for array in tape.constants.values()] == ["0.0", "-0.0"]
+
+
+SIMPLER = {
+    "times 1": (lambda x: x * 1.0, []),
+    "1 times": (lambda x: 1.0 * x, []),
+    "over 1": (lambda x: x / 1.0, []),
+    "power 1": (lambda x: x**1.0, []),
+    "minus twice": (lambda x: -(-x), []),
+    "plus minus": (lambda x: x.exp() + -x, ["exp", "subtract"]),
+    "minus minus": (lambda x: x.exp() - -x, ["exp", "add"]),
+    "reshaped twice": (lambda x: x.reshape(1, 3).reshape(3, 1), ["reshape"]),
+    "reshaped back": (lambda x: x.reshape(1, 3).reshape(3), []),
+    "a repeated number": (lambda x: x * x.sum().broadcast_to((3,)), ["reshape", "sum", "multiply"]),
+    "a function of one": (lambda x: x.sum().broadcast_to((3,)).exp(), ["reshape", "sum", "exp", "broadcast"]),
+}
+
+
+@pytest.mark.parametrize("name", SIMPLER)
+def test_simplify(name):
+    fn, expected = SIMPLER[name]
+    assert [i.name for i in drop_unused(simplify(lower(trace(fn, ROW)))).instructions] == expected
+
+
+KEPT = {
+    "plus 0": lambda x: x + 0.0,
+    "minus 0 plus": lambda x: x + -0.0,
+    "times 0": lambda x: x * 0.0,
+    "minus itself": lambda x: x - x,
+    "over itself": lambda x: x / x,
+    "1 over": lambda x: 1.0 / x,
+    "0 minus": lambda x: 0.0 - x,
+    "reassociated": lambda x: (x + 1e16) - 1e16,
+    "over a number": lambda x: x / 3.0,
+    "exp of log": lambda x: x.log().exp(),
+    "sum of one entry": lambda x: x[1:2].sum(),
+    "sum of a repeated number": lambda x: x[1].broadcast_to((7,)).sum(),
+    "to a narrower type and back": lambda x: (x / 3.0).astype("float32").astype("float64"),
+}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_what_would_change_the_bits_is_left_alone(name):
+    tape = trace(KEPT[name], ROW)
+    for x in (ROW, np.array([np.inf, np.nan, 5e-324]), np.array([0.1, -1e300, 0.0])):
+        before, after = (run_as_written(each, {"x": x})["0"] for each in (tape, optimize(tape)))
+        assert same_bits(before, after)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_every_pass_keeps_the_bits_of_a_random_program(seed):
+    program, inputs = random_program(seed)
+    tape = trace(program, *inputs)
+    given = dict(zip(tape.inputs, inputs, strict=True))
+    before = run_as_written(tape, given)
+    for name, t in program(*map(Tensor, inputs)).items():
+        assert same_bits(t._data, before[name])
+    for number, each in enumerate(PASSES):
+        tape = each(tape)
+        tape.check()
+        after = run_as_written(tape, given)
+        for name in before:
+            assert same_bits(before[name], after[name]), f"{name} after pass {number}, {each.__name__}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 from pathlib import Path
@@ -18,6 +19,7 @@ minitrain: train small networks, and whole sweeps of them.
   minitrain -m key=a,b,c [key=value ...]   train a run for every combination of values
   minitrain -m experiments=NAME            run a study
   minitrain resume DIR [steps=N]           go on with a run that was stopped
+  minitrain graph [key=value ...]          print the compiled step with its cost and draw the network, train nothing
   minitrain --cfg job [key=value ...]      print the config, train nothing
   minitrain --shell-completion install=bash   complete keys and names; eval its output in ~/.bashrc
 
@@ -36,6 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, RecordError) as error:
         print(f"minitrain: {error}", file=sys.stderr)
         return 2
+    except BrokenPipeError:  # who reads, less or head, has seen enough; Python would write what is left at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except OSError as error:
         print(f"minitrain: {error}", file=sys.stderr)
         return 1
@@ -61,10 +66,11 @@ def _command(given: list[str]) -> int:
         if len(given) < 2:
             raise ConfigError("resume: no directory given; expected the directory of a run, outputs/DATE/TIME-...")
         return job.resume(Path(given[1]), given[2:])
+    graph = given[:1] == ["graph"]
     parser = get_args_parser()
     parser.prog = "minitrain"
     parser.error = _refuse  # type: ignore[method-assign]  # in one line, as every other mistake
-    flags = parser.parse_intermixed_args(given)
+    flags = parser.parse_intermixed_args(given[graph:])
     if flags.config_name or flags.config_path:
         raise ConfigError("--config-name, --config-path: not used here; give a folder of your own with --config-dir")
     if flags.experimental_rerun:
@@ -83,6 +89,10 @@ def _command(given: list[str]) -> int:
     if flags.shell_completion:
         program.hydra.shell_completion(launcher.CONFIG, flags.overrides)
         return 0
+    if graph:
+        if flags.multirun:
+            raise ConfigError("graph -m: shows the step of one run; leave out -m, and give one value for each key")
+        return program.graph(flags.overrides)
     return program.sweep(flags.overrides) if flags.multirun else program.run(flags.overrides)
 
 

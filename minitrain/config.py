@@ -68,9 +68,9 @@ class Range:
     def admits(self, value: Any) -> bool:
         if isinstance(value, list):
             return all(self.admits(each) for each in value)
-        names = self.names()
-        if names is not None:
-            return value in names
+        if isinstance(value, str):
+            names = self.names()
+            return names is None or value in names
         if not isinstance(value, (int, float)):
             return True
         return (
@@ -142,6 +142,9 @@ class RunConfig:
     metric: str = option("auto", "what best is judged by; auto: the first there is", choices=METRICS)
     dtype: str = option("float32", "type of every number", choices=("float32", "float64"))
     engine: str = option("replay", "how steps are computed: compiled, or one operation at a time", choices=ENGINES)
+    blas_threads: int | str = option(
+        1, "threads of a product; auto: all cores where products are large", at_least=1, choices=("auto",)
+    )
     eval_every: int = option(100, "steps between evaluations on the validation data", at_least=1)
     log_every: int = option(10, "steps between rows of metrics.csv", at_least=1)
     checkpoint_every: int = option(500, "steps between checkpoints", at_least=1)
@@ -215,7 +218,7 @@ def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
     if hint is Any:
         return True, value
     if isinstance(hint, types.UnionType):
-        return (True, None) if value is None else _convert(value, arguments[0])
+        return next((found for each in arguments if (found := _convert(value, each))[0]), (False, None))
     if typing.get_origin(hint) is list:
         if not isinstance(value, (list, tuple)):
             return False, None
@@ -234,12 +237,14 @@ def expected(hint: Any, range_: Range) -> str:
     """What a value may be, in words: `a whole number, at least 1, or null`."""
     arguments = typing.get_args(hint)
     if isinstance(hint, types.UnionType):
-        return f"{expected(arguments[0], range_)}, or null"
+        return ", or ".join(expected(each, range_) for each in arguments)
+    if hint is types.NoneType:
+        return "null"
     if typing.get_origin(hint) is list:
         kind = {int: "whole numbers", float: "numbers", str: "names", Any: "layers"}[arguments[0]]
         return f"a list of {kind} {range_.bounds()}".rstrip()
-    names = range_.names()
+    names = range_.names() if hint is str else None
     if names is not None:
-        return f"one of {', '.join(names)}"
+        return f"one of {', '.join(names)}" if len(names) > 1 else names[0]
     kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[hint]
     return f"{kind} {range_.bounds()}".rstrip()

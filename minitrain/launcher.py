@@ -33,11 +33,14 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from minitrain.compare import draw_sweep, format_table, group_runs, read_sweep
+from minitrain.compiled import Compiled
 from minitrain.config import COMPONENTS, REQUIRED, TABLES, ConfigError, RunConfig, conf_directory, options
 from minitrain.job import checked, exit_status, one_line, perform
+from minitrain.listing import write_graph
 from minitrain.multirun import Draft, Section, write_files
+from minitrain.problem import cores
 from minitrain.record import claim_directory, read_summary
-from minitrain.sweep import Job, Stack, cores, stacks, train_jobs
+from minitrain.sweep import Job, Stack, stacks, train_jobs
 from minitrain.sweep_report import SweepReport
 from minitrain.train import build
 
@@ -244,6 +247,20 @@ class Launcher:
         )
         callbacks.on_run_end(config=config, config_name=CONFIG, job_return=result)
         return exit_status([result.return_value])
+
+    def graph(self, overrides: Sequence[str]) -> int:
+        """Show the compiled step and the network of one run, and train nothing; gives the exit status."""
+        config = self.compose(overrides)
+        if config.hydra.overrides.hydra:
+            given = config.hydra.overrides.hydra[0]
+            raise ConfigError(f"{given}: graph starts no run of Hydra's; leave it out, files go to outputs/graphs")
+        problem = build(checked(task_config(config)))
+        if not isinstance(problem.engine, Compiled):
+            raise ConfigError("engine=eager: has no compiled step to show; set engine=replay, the bits are the same")
+        directory = claim_directory(Path("outputs", "graphs"), ",".join(overrides))
+        print(write_graph(problem, problem.engine.training, directory))
+        print(f"\nlisting  {directory / 'tape.txt'}\ngraph    {directory / 'graph.png'}", flush=True)
+        return 0
 
     def sweep(self, overrides: Sequence[str]) -> int:
         """Train a run for every combination of values; gives the exit status."""

@@ -131,6 +131,7 @@ class Run:
             "seconds": round(self.elapsed(), 3),
             "steps_per_second": round((self.step - self.first_step) / here, 1) if here else None,
             "seed": self.config.seed,
+            "blas_threads": self.problem.blas_threads,
             "versions": _versions(),
             "git_commit": _git_commit(),
         }

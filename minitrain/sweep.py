@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import os
 import signal
 import tempfile
 import time
@@ -115,17 +114,12 @@ def stacks(configs: Sequence[RunConfig], cores: int) -> list[Stack]:
     return found
 
 
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _seconds_of_a_run(problem: Problem, tried: int = 3) -> float:
     """About how long a run takes alone, from a few of its steps and an evaluation; in a stack it takes less."""
     engine, config = problem.engine, problem.config
     times = [time.perf_counter()]
     try:
-        with computing():
+        with computing(problem.blas_threads):
             for k in range(tried):
                 engine.loss(k)
                 engine.update(k)
@@ -234,7 +228,7 @@ def train_stack(jobs: Sequence[Job], path: Path, total: int, resume: bool, repor
             for run in group:
                 run.end("interrupted", run.step)
             continue
-        with computing():
+        with computing(group[0].problem.blas_threads):
             train_together(group, engine, _Progress(group, report), board)
 
 

@@ -46,7 +46,8 @@ def train(
     run = Run(problem, directory, overrides)
     if resume:
         run.restore()
-    with Progress(problem.config.steps, run.step, bar, announce) as progress, stop_requests() as stop, computing():
+    shown = Progress(problem.config.steps, run.step, bar, announce)
+    with shown as progress, stop_requests() as stop, computing(problem.blas_threads):
         train_together([run], problem.engine, progress, stop)
     if run.error is not None:
         raise run.error
@@ -56,9 +57,9 @@ def train(
 
 
 @contextmanager
-def computing() -> Iterator[None]:
-    """BLAS on one thread, and values that are not finite without a word from NumPy."""
-    with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
+def computing(blas_threads: int) -> Iterator[None]:
+    """Products on so many threads, and values that are not finite without a word from NumPy."""
+    with threadpool_limits(blas_threads, user_api="blas"), np.errstate(all="ignore"):
         yield
 
 

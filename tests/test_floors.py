@@ -14,14 +14,15 @@ FLOORS = [
      "autograd.functional.elementwise", "autograd.functional.activations", "autograd.functional.arrays",
      "autograd.functional.reductions", "autograd.functional.normalization", "autograd.functional.convolution",
      "autograd.functional.losses", "autograd.grad", "autograd.flat",
-     "autograd.symbols", "autograd.tape", "autograd.trace", "autograd.passes", "autograd.plan", "autograd.engine"],
+     "autograd.symbols", "autograd.tape", "autograd.trace", "autograd.passes", "autograd.plan", "autograd.cost",
+     "autograd.engine"],
     ["streams", "config", "data.dataset", "data.bundled", "data.generated", "data.files", "record"],
     ["nn.module", "nn.activation", "nn.init", "nn.layers", "nn.normalization", "nn.convolution",
      "nn.networks", "nn.sequence", "nn.losses",
      "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "plot",
      "diagram", "layout", "drawing", "progress"],
     ["step", "compiled", "problem", "run", "train"],
-    ["sweep", "sweep_report", "compare"],
+    ["sweep", "sweep_report", "compare", "listing"],
     ["job", "multirun", "launcher", "__main__"],
 ]  # fmt: skip
 APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}

@@ -50,16 +50,20 @@ class Replay:
         places = in_place or {}
         plan = Plan(tape, runs, stacked, places, first)
         plan.allocate(given or {})
+        self.plan = plan
         self.tape = tape = plan.tape
         self.inputs = {name: plan.arrays[v] for name, v in tape.inputs.items()}
         self.outputs = {name: plan.arrays[v] for name, v in tape.outputs.items()}
         self.nbytes = plan.nbytes  # of the values computed
+        self.counts: dict[int | str, int] = {}  # value -> its NumPy calls; and an output's, where it is copied
         phases: tuple[list[BoundCall], list[BoundCall]] = ([], [])
         for at, i in enumerate(plan.order):
-            calls = (bound(call) for call in _calls(plan, i) if not _copies_onto_itself(call))
+            calls = [bound(call) for call in _calls(plan, i) if not _copies_onto_itself(call)]
+            self.counts[i.value] = len(calls)
             phases[at >= plan.boundary].extend(calls)
         for output, target in places.items():
             if plan.root(tape.outputs[output]) != tape.inputs[target]:
+                self.counts[output] = 1
                 phases[1].append(bound((np.copyto, self.inputs[target], self.outputs[output])))
         self.phases = phases
         self.outputs |= {output: self.inputs[target] for output, target in places.items()}

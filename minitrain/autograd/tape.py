@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from typing import Any
@@ -83,27 +83,28 @@ class Tape:
 
     def __str__(self) -> str:
         """A line each for inputs, constants, instructions and outputs."""
-        return "\n".join(self._lines(self._constant_line))
+        return self._written(self.definitions())
 
     @property
     def key(self) -> str:
         """The text without the constants' values: tapes with one key can be stacked."""
-        return "\n".join(self._lines(lambda value: f"%{value}: {self.types[value]} = constant"))
+        return self._written(self.definitions() | dict.fromkeys(self.constants, "constant"))
 
-    def _lines(self, constant_line: Any) -> Iterable[str]:
-        for name, value in self.inputs.items():
-            yield f"%{value}: {self.types[value]} = input {name}"
-        for value in self.constants:
-            yield constant_line(value)
-        for i in self.instructions:
-            yield f"%{i.value}: {self.types[i.value]} = {describe(i)}"
-        for name, value in self.outputs.items():
-            yield f"output {name} = %{value}"
+    def definitions(self) -> dict[int, str]:
+        """Value -> what it is, in words: `input x`, `constant 2.0`, `multiply %0 %1`; in this order."""
+        return (
+            {value: f"input {name}" for name, value in self.inputs.items()}
+            | {value: f"constant {self._constant(value)}" for value in self.constants}
+            | {i.value: describe(i) for i in self.instructions}
+        )
 
-    def _constant_line(self, value: int) -> str:
+    def _constant(self, value: int) -> str:
         array = self.constants[value]
-        text = "of each run" if value in self.varying else f"{array}" if array.ndim == 0 else "array"
-        return f"%{value}: {self.types[value]} = constant {text}"
+        return "of each run" if value in self.varying else f"{array}" if array.ndim == 0 else "array"
+
+    def _written(self, definitions: Mapping[int, str]) -> str:
+        lines = [f"%{value}: {self.types[value]} = {text}" for value, text in definitions.items()]
+        return "\n".join(lines + [f"output {name} = %{value}" for name, value in self.outputs.items()])
 
     def check(self) -> None:
         """Derive every type again. Raises ValueError for the first line that does not hold."""

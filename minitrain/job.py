@@ -17,7 +17,7 @@ from minitrain.config import ConfigError, RunConfig, read
 from minitrain.plot import draw_run
 from minitrain.progress import format_outcome, format_outcome_briefly, stop_requests
 from minitrain.record import RecordError, read_summary, write_atomically
-from minitrain.train import Interrupted, build, train
+from minitrain.train import Interrupted, Problem, build, train
 
 log = logging.getLogger("minitrain")
 
@@ -41,7 +41,7 @@ def one_line(error: BaseException) -> str:
 
 
 def perform(
-    config: RunConfig, directory: Path, overrides: Sequence[str], *, name: str = "", resume: bool = False
+    problem: Problem, directory: Path, overrides: Sequence[str], *, name: str = "", resume: bool = False
 ) -> dict[str, Any]:
     """Train a run in its directory, draw its curves, and tell how it went.
 
@@ -50,7 +50,6 @@ def perform(
     """
     shown = Path(os.path.relpath(directory))
     with _log_file(directory / "minitrain.log"):
-        problem = build(config)
         if not name:
             log.info("%s", problem.describe())
         interrupted = False
@@ -123,7 +122,7 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
     if overrides:
         write_atomically(stored, lambda file: file.write(OmegaConf.to_yaml(config).encode()))
     task = OmegaConf.load(directory / ".hydra" / "overrides.yaml")
-    return exit_status([perform(run_config, directory, [*map(str, task), *overrides], resume=True)])
+    return exit_status([perform(build(run_config), directory, [*map(str, task), *overrides], resume=True)])
 
 
 def exit_status(summaries: Sequence[dict[str, Any]]) -> int:

@@ -230,7 +230,7 @@ class Launcher:
     def run(self, overrides: Sequence[str]) -> int:
         """Train one run; gives the exit status."""
         config = self.compose(overrides)
-        build(checked(task_config(config)))
+        problem = build(checked(task_config(config)))
         label = ",".join(config.hydra.overrides.task)
         with read_write(config), open_dict(config):
             config.hydra.run.dir = str(_directory(config, "run", Path("outputs"), label))
@@ -238,7 +238,7 @@ class Launcher:
         callbacks = Callbacks(config)
         callbacks.on_run_start(config=config, config_name=CONFIG)
         result = run_job(
-            task_function=job,
+            task_function=lambda _: perform(problem, *_place()),
             config=config,
             job_dir_key="hydra.run.dir",
             job_subdir_key=None,
@@ -380,9 +380,13 @@ def returned(directory: Path, draft: Draft) -> JobReturn:
 
 
 def job(config: DictConfig) -> dict[str, Any]:
-    """What Hydra runs in each run's directory; gives the summary."""
+    """What Hydra runs in the directory of each run of a sweep; gives the summary."""
+    directory, overrides = _place()
+    name = f"#{HydraConfig.get().job.num} {' '.join(overrides)}: "
+    return perform(build(checked(config)), directory, overrides, name=name)
+
+
+def _place() -> tuple[Path, list[str]]:
+    """The directory of the run that Hydra is at, and what was asked for."""
     section = HydraConfig.get()
-    alone = OmegaConf.is_missing(section.job, "num")
-    overrides = list(section.overrides.task)
-    name = "" if alone else f"#{section.job.num} {' '.join(overrides)}: "
-    return perform(checked(config), Path(section.runtime.output_dir), overrides, name=name)
+    return Path(section.runtime.output_dir), list(section.overrides.task)

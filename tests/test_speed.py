@@ -67,7 +67,7 @@ def test_the_report_is_written_between_its_markers(tmp_path):
     assert table(group, [measured], "PyTorch eager").splitlines() == [
         "| One run | minitrain | PyTorch eager |",
         "|---|---|---|",
-        "| A | 2 (1.5 to 2.5), **0.5×** | 4 (4 to 4) |",
+        "| A | 2 (1.5 to 2.5), **2×** | 4 (4 to 4) |",
     ]
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{BEGIN}old{END}\nafter\n")

@@ -43,10 +43,10 @@ class Measured:
         return 1e6 * np.quantile(self.times[variant], [0.25, 0.5, 0.75])
 
     def ratio(self, variant: str, baseline: str) -> float | None:
-        """To the baseline, round by round: the median."""
+        """How many times as fast as the baseline, round by round: the median."""
         if baseline not in self.times:
             return None
-        return float(np.median(np.divide(self.times[variant], self.times[baseline])))
+        return float(np.median(np.divide(self.times[baseline], self.times[variant])))
 
 
 def table(group: Group, measured: Sequence[Measured], baseline: str) -> str:
@@ -81,8 +81,8 @@ def write(path: Path, done: Sequence[tuple[Group, Sequence[Measured]]], baseline
     described = {m.name: m.description for _, measured in done for m in measured}
     parts = [
         BEGIN,
-        f"Microseconds of a step of one run: median (quartiles) of {rounds} rounds, and the median of its ratio to "
-        f"{baseline} round by round, where less is faster. {date.today()}, {_machine()}, Python "
+        f"Microseconds of a step of one run: median (quartiles) of {rounds} rounds, and how many times as fast as "
+        f"{baseline} that is, the median of the rounds. {date.today()}, {_machine()}, Python "
         f"{platform.python_version()}; {', '.join(versions)}.",
         "![The medians and quartiles](steps.png)",
         *(table(group, measured, baseline) for group, measured in done),

@@ -371,3 +371,40 @@ def test_the_activations_study_finds_that_sigmoid_at_a_small_rate_learns_last(co
     assert best >= 96
     assert not any("activation=sigmoid, lr=0.01 " in row for row in table)
     assert is_picture(only("outputs/sweeps/*/*/comparison.png"))
+
+
+def test_graph_shows_the_compiled_step_and_trains_nothing(command):
+    status, out, err = command("graph", "optimizer=momentum", *FAST)
+    assert (status, err) == (0, "")
+    directory = only("outputs/graphs/*/*optimizer=momentum*")
+    assert {p.name for p in directory.iterdir()} == {"tape.txt", "graph.png", "graph.svg"}
+    assert is_picture(directory / "graph.png")
+    assert is_picture(directory / "graph.svg")
+    assert [p.name for p in Path("outputs").iterdir()] == ["graphs"]
+    listing = (directory / "tape.txt").read_text()
+    assert out.startswith(listing)
+    assert f"listing  {directory}/tape.txt\ngraph    {directory}/graph.png\n" in out
+    titles = [listing.index(f"\n\n{title}\n") for title in ("inputs and constants", "loss", "update")]
+    assert titles == sorted(titles)
+
+
+def test_a_listing_has_every_line_of_the_tape_and_adds_up(command):
+    from minitrain.config import read
+    from minitrain.problem import build
+
+    names = {"data": "digits", "network": "mlp", "optimizer": "adam", "schedule": "constant"}
+    step = build(read({"lr": 0.1, **{group: {"name": name} for group, name in names.items()}})).engine.training
+    _, out, _ = command("graph", "optimizer=adam", "lr=0.1")
+    rows = [line.split() for line in out.splitlines() if "%" in line]
+    shown = [" ".join(row[next(i for i, word in enumerate(row) if word[0] in "%o") :]) for row in rows]
+    assert sorted(shown) == sorted(str(step.tape).splitlines())
+    assert sum(int(row[0]) for row in rows if row[0].isdigit()) == step.calls
+    assert f" instructions, {step.calls} calls, " in out
+
+
+def test_what_is_piped_may_be_read_in_part(tmp_path):
+    line = [sys.executable, "-m", "minitrain", "graph", *FAST]
+    show = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    show.stdout.close()
+    assert (show.wait(60), show.stderr.read()) == (0, b"")
+    show.stderr.close()

@@ -54,6 +54,11 @@ def test_read_gives_typed_frozen_values():
         config.steps = 5
 
 
+@pytest.mark.parametrize(("value", "taken"), [(2, 2), (2.0, 2), ("auto", "auto")])
+def test_a_number_or_a_name(value, taken):
+    assert repr(read(run_values(blas_threads=value)).blas_threads) == repr(taken)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -84,6 +89,10 @@ def test_read_gives_typed_frozen_values():
         ({"warmup": 0}, "warmup=0: expected a whole number at least 1, or null"),
         ({"patience": 1.5}, "patience=1.5: expected a whole number at least 1, or null"),
         ({"metric": "loss"}, "metric=loss: expected one of auto, val_accuracy, val_loss, train_loss"),
+        ({"blas_threads": 0}, "blas_threads=0: expected a whole number at least 1, or auto"),
+        ({"blas_threads": "all"}, "blas_threads=all: expected a whole number at least 1, or auto"),
+        ({"blas_threads": 1.5}, "blas_threads=1.5: expected a whole number at least 1, or auto"),
+        ({"blas_threads": None}, "blas_threads=null: expected a whole number at least 1, or auto"),
         ({"dtype": "float16"}, "dtype=float16: expected one of float32, float64"),
     ],
 )  # fmt: skip
@@ -151,6 +160,14 @@ MISTAKES = [
     (["resume", "nowhere"], "not a run's directory"),
     (["--cfg", "job", "lr=abc"], "lr=abc"),
     (["--config-dir", "nowhere"], "no such folder"),
+    (["blas_threads=auto", "engine=eager"], "blas_threads=auto: looks at the compiled step; give a number"),
+    (["graph", "lr=abc"], "lr=abc: expected a number"),
+    (["graph", "activation=foo"], "activation=foo: expected one of"),
+    (["graph", "batch_size=5000"], "batch_size=5000: expected at most"),
+    (["graph", "-m", "lr=0.1,0.2"], "graph -m: shows the step of one run"),
+    (["graph", "lr=0.1,0.2"], "lr=0.1,0.2: several values"),
+    (["graph", "engine=eager"], "engine=eager: has no compiled step to show"),
+    (["graph", "hydra.run.dir=here"], "hydra.run.dir=here: graph starts no run"),
 ]
 
 

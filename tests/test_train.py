@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from minitrain.compiled import Compiled
 from minitrain.config import TABLES, ConfigError, RunConfig
@@ -409,3 +410,28 @@ def test_a_sum_is_the_mean_times_the_examples(tmp_path):
     mean, total = read_metrics(tmp_path / "mean"), read_metrics(tmp_path / "sum")
     assert total["train_loss"][0] == pytest.approx(80 * mean["train_loss"][0], rel=1e-13)
     assert total["val_loss"][0] == pytest.approx(20 * mean["val_loss"][0], rel=1e-13)
+
+
+@pytest.mark.parametrize(("given", "width", "threads"), [("auto", 255, 1), ("auto", 256, 6), (1, 256, 1), (3, 8, 3)])
+def test_auto_takes_all_cores_from_a_product_of_256_cubed_on(given, width, threads, monkeypatch):
+    monkeypatch.setattr("minitrain.problem.cores", lambda: 6)
+    config = replace(SMALL, data=Digits(), network=MLPConfig([width, 256]), batch_size=256, blas_threads=given)
+    assert build(config).blas_threads == threads
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_threads_are_limited_while_a_run_goes_on_and_recorded(threads, tmp_path, monkeypatch):
+    seen = set()
+    update = Compiled.update
+
+    def watched(self, k):
+        seen.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        update(self, k)
+
+    config = replace(SMALL, steps=2, blas_threads=threads)
+    with threadpool_limits(3, user_api="blas"):
+        problem = build(config)
+        monkeypatch.setattr(Compiled, "update", watched)
+        summary = train(problem, tmp_path, bar=False)
+    assert seen == {threads}
+    assert summary["blas_threads"] == read_summary(tmp_path)["blas_threads"] == threads

@@ -68,7 +68,7 @@ def flops(i: Instruction, types: Mapping[int, Type]) -> int:
     >>> flops(Instruction(2, P.matmul, (0, 1), {"transpose_a": False, "transpose_b": False}), types)
     6400
     """
-    if isinstance(i.operation, np.ufunc):
+    if isinstance(i.operation, np.ufunc) or i.operation is P.pow_:
         return types[i.value].size
     if i.operation is P.matmul:
         return types[i.value].size * 2 * _inner_size(i, types)

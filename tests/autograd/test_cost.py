@@ -1,0 +1,60 @@
+"""The costs of instructions against numbers worked out by hand."""
+
+import numpy as np
+import pytest
+
+from minitrain.autograd import primitives as P
+from minitrain.autograd import windows
+from minitrain.autograd.cost import ADDING, Cost, cost_of, largest_product
+from minitrain.autograd.engine import Replay
+from minitrain.autograd.functional.arrays import concatenate
+from minitrain.autograd.passes import optimize
+from minitrain.autograd.trace import trace
+
+
+def costs(fn, *inputs):
+    """Each instruction's name and cost."""
+    replay = Replay(optimize(trace(fn, *inputs)))
+    return [(i.name, cost_of(i, replay.plan, replay.counts[i.value])) for i in replay.plan.order]
+
+
+def array(*shape):
+    return np.zeros(shape, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("fn", "inputs", "expected"),
+    [
+        # [3, 4] @ [4, 5]: 2 * 3 * 4 * 5 operations; 12, 20 and 15 entries of 4 bytes
+        (lambda a, b: a.matmul(b), (array(3, 4), array(4, 5)), [("matmul", Cost(1, 188, 120))]),
+        (lambda a, b: a.matmul(b, True, True), (array(4, 3), array(5, 4)), [("matmul", Cost(1, 188, 120))]),
+        # twice as much for two of them
+        (lambda a, b: a.matmul(b), (array(2, 3, 4), array(2, 4, 5)), [("matmul", Cost(1, 376, 240))]),
+        (lambda a, b: a * b, (array(6), array(6)), [("multiply", Cost(1, 72, 6))]),
+        (lambda a, b: a**b, (array(6), array(6)), [("pow", Cost(1, 72, 6))]),
+        (lambda a, b: a > b, (array(6), array(6)), [("greater", Cost(1, 54, 6))]),
+        (lambda a: a.sum(-1), (array(3, 4),), [("sum", Cost(1, 60, 12))]),
+        (lambda a: a.reshape(4, 3), (array(3, 4),), [("reshape", Cost())]),
+        (lambda a: a.transpose(), (array(3, 4),), [("transpose", Cost(1, 96, 0))]),
+        # two of a hundred rows: 16 bytes of numbers, 24 read, 24 written
+        (lambda a, rows: a.take(rows), (array(100, 3), np.array([1, 2])), [("take", Cost(1, 64, 0))]),
+        # a * a is written straight into place, and b is copied there
+        (lambda a, b: concatenate([a * a, b]), (array(3), array(2)),
+         [("multiply", Cost(1, 36, 3)), ("concatenate", Cost(1, 16, 0))]),
+    ],
+)  # fmt: skip
+def test_costs_worked_out_by_hand(fn, inputs, expected):
+    assert costs(fn, *inputs) == expected
+
+
+def test_every_kernel_is_counted_or_moves():
+    moving = {
+        P.cast, P.reinterpret, P.reshape, P.broadcast, P.transpose, P.concatenate, P.slice_, P.unslice, P.take,
+        windows.unfold,
+    }  # fmt: skip
+    assert {p for p in P.TABLE.values() if p.kernel is not None} == {P.matmul, P.pow_, *ADDING} | moving
+
+
+def test_the_largest_product_is_that_of_two_matrices():
+    assert largest_product(trace(lambda a, b: a.matmul(b) * 2.0, array(7, 3, 4), array(7, 4, 5))) == 120
+    assert largest_product(trace(lambda a: a * 2.0, array(3))) == 0

@@ -6,7 +6,7 @@ data is there once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -151,7 +151,7 @@ class Compiled:
             with no_grad():
                 return {"output": step.model.eval()(tracer.input("x_val", Tensor(x)))}
 
-        return self._replay(self._optimized([_traced(partial(trace, step)) for step in self.steps]))
+        return self._replay(self._optimized(_traced(trace, self.steps)))
 
     def _metrics_of(self, output: Array) -> Replay:
         def trace(step: Step, tracer: Tracer) -> Mapping[str, Tensor]:
@@ -160,7 +160,7 @@ class Compiled:
             with no_grad():
                 return step.compute_metrics(one, y)
 
-        return self._replay(self._optimized([_traced(partial(trace, step)) for step in self.steps]))
+        return self._replay(self._optimized(_traced(trace, self.steps)))
 
 
 @lru_cache
@@ -223,8 +223,10 @@ def _joined(steps: Sequence[Step]) -> dict[str, Array]:
     return joined
 
 
-def _traced(fn: Any) -> Tape:
-    return trace_twice(fn, fn)
+def _traced(fn: Callable[[Step, Tracer], Mapping[str, Tensor]], steps: Sequence[Step]) -> list[Tape]:
+    """What a function computes of each run; the first is traced twice, to see that it does the same again."""
+    first = partial(fn, steps[0])
+    return [trace_twice(first, first), *[trace_once(partial(fn, step)) for step in steps[1:]]]
 
 
 def training_tape(step: Step, checked: bool = False) -> Tape:

@@ -10,12 +10,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import yaml
 from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf._utils import get_omega_conf_dumper
 
 FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
+BY_NUMBER = "${hydra.job.num}"  # how Hydra names a sweep's folders if nobody says otherwise
 
 
 @dataclass
@@ -42,8 +46,8 @@ class Section:
         with read_write(self.config), open_dict(self.config):
             self.config.hydra.sweep.dir = master.hydra.sweep.dir
             self.config.hydra.overrides.hydra = master.hydra.overrides.hydra
-        subdir = str(OmegaConf.to_container(self.config.hydra.sweep)["subdir"])  # type: ignore[call-overload, index]
-        self.names_keys = "${" in subdir.replace("${hydra", "")
+        sweep: Any = OmegaConf.to_container(self.config.hydra.sweep)
+        self.sweep, self.subdir = str(master.hydra.sweep.dir), sweep["subdir"]
         self.lines: list[str] = []
         self.own: dict[tuple[str, ...], tuple[int, int]] = {}
 
@@ -52,33 +56,39 @@ class Section:
         task = [o.input_line or "" for o in draft.parsed if not o.key_or_group.startswith("hydra.")]
         own = [o for o in draft.parsed if not o.key_or_group.startswith("hydra.")]
         name = get_overrides_dirname(own, self.job.exclude_keys, self.job.item_sep, self.job.kv_sep)
-        with read_write(self.config), open_dict(self.config):
-            hydra = self.config.hydra
-            hydra.overrides.task = task
-            hydra.job.override_dirname, hydra.job.id, hydra.job.num = name, str(number), number
-            whole = OmegaConf.merge(self.config, draft.task) if self.names_keys else self.config
-            directory = Path(str(hydra.sweep.dir), str(whole.hydra.sweep.subdir))
-            hydra.runtime.output_dir = os.path.abspath(directory)
-        return directory, self._text(task)
-
-    def _text(self, task: list[str]) -> str:
-        """The section as YAML: the lines that never change are kept from the first time."""
-        hydra = self.config.hydra
-        values = {
-            ("overrides", "task"): task,
-            ("job", "override_dirname"): hydra.job.override_dirname,
-            ("job", "id"): hydra.job.id,
-            ("job", "num"): hydra.job.num,
-            ("runtime", "output_dir"): hydra.runtime.output_dir,
+        directory = Path(self.sweep, str(number))
+        if self.subdir != BY_NUMBER:
+            with read_write(self.config), open_dict(self.config):
+                job = self.config.hydra.job
+                self.config.hydra.overrides.task = task
+                job.override_dirname, job.id, job.num = name, str(number), number
+                directory = Path(self.sweep, str(OmegaConf.merge(self.config, draft.task).hydra.sweep.subdir))
+        values: dict[str, dict[str, Any]] = {
+            "overrides": {"task": task},
+            "job": {"override_dirname": name, "id": str(number), "num": number},
+            "runtime": {"output_dir": os.path.abspath(directory)},
         }
+        return directory, self._text(values)
+
+    def _text(self, values: dict[str, dict[str, Any]]) -> str:
+        """The section as YAML, with a run's own values: the lines that never change are kept from the first time."""
+        own = [(group, key) for group, keys in values.items() for key in keys]
         if not self.lines:
             self.lines = OmegaConf.to_yaml(self.config).splitlines(keepends=True)
-            self.own = {path: _entry(self.lines, path) for path in values}
+            self.own = {path: _entry(self.lines, path) for path in own}
         lines = list(self.lines)
         for (group, key), (start, end) in sorted(self.own.items(), key=lambda item: -item[1][0]):
-            nested = OmegaConf.create({"hydra": {group: {key: values[group, key]}}})
-            lines[start:end] = OmegaConf.to_yaml(nested).splitlines(keepends=True)[2:]
+            nested = {"hydra": {group: {key: values[group][key]}}}
+            lines[start:end] = _yaml(nested).splitlines(keepends=True)[2:]
         return "".join(lines)
+
+
+def _yaml(value: Any) -> str:
+    """Plain values as OmegaConf writes them."""
+    dumped: str = yaml.dump(
+        value, default_flow_style=False, allow_unicode=True, sort_keys=False, Dumper=get_omega_conf_dumper()
+    )
+    return dumped
 
 
 def _entry(lines: Sequence[str], path: tuple[str, ...]) -> tuple[int, int]:
@@ -98,6 +108,6 @@ def write_files(directory: Path, draft: Draft, hydra: str) -> None:
     folder = directory / ".hydra"
     folder.mkdir(parents=True)
     task = [o.input_line for o in draft.parsed if not o.key_or_group.startswith("hydra.")]
-    texts = (OmegaConf.to_yaml(draft.task), hydra, OmegaConf.to_yaml(OmegaConf.create(task)))
+    texts = (OmegaConf.to_yaml(draft.task), hydra, _yaml(task))
     for name, text in zip(FILES, texts, strict=True):
         (folder / name).write_text(text, encoding="utf-8")

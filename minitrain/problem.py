@@ -108,7 +108,7 @@ def build(config: RunConfig, data: Dataset | None = None) -> Problem:
         raise
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in where if is_own(Path(frame.filename))]
+        own = [frame for frame in where if is_own(frame.filename)]
         if not config.extensions:
             raise
         place = f"{Path(own[-1].filename).name} line {own[-1].lineno}" if own else "how it is called"

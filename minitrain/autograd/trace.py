@@ -11,6 +11,7 @@ import pickle
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -93,9 +94,15 @@ def _refuse(what: str) -> NoReturn:
     )
 
 
-def is_own(path: Path) -> bool:
+@cache
+def is_own(file: str) -> bool:
     """Whether a file is a person's own: neither of this package nor of NumPy."""
-    return not path.is_relative_to(PACKAGE) and not path.is_relative_to(Path(np.__file__).parent)
+    return not any(Path(file).is_relative_to(package) for package in (PACKAGE, Path(np.__file__).parent))
+
+
+@cache
+def _is_of_the_core(file: str) -> bool:
+    return Path(file).is_relative_to(PACKAGE / "autograd")
 
 
 def _place() -> str:
@@ -103,11 +110,11 @@ def _place() -> str:
     frame = inspect.currentframe()
     inside = ""
     while frame is not None:
-        path = Path(frame.f_code.co_filename)
-        if is_own(path):
-            return f"{path.name} line {frame.f_lineno}"
-        if not path.is_relative_to(PACKAGE / "autograd") and not inside:
-            inside = f"{path.name} line {frame.f_lineno}"
+        file = frame.f_code.co_filename
+        if is_own(file):
+            return f"{Path(file).name} line {frame.f_lineno}"
+        if not inside and not _is_of_the_core(file):
+            inside = f"{Path(file).name} line {frame.f_lineno}"
         frame = frame.f_back
     return inside
 

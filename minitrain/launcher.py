@@ -308,7 +308,8 @@ class Launcher:
         first: the number of the first of them in its sweep
         Raises KeyboardInterrupt after Ctrl-C, when everything is written.
         """
-        sections = {id(draft.template): Section(draft.template, master) for draft in drafts}
+        templates = {id(draft.template): draft.template for draft in drafts}
+        sections = {key: Section(template, master) for key, template in templates.items()}
         jobs = {}
         for number, (draft, config) in enumerate(zip(drafts, configs, strict=True)):
             directory, text = sections[id(draft.template)].of(draft, first + number)

@@ -47,7 +47,7 @@ def main() -> None:
     for steps in given.steps:
         with tempfile.TemporaryDirectory() as folder:
             ours = [sys.executable, "-m", "minitrain", f"steps={steps}"]
-            theirs = [given.torch_python, str(PLAIN.resolve()), "torch", str(steps)]
+            theirs = [given.torch_python, str(PLAIN.resolve()), "torch", "--steps", str(steps)]
             cost(ours, folder), cost(theirs, folder)  # the first start fills caches
             pairs = [(cost(ours, folder), cost(theirs, folder)) for _ in range(given.runs)]
         (our_times, our_memory), (their_times, their_memory) = (

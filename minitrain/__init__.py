@@ -5,6 +5,7 @@ from minitrain.autograd import functional
 from minitrain.autograd.grad import check_grads, grad, gradients, hessian, hvp, jacobian, value_and_grad
 from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Parameter, Tensor
+from minitrain.autograd.trace import TracingError, trace
 from minitrain.config import ConfigError, option, register
 from minitrain.drawing import draw, draw_network
 
@@ -14,6 +15,7 @@ __all__ = [
     "ConfigError",
     "Parameter",
     "Tensor",
+    "TracingError",
     "check_grads",
     "data",
     "draw",
@@ -30,5 +32,6 @@ __all__ = [
     "option",
     "register",
     "schedule",
+    "trace",
     "value_and_grad",
 ]

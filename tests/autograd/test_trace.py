@@ -1,0 +1,133 @@
+"""What a traced function may not do: each is refused with the place where it was done and the way out."""
+
+import re
+import threading
+
+import numpy as np
+import pytest
+
+from minitrain import Tensor
+from minitrain.autograd.graph import recording
+from minitrain.autograd.trace import TracingError, trace, tracing
+
+X = np.array([1.0, 2.0, 3.0])
+HERE = r"test_trace\.py line \d+"
+WAY_OUT = "choose between values with where(condition, a, b), keep to functions of Tensors, or set engine=eager"
+ADVICE = "let what changes be an input, draw random numbers from a layer's `rng`, or set engine=eager"
+
+# What is looked at -> (function, what the message calls it)
+LOOKS = {
+    "bool": (lambda x: x * bool(x[0]), "bool()"),
+    "if": (lambda x: x if x.sum() > 0 else -x, "bool(), or a comparison in an `if`,"),
+    "not": (lambda x: x * (not x[0]), "bool()"),
+    "float": (lambda x: x * float(x[0]), "float()"),
+    "int": (lambda x: x * int(x[0]), "int()"),
+    "item": (lambda x: x * x.sum().item(), "item()"),
+    "numpy": (lambda x: x * x.numpy(), "numpy()"),
+    "asarray": (lambda x: x * np.asarray(x), "an array of it"),
+    "data": (lambda x: x * x.data, "data"),
+    "Tensor of it": (lambda x: x * Tensor(x), "numpy()"),
+    "mask": (lambda x: x[x > 1.5], "numpy()"),
+    "max": (lambda x: max(x[0], x[1]), "bool()"),
+    "in": (lambda x: x if 1.0 in [x[0]] else -x, "bool()"),
+    "format": (lambda x: x if f"{x[0]:.2f}" else -x, "item()"),
+}
+
+
+@pytest.mark.parametrize("name", LOOKS)
+def test_what_depends_on_an_input_is_not_looked_at(name):
+    fn, what = LOOKS[name]
+    with pytest.raises(TracingError) as error:
+        trace(fn, X)
+    message = str(error.value)
+    line = fn.__code__.co_firstlineno
+    assert message.startswith(what)
+    assert f" at test_trace.py line {line}: " in message
+    assert message.endswith(WAY_OUT)
+    assert "\n" not in message
+    assert recording.tracer is None
+
+
+def test_what_depends_on_no_input_may_be_looked_at():
+    weights = Tensor([2.0, 3.0, 4.0])
+
+    def fn(x):
+        largest = max(weights[0], weights[1]) if weights.sum() > 0 else weights[2]
+        return x[np.asarray(weights) > 2.5] * float(largest) * weights.numpy()[:2] * len(x) * x.shape[0]
+
+    assert trace(fn, X).outputs
+
+
+def test_a_random_number_drawn_inside_is_refused():
+    rng = np.random.default_rng(0)
+    pattern = rf"a value used at {HERE} changes from step to step \(f64\[3\]\), .*{re.escape(ADVICE)}$"
+    with pytest.raises(TracingError, match=pattern):
+        trace(lambda x: x * rng.normal(size=3), X)
+    with pytest.raises(TracingError, match=pattern):
+        trace(lambda x: x + np.random.rand(3), X)  # noqa: NPY002  # what a newcomer writes
+
+
+def test_an_array_that_changes_is_refused():
+    outside = np.ones(3)
+
+    def fn(x):
+        outside[0] += 1
+        return x * outside
+
+    with pytest.raises(TracingError, match=rf"a value used at {HERE} changes from step to step"):
+        trace(fn, X)
+
+
+def test_operations_that_change_are_refused():
+    calls = iter(range(9))
+    with pytest.raises(TracingError, match=rf"the number of operations changes.*{re.escape(ADVICE)}$"):
+        trace(lambda x: x.tanh() if next(calls) else x.tanh().exp(), X)
+    calls = iter(range(9))
+    with pytest.raises(TracingError, match="the operations change from step to step: tanh %0, then exp %0"):
+        trace(lambda x: x.exp() if next(calls) else x.tanh(), X)
+    exponents = iter([2.0, 3.0])
+    with pytest.raises(TracingError, match="power %0 exponent=2.0, then power %0 exponent=3.0"):
+        trace(lambda x: x ** next(exponents), X)
+
+
+def test_after_an_error_nothing_is_traced():
+    with pytest.raises(ZeroDivisionError):
+        trace(lambda x: x * (1 / 0), X)
+    assert recording.tracer is None
+    assert float(Tensor(2.0) * 3.0) == 6.0
+
+
+def test_tracing_inside_tracing_keeps_both_apart():
+    with tracing() as outer:
+        x = outer.input("x", Tensor(X))
+        inner = trace(lambda y: y.exp().exp(), X)
+        assert recording.tracer is outer
+        x.tanh()
+    assert [i.name for i in inner.instructions] == ["exp", "exp"]
+    assert [i.name for i in outer.tape.instructions] == ["tanh"]
+    assert recording.tracer is None
+
+
+def test_another_thread_is_not_traced():
+    looked = []
+
+    def elsewhere():
+        looked.append(float((Tensor(X) * 2.0).sum()))
+
+    with tracing() as tracer:
+        tracer.input("x", Tensor(X))
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+    assert looked == [12.0]
+    assert not tracer.tape.instructions
+
+
+def test_an_output_that_is_no_tensor_is_refused():
+    with pytest.raises(TypeError, match="trace: output 0 is a ndarray, expected a Tensor"):
+        trace(lambda x: [np.ones(3)], X)
+
+
+def test_inputs_have_the_names_of_the_arguments():
+    assert list(trace(lambda left, right: left * right, X, X).inputs) == ["left", "right"]
+    assert list(trace(lambda *all_of_them: all_of_them[0] * all_of_them[1], X, X).inputs) == ["input0", "input1"]

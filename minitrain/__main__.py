@@ -18,6 +18,7 @@ minitrain: train small networks, and whole sweeps of them.
   minitrain [key=value ...]                train one run
   minitrain -m key=a,b,c [key=value ...]   train a run for every combination of values
   minitrain -m experiments=NAME            run a study
+  minitrain --dry-run [-m] [key=value ...] check all, list runs, memory and time; train nothing
   minitrain resume DIR [steps=N]           go on with a run that was stopped
   minitrain graph [key=value ...]          print the compiled step with its cost and draw the network, train nothing
   minitrain --cfg job [key=value ...]      print the config, train nothing
@@ -27,6 +28,11 @@ Examples
   minitrain activation=silu lr=0.3
   minitrain network.widths=[128,64] optimizer=adam steps=2000
   minitrain -m lr=0.03,0.1,0.3 activation=relu,silu 'seed=range(3)'
+
+Keys of a sweep, with -m
+  repeats=5                     each run with 5 seeds: seed, seed+1, ...
+  zip=[lr,network.widths]       these keys move together: their first values, their second ones, ...
+  samples=20 [sample_seed=0]    20 runs drawn at random: lr=0.1,0.3 'lr=interval(0.1,1)' 'lr=tag(log,interval(1e-4,1))'
 """
 
 
@@ -70,6 +76,7 @@ def _command(given: list[str]) -> int:
     parser = get_args_parser()
     parser.prog = "minitrain"
     parser.error = _refuse  # type: ignore[method-assign]  # in one line, as every other mistake
+    parser.add_argument("--dry-run", action="store_true")
     flags = parser.parse_intermixed_args(given[graph:])
     if flags.config_name or flags.config_path:
         raise ConfigError("--config-name, --config-path: not used here; give a folder of your own with --config-dir")
@@ -93,7 +100,7 @@ def _command(given: list[str]) -> int:
         if flags.multirun:
             raise ConfigError("graph -m: shows the step of one run; leave out -m, and give one value for each key")
         return program.graph(flags.overrides)
-    return program.sweep(flags.overrides) if flags.multirun else program.run(flags.overrides)
+    return (program.sweep if flags.multirun else program.run)(flags.overrides, flags.dry_run)
 
 
 def _refuse(message: str) -> NoReturn:

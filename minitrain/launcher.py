@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import hydra
 from hydra import version
 from hydra._internal.callbacks import Callbacks
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
 from hydra.core.config_search_path import SearchPathQuery
@@ -35,18 +34,20 @@ from omegaconf.errors import OmegaConfBaseException
 from minitrain.compare import draw_sweep, format_table, group_runs, read_sweep
 from minitrain.compiled import Compiled
 from minitrain.config import COMPONENTS, REQUIRED, TABLES, ConfigError, RunConfig, conf_directory, options
+from minitrain.grid import KEYS, expand
 from minitrain.job import checked, exit_status, one_line, perform
 from minitrain.listing import write_graph
 from minitrain.multirun import Draft, Section, write_files
 from minitrain.problem import cores
 from minitrain.record import claim_directory, read_summary
 from minitrain.sweep import Job, Stack, stacks, train_jobs
-from minitrain.sweep_report import SweepReport
+from minitrain.sweep_report import SweepReport, format_dry_run, format_plan
 from minitrain.train import build
 
 log = logging.getLogger("minitrain")
 CONFIG = "config"
 STACKED = "minitrain.launcher.StackedLauncher"
+MANY = 10_000  # runs from which on checking them is worth a word
 
 
 def load_extensions(arguments: Sequence[str]) -> list[str]:
@@ -137,6 +138,8 @@ class Launcher:
         """A config with its hydra section. Raises ConfigError, one line, for whatever does not compose."""
         parsed = self.parse(overrides)
         for override in parsed:
+            if override.key_or_group in KEYS:
+                raise ConfigError(f"{override.input_line}: a key of a sweep, not of a run; add -m")
             if mode == RunMode.RUN and override.is_sweep_override():
                 raise ConfigError(
                     f"{override.input_line}: several values; add -m to train a run for each, or write a list: [a,b]"
@@ -227,10 +230,14 @@ class Launcher:
 
     # Runs and sweeps
 
-    def run(self, overrides: Sequence[str]) -> int:
-        """Train one run; gives the exit status."""
+    def run(self, overrides: Sequence[str], dry: bool = False) -> int:
+        """Train one run; gives the exit status. dry: only check it, and tell what it would be."""
         config = self.compose(overrides)
-        problem = build(checked(task_config(config)))
+        run_config = checked(task_config(config))
+        if dry:
+            log.info("%s", format_dry_run([overrides], stacks([run_config], 1), 1))
+            return 0
+        problem = build(run_config)
         label = ",".join(config.hydra.overrides.task)
         with read_write(config), open_dict(config):
             config.hydra.run.dir = str(_directory(config, "run", Path("outputs"), label))
@@ -262,28 +269,36 @@ class Launcher:
         print(f"\nlisting  {directory / 'tape.txt'}\ngraph    {directory / 'graph.png'}", flush=True)
         return 0
 
-    def sweep(self, overrides: Sequence[str]) -> int:
-        """Train a run for every combination of values; gives the exit status."""
-        config = self.compose(overrides, RunMode.MULTIRUN)
-        jobs = self._jobs(config)
+    def sweep(self, overrides: Sequence[str], dry: bool = False) -> int:
+        """Train a run for every job; gives the exit status. dry: only check them, and tell what they would be."""
+        own = [text for text in overrides if text.partition("=")[0] in KEYS]
+        given = [text for text in overrides if text not in own]
+        config = self.compose(given, RunMode.MULTIRUN)
+        is_grid = config.hydra.sweeper._target_.endswith(".BasicSweeper")
+        jobs = self._jobs(config, own) if is_grid else self._common(config, own)
         if not jobs:
             raise ConfigError(f"{' '.join(overrides)}: no values to train a run for; give at least one for each key")
+        if len(jobs) >= MANY:
+            log.info("%s runs are checked first: a minute or more", f"{len(jobs):,}")
         drafts = self.drafts(jobs, config)
         configs = [checked(draft.task) for draft in drafts]
+        _refuse_equal(jobs, configs)
         found = stacks(configs, cores())
-        stacked = config.hydra.launcher._target_ == STACKED
+        if dry:
+            log.info("%s", format_dry_run(jobs, found, cores()))
+            if not is_grid:
+                log.info("this is the first: the sweeper draws the others while it goes on")
+            return 0
         directory = _directory(config, "sweep", Path("outputs", "sweeps"), "")
-        log.info("%d runs in %s", len(jobs), directory)
+        log.info("%s in %s", f"{len(jobs)} runs" if is_grid else "runs", directory)
         quoted = str(directory).replace("\\", "\\\\").replace("'", "\\'")
-        overrides = [*overrides, f"hydra.sweep.dir='{quoted}'"]
+        placed = [*given, f"hydra.sweep.dir='{quoted}'"]
         interrupted = False
         try:
-            if stacked and config.hydra.sweeper._target_.endswith(".BasicSweeper"):
-                master = self.compose(overrides, RunMode.MULTIRUN)
-                OmegaConf.save(master, directory / "multirun.yaml")
-                self.train_stacked(drafts, configs, found, master)
+            if is_grid:
+                self._train_grid(drafts, configs, found, self.compose(placed, RunMode.MULTIRUN), own)
             else:
-                self.hydra.multirun(CONFIG, job, overrides)
+                self.hydra.multirun(CONFIG, job, placed)
         except KeyboardInterrupt:
             interrupted = True
         runs = read_sweep(directory)
@@ -294,6 +309,26 @@ class Launcher:
             log.info("interrupted after %d of %d runs; each can be resumed by itself", len(runs), len(jobs))
             return 130
         return exit_status([run.summary for run in runs])
+
+    def _train_grid(
+        self,
+        drafts: Sequence[Draft],
+        configs: Sequence[RunConfig],
+        found: Sequence[Stack],
+        master: DictConfig,
+        own: Sequence[str],
+    ) -> None:
+        """Train all jobs by the launcher that the config names; multirun.yaml tells what was asked for."""
+        asked = master.copy()
+        with read_write(asked), open_dict(asked):
+            asked.hydra.overrides.task += own
+        OmegaConf.save(asked, Path(str(master.hydra.sweep.dir), "multirun.yaml"))
+        if master.hydra.launcher._target_ == STACKED:
+            self.train_stacked(drafts, configs, found, master)
+            return
+        context = HydraContext(config_loader=self.hydra.config_loader, callbacks=Callbacks(master))
+        launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=master)
+        launcher.launch([draft.overrides for draft in drafts], initial_job_idx=0)
 
     def train_stacked(
         self,
@@ -316,24 +351,35 @@ class Launcher:
             write_files(directory, draft, text)
             jobs[number] = Job(number, config, directory, draft.overrides)
         with SweepReport(jobs, Path(str(master.hydra.sweep.dir))) as report:
-            log.info("%s", report.plan(found, cores()))
+            log.info("%s", format_plan(found, cores()))
             if not train_jobs(jobs, found, cores(), False, self.extensions, report):
                 raise KeyboardInterrupt
         return list(jobs.values())
 
-    def _jobs(self, config: DictConfig) -> list[list[str]]:
-        """The overrides of each job, as Hydra's basic sweeper will give them; the common ones for another sweeper."""
+    def _jobs(self, config: DictConfig, own: Sequence[str]) -> list[list[str]]:
+        """The overrides of each job of a grid: of a study, and of the command line, whose values come first."""
         params = config.hydra.sweeper.get("params") or {}
-        given = [*(f"{key!s}={value}" for key, value in params.items()), *config.hydra.overrides.task]
-        parsed = self.parse(given)
-        if not config.hydra.sweeper._target_.endswith(".BasicSweeper"):
-            return [[o.input_line for o in parsed if o.input_line is not None and not o.is_sweep_override()]]
-        for override in parsed:
-            if override.is_sweep_override() and not override.is_discrete_sweep():
-                raise ConfigError(
-                    f"{override.input_line}: a range to draw from; the grid needs values: a,b or range(1,4)"
-                )
-        return BasicSweeper.split_arguments(parsed, None)[0]
+        given = [*(f"{key!s}={value}" for key, value in params.items()), *config.hydra.overrides.task, *own]
+        return expand(self.parse(given), config.seed)
+
+    def _common(self, config: DictConfig, own: Sequence[str]) -> list[list[str]]:
+        """What all jobs of another sweeper have in common, as one job."""
+        if own:
+            raise ConfigError(f"{own[0]}: is for the grid; the sweeper that was chosen has options of its own")
+        parsed = self.parse(config.hydra.overrides.task)
+        return [[o.input_line for o in parsed if o.input_line is not None and not o.is_sweep_override()]]
+
+
+def _refuse_equal(jobs: Sequence[Sequence[str]], configs: Sequence[RunConfig]) -> None:
+    """Equal configs give equal bytes: nobody wants a run twice."""
+    seen: dict[str, int] = {}
+    for number, config in enumerate(configs):
+        first = seen.setdefault(repr(config), number)
+        if first != number:
+            raise ConfigError(
+                f"runs {first} and {number} are the same ({' '.join(jobs[number])}); give each value once, "
+                "or repeats=2 for other seeds"
+            )
 
 
 def _directory(config: DictConfig, mode: str, parent: Path, label: str) -> Path:

@@ -19,6 +19,33 @@ from minitrain.sweep import RUNNING, Board, Job, Stack
 log = logging.getLogger("minitrain")
 
 
+def format_plan(found: Sequence[Stack], processes: int) -> str:
+    """How the runs are computed, in a line."""
+    largest = sorted((stack.nbytes for stack in found), reverse=True)[:processes]
+    runs = max(len(stack.runs) for stack in found)
+    return (
+        f"{len(found)} stacks of up to {runs} runs on {min(processes, len(found))} cores, "
+        f"{sum(largest) / 2**20:,.0f} MB for their values"
+    )
+
+
+def format_dry_run(jobs: Sequence[Sequence[str]], found: Sequence[Stack], processes: int, ends: int = 5) -> str:
+    """What would be trained: the jobs (of many, the first and the last), the stacks, the memory and the time."""
+    numbers = list(range(len(jobs)))
+    shown = [f"#{number} {' '.join(jobs[number])}".rstrip() for number in numbers[:ends]]
+    shown += [f"... {len(jobs) - 2 * ends:,} more ..."] if len(jobs) > 2 * ends else []
+    shown += [f"#{number} {' '.join(jobs[number])}".rstrip() for number in numbers[ends:][-ends:]]
+    seconds = sum(stack.seconds for stack in found) / min(processes, len(found))
+    return "\n".join(
+        [
+            *shown,
+            f"{len(jobs):,} runs: {format_plan(found, processes)}",
+            f"about {seconds:,.1f} s: an estimate, as if each run were trained alone; in stacks it is less",
+            "nothing was trained or written",
+        ]
+    )
+
+
 class SweepReport:
     """Called with the board while a sweep goes on: tells each run that has ended, and shows a bar on a terminal."""
 
@@ -31,15 +58,6 @@ class SweepReport:
         self.best: str = ""
         keys = dict.fromkeys(text.partition("=")[0] for job in jobs.values() for text in job.overrides)
         self.columns = ["run", *keys, "status", "step", "final", "best", "metric", "best_step", "seconds"]
-
-    def plan(self, found: Sequence[Stack], processes: int) -> str:
-        """How the runs are computed, in a line."""
-        largest = sorted((stack.nbytes for stack in found), reverse=True)[:processes]
-        runs = max(len(stack.runs) for stack in found)
-        return (
-            f"{len(found)} stacks of up to {runs} runs on {min(processes, len(found))} cores, "
-            f"{sum(largest) / 2**20:,.0f} MB for their values"
-        )
 
     def __enter__(self) -> SweepReport:
         if sys.stderr.isatty():

@@ -34,7 +34,7 @@ def expand(given: Sequence[Override], seed: int) -> list[list[str]]:
     overrides = {override.get_key_element(): override for override in given}
     own = {key: overrides.pop(key).value() for key in KEYS if key in overrides}
     whole = {key: check(own[key], int, Range("", at_least=key != "sample_seed"), key) for key in own if key != "zip"}
-    seeds: Axis = [()]
+    seeds: list[tuple[str, ...]] = [()]
     if "repeats" in own:
         if "seed" in overrides and overrides.pop("seed").is_sweep_override():
             raise ConfigError(

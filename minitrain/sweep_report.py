@@ -23,10 +23,15 @@ def format_plan(found: Sequence[Stack], processes: int) -> str:
     """How the runs are computed, in a line."""
     largest = sorted((stack.nbytes for stack in found), reverse=True)[:processes]
     runs = max(len(stack.runs) for stack in found)
+    size = "a run" if runs == 1 else f"up to {runs} runs"
     return (
-        f"{len(found)} stacks of up to {runs} runs on {min(processes, len(found))} cores, "
-        f"{sum(largest) / 2**20:,.0f} MB for their values"
+        f"{_count(len(found), 'stack')} of {size} on {_count(min(processes, len(found)), 'core')}, "
+        f"{sum(largest) / 2**20:,.1f} MB for their values"
     )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
 
 
 def format_dry_run(jobs: Sequence[Sequence[str]], found: Sequence[Stack], processes: int, ends: int = 5) -> str:
@@ -39,7 +44,7 @@ def format_dry_run(jobs: Sequence[Sequence[str]], found: Sequence[Stack], proces
     return "\n".join(
         [
             *shown,
-            f"{len(jobs):,} runs: {format_plan(found, processes)}",
+            f"{_count(len(jobs), 'run')}: {format_plan(found, processes)}",
             f"about {seconds:,.1f} s: an estimate, as if each run were trained alone; in stacks it is less",
             "nothing was trained or written",
         ]

@@ -79,7 +79,7 @@ def _random_operation(rng, pool, dtype):
     if kind == 6:
         return (x > number).masks(x)
     if x.ndim == 0:
-        return -(-x) * number
+        return x.exp() * number
     axis = int(rng.integers(-x.ndim, 0))
     if kind == 7:
         return (x.sum, x.max, x.mean)[rng.integers(3)](axis, keepdims=rng.random() < 0.5)

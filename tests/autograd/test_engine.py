@@ -136,7 +136,9 @@ TRAPS = {
     "a part given out": (lambda a, b: (lambda t: {"t": t, "x": concatenate([t, a])})(a * b), {"t": "a"}),
     "a constant": (lambda a, b: {"x": Tensor(np.ones(6)), "y": a * b}, {"x": "a"}),
     "unchanged": (lambda a, b: {"x": a, "y": a * b}, {"x": "a"}),
-    "a matrix product": (lambda a, b: {"x": (a.reshape(2, 3) @ b.reshape(3, 2) @ a.reshape(2, 3)).reshape(-1)}, {"x": "a"}),
+    "a matrix product": (
+        lambda a, b: {"x": (a.reshape(2, 3) @ b.reshape(3, 2) @ a.reshape(2, 3)).reshape(-1)}, {"x": "a"},
+    ),
 }  # fmt: skip
 
 

@@ -75,7 +75,7 @@ SIMPLER = {
     "1 times": (lambda x: 1.0 * x, []),
     "over 1": (lambda x: x / 1.0, []),
     "power 1": (lambda x: x**1.0, []),
-    "minus twice": (lambda x: -(-x), []),
+    "minus twice": (lambda x: -(-x), []),  # noqa: B002
     "plus minus": (lambda x: x.exp() + -x, ["exp", "subtract"]),
     "minus minus": (lambda x: x.exp() - -x, ["exp", "add"]),
     "reshaped twice": (lambda x: x.reshape(1, 3).reshape(3, 1), ["reshape"]),

@@ -62,7 +62,7 @@ def edge_cases(name):
                 given = [
                     truths(5, 7) if np.asarray(x).dtype == bool else floats(5, 7, seed=i) for i, x in enumerate(inputs)
                 ]
-                if given[number].dtype != bool and not name == "mask":
+                if given[number].dtype != bool and name != "mask":
                     given[number] = np.array(2.0)
                     yield given, {}
     else:
@@ -113,23 +113,83 @@ def _matmuls():
 
 
 KERNEL_EDGES = {
-    "pow": [((floats(*shape), floats(*shape, seed=1)), {}) for shape in SHAPES] + [((positive(*shape), np.array(e)), {}) for shape in SHAPES for e in (2.0, 0.5, -1.0, 3.0)] + [((np.array(2.0), finite(5, 7)), {})],
-    "sum": _reductions("axes", _every_axes) + [((x,), {"axes": axes}) for x in (np.arange(12).reshape(3, 4), truths(3, 4), finite(3, 0), finite(0, 3)) for axes in ((-1,), (-2,), (-2, -1))],
+    "pow": [
+        *[((floats(*shape), floats(*shape, seed=1)), {}) for shape in SHAPES],
+        *[((positive(*shape), np.array(e)), {}) for shape in SHAPES for e in (2.0, 0.5, -1.0, 3.0)],
+        ((np.array(2.0), finite(5, 7)), {}),
+    ],
+    "sum": [
+        *_reductions("axes", _every_axes),
+        *[
+            ((x,), {"axes": axes})
+            for x in (np.arange(12).reshape(3, 4), truths(3, 4), finite(3, 0), finite(0, 3))
+            for axes in ((-1,), (-2,), (-2, -1))
+        ],
+    ],
     "max": _reductions("axes", _every_axes),
     "argmax": _reductions("axis", _every_axis),
-    "cumsum": [(x, options | {"backward": b}) for b in (False, True) for x, options in _reductions("axis", _every_axis)] + [((finite(7),), {"axis": -1, "backward": b}) for b in (False, True)],
-    "cast": [((x,), {"dtype": t}) for x in (finite(), finite(0, 3), finite(7) * 100, truths(3, 4), np.arange(7)) for t in ("float32", "float64", "int64", "bool")],
-    "reinterpret": [((np.arange(12, dtype=f"i{8}").reshape(3, 4),), {"dtype": "float64"}), ((np.array(3),), {"dtype": "float64"})],
-    "reshape": [((floats(),), {"shape": (1, 1)}), ((floats(1, 1),), {"shape": ()}), ((floats(3, 0),), {"shape": (0, 7)}), ((floats(2, 3, 4),), {"shape": (4, 3, 2)})],
-    "broadcast": [((floats(),), {"shape": ()}), ((floats(),), {"shape": (64, 128)}), ((floats(),), {"shape": (0, 3)}), ((floats(1),), {"shape": (7,)}), ((floats(33),), {"shape": (17, 33)}), ((floats(17, 1),), {"shape": (2, 17, 33)}), ((floats(1, 3, 1),), {"shape": (2, 3, 4)})],
-    "transpose": [((floats(7),), {"axes": (-1,)}), ((floats(1, 7),), {"axes": (-1, -2)}), ((floats(64, 128),), {"axes": (-1, -2)}), ((floats(0, 3),), {"axes": (-1, -2)}), ((floats(2, 3, 4, 5),), {"axes": (-2, -4, -1, -3)})],
-    "concatenate": [((floats(7), floats(0), floats(1)), {"axis": -1}), ((floats(3, 4),), {"axis": -1}), ((floats(2, 1, 3), floats(2, 5, 3)), {"axis": -2}), ((truths(3), truths(4)), {"axis": -1}), ((floats(64, 3), floats(64, 125)), {"axis": -1})],
-    "slice": [((floats(17),), {"key": (slice(3, 9),)}), ((floats(17),), {"key": (slice(None, None, -1),)}), ((floats(17, 33),), {"key": (slice(3, 4), slice(None))}), ((floats(17, 33),), {"key": (slice(None), slice(5, 6))}), ((floats(5, 7),), {"key": (slice(2, 2), slice(None))}), ((floats(2, 3, 4),), {"key": (slice(1, 2), slice(0, 2), slice(None))}), ((floats(9),), {"key": (slice(0, 9, 3),)})],
-    "unslice": [((floats(6),), {"key": (slice(3, 9),), "shape": (17,)}), ((floats(0, 7),), {"key": (slice(2, 2), slice(None)), "shape": (5, 7)}), ((floats(2, 4),), {"key": (slice(None, None, -1), slice(1, 5)), "shape": (2, 7)})],
-    "take": [((floats(5), np.array(3)), {}), ((floats(5, 7), np.array(3)), {}), ((floats(5, 7), np.array([], int)), {}), ((floats(64, 3), np.arange(64)[::-1].copy()), {}), ((floats(4, 1, 2), np.array([[0, 3], [1, 1]])), {}), ((np.arange(9), np.array([1, 8])), {})],
-    "scatter_add": [((floats(), np.array(3)), {"size": 5}), ((floats(0, 7), np.array([], int)), {"size": 5}), ((finite(64, 3), np.arange(64) % 5), {"size": 7}), ((floats(2, 2, 3), np.array([[0, 3], [1, 1]])), {"size": 4})],
-    "unfold": [((floats(7),), {"kernel": (7,), "stride": (1,)}), ((floats(2, 5, 5),), {"kernel": (1, 1), "stride": (2, 2)}), ((floats(0, 5, 5),), {"kernel": (3, 3), "stride": (1, 1)})],
-    "fold": [((floats(7, 1),), {"sizes": (7,), "stride": (1,)}), ((floats(2, 3, 3, 3, 3),), {"sizes": (5, 5), "stride": (1, 1)}), ((floats(0, 3, 3, 3, 3),), {"sizes": (5, 5), "stride": (1, 1)})],
+    "cumsum": [
+        *[(x, options | {"backward": b}) for b in (False, True) for x, options in _reductions("axis", _every_axis)],
+        *[((finite(7),), {"axis": -1, "backward": b}) for b in (False, True)],
+    ],
+    "cast": [
+        ((x,), {"dtype": dtype})
+        for x in (finite(), finite(0, 3), finite(7) * 100, truths(3, 4), np.arange(7))
+        for dtype in ("float32", "float64", "int64", "bool")
+    ],
+    "reinterpret": [
+        ((np.arange(12, dtype="int64").reshape(3, 4),), {"dtype": "float64"}), ((np.array(3),), {"dtype": "float64"}),
+    ],
+    "reshape": [
+        ((floats(),), {"shape": (1, 1)}), ((floats(1, 1),), {"shape": ()}), ((floats(3, 0),), {"shape": (0, 7)}),
+        ((floats(2, 3, 4),), {"shape": (4, 3, 2)}),
+    ],
+    "broadcast": [
+        ((floats(),), {"shape": ()}), ((floats(),), {"shape": (64, 128)}), ((floats(),), {"shape": (0, 3)}),
+        ((floats(1),), {"shape": (7,)}), ((floats(33),), {"shape": (17, 33)}),
+        ((floats(17, 1),), {"shape": (2, 17, 33)}), ((floats(1, 3, 1),), {"shape": (2, 3, 4)}),
+    ],
+    "transpose": [
+        ((floats(7),), {"axes": (-1,)}), ((floats(1, 7),), {"axes": (-1, -2)}),
+        ((floats(64, 128),), {"axes": (-1, -2)}), ((floats(0, 3),), {"axes": (-1, -2)}),
+        ((floats(2, 3, 4, 5),), {"axes": (-2, -4, -1, -3)}),
+    ],
+    "concatenate": [
+        ((floats(7), floats(0), floats(1)), {"axis": -1}), ((floats(3, 4),), {"axis": -1}),
+        ((floats(2, 1, 3), floats(2, 5, 3)), {"axis": -2}), ((truths(3), truths(4)), {"axis": -1}),
+        ((floats(64, 3), floats(64, 125)), {"axis": -1}),
+    ],
+    "slice": [
+        ((floats(17),), {"key": (slice(3, 9),)}), ((floats(17),), {"key": (slice(None, None, -1),)}),
+        ((floats(17, 33),), {"key": (slice(3, 4), slice(None))}),
+        ((floats(17, 33),), {"key": (slice(None), slice(5, 6))}),
+        ((floats(5, 7),), {"key": (slice(2, 2), slice(None))}),
+        ((floats(2, 3, 4),), {"key": (slice(1, 2), slice(0, 2), slice(None))}),
+        ((floats(9),), {"key": (slice(0, 9, 3),)}),
+    ],
+    "unslice": [
+        ((floats(6),), {"key": (slice(3, 9),), "shape": (17,)}),
+        ((floats(0, 7),), {"key": (slice(2, 2), slice(None)), "shape": (5, 7)}),
+        ((floats(2, 4),), {"key": (slice(None, None, -1), slice(1, 5)), "shape": (2, 7)}),
+    ],
+    "take": [
+        ((floats(5), np.array(3)), {}), ((floats(5, 7), np.array(3)), {}), ((floats(5, 7), np.array([], int)), {}),
+        ((floats(64, 3), np.arange(64)[::-1].copy()), {}), ((floats(4, 1, 2), np.array([[0, 3], [1, 1]])), {}),
+        ((np.arange(9), np.array([1, 8])), {}),
+    ],
+    "scatter_add": [
+        ((floats(), np.array(3)), {"size": 5}), ((floats(0, 7), np.array([], int)), {"size": 5}),
+        ((finite(64, 3), np.arange(64) % 5), {"size": 7}), ((floats(2, 2, 3), np.array([[0, 3], [1, 1]])), {"size": 4}),
+    ],
+    "unfold": [
+        ((floats(7),), {"kernel": (7,), "stride": (1,)}), ((floats(2, 5, 5),), {"kernel": (1, 1), "stride": (2, 2)}),
+        ((floats(0, 5, 5),), {"kernel": (3, 3), "stride": (1, 1)}),
+    ],
+    "fold": [
+        ((floats(7, 1),), {"sizes": (7,), "stride": (1,)}),
+        ((floats(2, 3, 3, 3, 3),), {"sizes": (5, 5), "stride": (1, 1)}),
+        ((floats(0, 3, 3, 3, 3),), {"sizes": (5, 5), "stride": (1, 1)}),
+    ],
     "matmul": list(_matmuls()),
 }  # fmt: skip
 

@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minitrain import Tensor
 from minitrain.autograd import functional as F
 from minitrain.autograd import primitives as P
 from minitrain.autograd.grad import value_and_grad
@@ -33,8 +32,7 @@ def test_a_step_prints():
     assert str(tape).splitlines() == GOLDEN
 
 
-GOLDEN = [
-]
+GOLDEN = []
 
 
 def test_the_key_leaves_out_the_values_of_constants():

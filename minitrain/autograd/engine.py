@@ -1,6 +1,6 @@
 """Replay a Tape: a loop over NumPy calls bound ahead, for one run or a stack of runs.
 
-Nothing is allocated and no graph is walked. In a stack, what differs between runs has a leading axis of
+No graph is walked, and every result has its place. In a stack, what differs between runs has a leading axis of
 runs; what does not is there once.
 """
 

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -32,13 +32,12 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from minitrain.compare import draw_sweep, format_table, group_runs, read_sweep
 from minitrain.config import COMPONENTS, REQUIRED, TABLES, ConfigError, RunConfig, conf_directory, options
 from minitrain.job import checked, exit_status, one_line, perform
 from minitrain.multirun import Draft, Section, write_files
 from minitrain.record import claim_directory, read_summary
-from minitrain.sweep import Job, Stack, cores, stacks, train_jobs
-from minitrain.sweep_report import SweepReport
+from minitrain.resume import check_configs, conclude, train_left
+from minitrain.sweep import Job, cores, stacks
 from minitrain.train import build
 
 log = logging.getLogger("minitrain")
@@ -243,7 +242,7 @@ class Launcher:
             configure_logging=False,
         )
         callbacks.on_run_end(config=config, config_name=CONFIG, job_return=result)
-        return exit_status([result.return_value])
+        return exit_status([result.return_value], config.on_divergence == "fail")
 
     def sweep(self, overrides: Sequence[str]) -> int:
         """Train a run for every combination of values; gives the exit status."""
@@ -253,55 +252,57 @@ class Launcher:
             raise ConfigError(f"{' '.join(overrides)}: no values to train a run for; give at least one for each key")
         drafts = self.drafts(jobs, config)
         configs = [checked(draft.task) for draft in drafts]
-        found = stacks(configs, cores())
+        stacks(dict(enumerate(configs)), cores())  # tells mistakes before anything is written
         stacked = config.hydra.launcher._target_ == STACKED
-        directory = _directory(config, "sweep", Path("outputs", "sweeps"), "")
+        given = Path(str(OmegaConf.select(config, "hydra.sweep.dir")))
+        basic = config.hydra.sweeper._target_.endswith(".BasicSweeper")
+        if stacked and basic and _is_given(config, "sweep") and (given / "multirun.yaml").exists():
+            check_configs(given, {run: OmegaConf.to_yaml(draft.task) for run, draft, _ in self._places(drafts, config)})
+            directory = given
+        else:
+            directory = _directory(config, "sweep", Path("outputs", "sweeps"), "")
         log.info("%d runs in %s", len(jobs), directory)
         quoted = str(directory).replace("\\", "\\\\").replace("'", "\\'")
         overrides = [*overrides, f"hydra.sweep.dir='{quoted}'"]
         interrupted = False
         try:
-            if stacked and config.hydra.sweeper._target_.endswith(".BasicSweeper"):
+            if stacked and basic:
                 master = self.compose(overrides, RunMode.MULTIRUN)
                 OmegaConf.save(master, directory / "multirun.yaml")
-                self.train_stacked(drafts, configs, found, master)
+                self.train_stacked(drafts, configs, master)
             else:
                 self.hydra.multirun(CONFIG, job, overrides)
         except KeyboardInterrupt:
             interrupted = True
-        runs = read_sweep(directory)
-        if runs:
-            log.info("\n%s", format_table(group_runs(runs)))
-            log.info("comparison  %s", draw_sweep(runs, directory / "comparison.png", " ".join(overrides)))
-        if interrupted:
-            log.info("interrupted after %d of %d runs; each can be resumed by itself", len(runs), len(jobs))
-            return 130
-        return exit_status([run.summary for run in runs])
+        return conclude(directory, " ".join(config.hydra.overrides.task), configs, interrupted)
 
     def train_stacked(
         self,
         drafts: Sequence[Draft],
         configs: Sequence[RunConfig],
-        found: Sequence[Stack],
         master: DictConfig,
         first: int = 0,
     ) -> list[Job]:
-        """Train the runs of a sweep as stacks, each in its directory.
+        """Train the runs of a sweep that are not complete as stacks, each in its directory.
 
         first: the number of the first of them in its sweep
         Raises KeyboardInterrupt after Ctrl-C, when everything is written.
         """
-        sections = {id(draft.template): Section(draft.template, master) for draft in drafts}
         jobs = {}
-        for number, (draft, config) in enumerate(zip(drafts, configs, strict=True)):
-            directory, text = sections[id(draft.template)].of(draft, first + number)
+        places = self._places(drafts, master, first)
+        for number, ((directory, draft, text), config) in enumerate(zip(places, configs, strict=True)):
             write_files(directory, draft, text)
             jobs[number] = Job(number, config, directory, draft.overrides)
-        with SweepReport(jobs, Path(str(master.hydra.sweep.dir))) as report:
-            log.info("%s", report.plan(found, cores()))
-            if not train_jobs(jobs, found, cores(), False, self.extensions, report):
-                raise KeyboardInterrupt
+        if not train_left(jobs, Path(str(master.hydra.sweep.dir)), self.extensions):
+            raise KeyboardInterrupt
         return list(jobs.values())
+
+    def _places(self, drafts: Sequence[Draft], master: DictConfig, first: int = 0) -> Iterator[tuple[Path, Draft, str]]:
+        """Each job's directory, the job, and its hydra.yaml."""
+        sections = {id(draft.template): Section(draft.template, master) for draft in drafts}
+        for number, draft in enumerate(drafts, first):
+            directory, text = sections[id(draft.template)].of(draft, number)
+            yield directory, draft, text
 
     def _jobs(self, config: DictConfig) -> list[list[str]]:
         """The overrides of each job, as Hydra's basic sweeper will give them; the common ones for another sweeper."""
@@ -321,7 +322,7 @@ class Launcher:
 def _directory(config: DictConfig, mode: str, parent: Path, label: str) -> Path:
     """A directory of its own: the one a person gave with hydra.MODE.dir, if it is free, else a new one."""
     key = f"hydra.{mode}.dir"
-    if not any(override.startswith(f"{key}=") for override in config.hydra.overrides.hydra):
+    if not _is_given(config, mode):
         return claim_directory(parent, label)
     given = Path(OmegaConf.select(config, key))
     claim = given / ".hydra" if mode == "run" else given
@@ -332,6 +333,10 @@ def _directory(config: DictConfig, mode: str, parent: Path, label: str) -> Path:
             raise ConfigError(f"{key}={given}: cannot be made ({error.strerror}); choose another directory") from error
         raise ConfigError(f"{key}={given}: is taken already; resume the run in it, or choose a new directory") from None
     return given
+
+
+def _is_given(config: DictConfig, mode: str) -> bool:
+    return any(override.startswith(f"hydra.{mode}.dir=") for override in config.hydra.overrides.hydra)
 
 
 class StackedLauncher(HydraLauncher):
@@ -345,7 +350,7 @@ class StackedLauncher(HydraLauncher):
         assert program is not None
         drafts = program.drafts(job_overrides, self.master)
         configs = [checked(draft.task) for draft in drafts]
-        jobs = program.train_stacked(drafts, configs, stacks(configs, cores()), self.master, initial_job_idx)
+        jobs = program.train_stacked(drafts, configs, self.master, initial_job_idx)
         return [returned(job.directory, draft) for job, draft in zip(jobs, drafts, strict=True)]
 
 

@@ -94,10 +94,13 @@ def _entry(lines: Sequence[str], path: tuple[str, ...]) -> tuple[int, int]:
 
 
 def write_files(directory: Path, draft: Draft, hydra: str) -> None:
-    """Make a run's directory with its .hydra folder. Raises FileExistsError where there is one."""
-    folder = directory / ".hydra"
-    folder.mkdir(parents=True)
+    """Make a run's directory with its .hydra folder, whole at once, unless it has one."""
+    if (directory / ".hydra").exists():
+        return
+    folder = directory / f".hydra.{os.getpid()}"
+    folder.mkdir(parents=True, exist_ok=True)
     task = [o.input_line for o in draft.parsed if not o.key_or_group.startswith("hydra.")]
     texts = (OmegaConf.to_yaml(draft.task), hydra, OmegaConf.to_yaml(OmegaConf.create(task)))
     for name, text in zip(FILES, texts, strict=True):
         (folder / name).write_text(text, encoding="utf-8")
+    folder.rename(directory / ".hydra")

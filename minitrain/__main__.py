@@ -20,6 +20,7 @@ minitrain: train small networks, and whole sweeps of them.
   minitrain -m experiments=NAME            run a study
   minitrain --dry-run [-m] [key=value ...] check all, list runs, memory and time; train nothing
   minitrain resume DIR [steps=N]           go on with a run that was stopped
+  minitrain resume SWEEP_DIR               go on with every run of a sweep that is not complete
   minitrain graph [key=value ...]          print the compiled step with its cost and draw the network, train nothing
   minitrain --cfg job [key=value ...]      print the config, train nothing
   minitrain --shell-completion install=bash   complete keys and names; eval its output in ~/.bashrc
@@ -64,14 +65,17 @@ def _command(given: list[str]) -> int:
 
     from hydra._internal.utils import get_args_parser
 
-    from minitrain import job, launcher
+    from minitrain import job, launcher, resume
 
     job.set_up_logging()
     extensions = launcher.load_extensions(given)
     if given[:1] == ["resume"]:
         if len(given) < 2:
             raise ConfigError("resume: no directory given; expected the directory of a run, outputs/DATE/TIME-...")
-        return job.resume(Path(given[1]), given[2:])
+        directory = Path(given[1])
+        if (directory / "multirun.yaml").exists():
+            return resume.resume_sweep(directory, given[2:], extensions)
+        return job.resume(directory, given[2:])
     graph = given[:1] == ["graph"]
     parser = get_args_parser()
     parser.prog = "minitrain"

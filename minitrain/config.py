@@ -148,6 +148,9 @@ class RunConfig:
     eval_every: int = option(100, "steps between evaluations on the validation data", at_least=1)
     log_every: int = option(10, "steps between rows of metrics.csv", at_least=1)
     checkpoint_every: int = option(500, "steps between checkpoints", at_least=1)
+    on_divergence: str = option(
+        "record", "a run that diverges: record it as a result, or let the command fail", choices=("record", "fail")
+    )
     extensions: list[str] = option([], "your own modules with components, imported at the start")
 
 

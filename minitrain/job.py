@@ -82,17 +82,7 @@ def perform(
 
 def resume(directory: Path, overrides: Sequence[str]) -> int:
     """Continue a run where it stopped; `steps=N` gives it a new end. Gives the exit status."""
-    stored = directory / ".hydra" / "config.yaml"
-    if (directory / "multirun.yaml").exists():
-        raise ConfigError(f"resume {directory}: a sweep; give one of its runs, e.g. {directory / '0'}")
-    if not stored.is_file():
-        raise ConfigError(f"resume {directory}: not a run's directory; expected .hydra/config.yaml in it")
-    try:
-        config = OmegaConf.load(stored)
-    except Exception as error:  # whatever a damaged YAML file raises
-        raise RecordError(f"{stored}: not a config that can be read ({one_line(error)})") from error
-    if not isinstance(config, DictConfig):
-        raise RecordError(f"{stored}: not a run's config")
+    stored, config = _stored(directory)
     for text in overrides:
         key, _, _ = text.partition("=")
         if key == "extensions":
@@ -102,12 +92,7 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
                 f"{text}: a resumed run goes on as it was; only steps can change, start a new run for the rest"
             )
         OmegaConf.update(config, "steps", OmegaConf.from_dotlist([text])["steps"])
-    try:
-        run_config = checked(config)
-    except ConfigError as error:
-        used = config.get("extensions") or []
-        hint = f"; the run had extensions=[{','.join(map(str, used))}]: give that again" if used else ""
-        raise ConfigError(f"{error}{hint}") from error
+    run_config = _checked_again(config)
     summary = read_summary(directory) if (directory / "summary.json").exists() else {"step": 0}
     if summary["step"] > run_config.steps:
         raise ConfigError(f"steps={run_config.steps}: the run is at step {summary['step']} already; expected more")
@@ -122,12 +107,41 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
     if overrides:
         write_atomically(stored, lambda file: file.write(OmegaConf.to_yaml(config).encode()))
     task = OmegaConf.load(directory / ".hydra" / "overrides.yaml")
-    return exit_status([perform(build(run_config), directory, [*map(str, task), *overrides], resume=True)])
+    summary = perform(build(run_config), directory, [*map(str, task), *overrides], resume=True)
+    return exit_status([summary], run_config.on_divergence == "fail")
 
 
-def exit_status(summaries: Sequence[dict[str, Any]]) -> int:
-    """0 where every run completed; a diverged one is a result, too."""
-    return 0 if summaries and all(s["status"] in ("completed", "diverged") for s in summaries) else 1
+def read_config(directory: Path) -> RunConfig:
+    """The config of a run that was begun. Raises ConfigError or RecordError where there is none to be used."""
+    return _checked_again(_stored(directory)[1])
+
+
+def _stored(directory: Path) -> tuple[Path, DictConfig]:
+    stored = directory / ".hydra" / "config.yaml"
+    if not stored.is_file():
+        raise ConfigError(f"resume {directory}: not a run's directory; expected .hydra/config.yaml in it")
+    try:
+        config = OmegaConf.load(stored)
+    except Exception as error:  # whatever a damaged YAML file raises
+        raise RecordError(f"{stored}: not a config that can be read ({one_line(error)})") from error
+    if not isinstance(config, DictConfig):
+        raise RecordError(f"{stored}: not a run's config")
+    return stored, config
+
+
+def _checked_again(config: DictConfig) -> RunConfig:
+    try:
+        return checked(config)
+    except ConfigError as error:
+        used = config.get("extensions") or []
+        hint = f"; the run had extensions=[{','.join(map(str, used))}]: give that again" if used else ""
+        raise ConfigError(f"{error}{hint}") from error
+
+
+def exit_status(summaries: Sequence[dict[str, Any]], fails_on_divergence: bool) -> int:
+    """0 where every run completed; a diverged one is a result, too, unless on_divergence=fail."""
+    fine = ("completed",) if fails_on_divergence else ("completed", "diverged")
+    return 0 if summaries and all(s["status"] in fine for s in summaries) else 1
 
 
 # What is told

@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,7 +31,6 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf.errors import OmegaConfBaseException
 
-from minitrain.compare import draw_sweep, format_table, group_runs, read_sweep
 from minitrain.compiled import Compiled
 from minitrain.config import COMPONENTS, REQUIRED, TABLES, ConfigError, RunConfig, conf_directory, options
 from minitrain.grid import KEYS, expand
@@ -40,8 +39,9 @@ from minitrain.listing import write_graph
 from minitrain.multirun import Draft, Section, write_files
 from minitrain.problem import cores
 from minitrain.record import claim_directory, read_summary
-from minitrain.sweep import Job, Stack, stacks, train_jobs
-from minitrain.sweep_report import SweepReport, format_dry_run, format_plan
+from minitrain.resume import check_configs, conclude, train_left
+from minitrain.sweep import Job, stacks
+from minitrain.sweep_report import format_dry_run
 from minitrain.train import build
 
 log = logging.getLogger("minitrain")
@@ -235,7 +235,7 @@ class Launcher:
         config = self.compose(overrides)
         run_config = checked(task_config(config))
         if dry:
-            log.info("%s", format_dry_run([overrides], stacks([run_config], 1), 1))
+            log.info("%s", format_dry_run([overrides], stacks({0: run_config}, 1), 1))
             return 0
         problem = build(run_config)
         label = ",".join(config.hydra.overrides.task)
@@ -253,7 +253,7 @@ class Launcher:
             configure_logging=False,
         )
         callbacks.on_run_end(config=config, config_name=CONFIG, job_return=result)
-        return exit_status([result.return_value])
+        return exit_status([result.return_value], config.on_divergence == "fail")
 
     def graph(self, overrides: Sequence[str]) -> int:
         """Show the compiled step and the network of one run, and train nothing; gives the exit status."""
@@ -283,38 +283,36 @@ class Launcher:
         drafts = self.drafts(jobs, config)
         configs = [checked(draft.task) for draft in drafts]
         _refuse_equal(jobs, configs)
-        found = stacks(configs, cores())
+        found = stacks(dict(enumerate(configs)), cores())
         if dry:
             log.info("%s", format_dry_run(jobs, found, cores()))
             if not is_grid:
                 log.info("this is the first: the sweeper draws the others while it goes on")
             return 0
-        directory = _directory(config, "sweep", Path("outputs", "sweeps"), "")
+        stacked = config.hydra.launcher._target_ == STACKED
+        asked = Path(str(OmegaConf.select(config, "hydra.sweep.dir")))
+        if stacked and is_grid and _is_given(config, "sweep") and (asked / "multirun.yaml").exists():
+            check_configs(asked, {run: OmegaConf.to_yaml(draft.task) for run, draft, _ in self._places(drafts, config)})
+            directory = asked
+        else:
+            directory = _directory(config, "sweep", Path("outputs", "sweeps"), "")
         log.info("%s in %s", f"{len(jobs)} runs" if is_grid else "runs", directory)
         quoted = str(directory).replace("\\", "\\\\").replace("'", "\\'")
         placed = [*given, f"hydra.sweep.dir='{quoted}'"]
         interrupted = False
         try:
             if is_grid:
-                self._train_grid(drafts, configs, found, self.compose(placed, RunMode.MULTIRUN), own)
+                self._train_grid(drafts, configs, self.compose(placed, RunMode.MULTIRUN), own)
             else:
                 self.hydra.multirun(CONFIG, job, placed)
         except KeyboardInterrupt:
             interrupted = True
-        runs = read_sweep(directory)
-        if runs:
-            log.info("\n%s", format_table(group_runs(runs)))
-            log.info("comparison  %s", draw_sweep(runs, directory / "comparison.png", " ".join(overrides)))
-        if interrupted:
-            log.info("interrupted after %d of %d runs; each can be resumed by itself", len(runs), len(jobs))
-            return 130
-        return exit_status([run.summary for run in runs])
+        return conclude(directory, " ".join(config.hydra.overrides.task), configs, interrupted)
 
     def _train_grid(
         self,
         drafts: Sequence[Draft],
         configs: Sequence[RunConfig],
-        found: Sequence[Stack],
         master: DictConfig,
         own: Sequence[str],
     ) -> None:
@@ -324,7 +322,7 @@ class Launcher:
             asked.hydra.overrides.task += own
         OmegaConf.save(asked, Path(str(master.hydra.sweep.dir), "multirun.yaml"))
         if master.hydra.launcher._target_ == STACKED:
-            self.train_stacked(drafts, configs, found, master)
+            self.train_stacked(drafts, configs, master)
             return
         context = HydraContext(config_loader=self.hydra.config_loader, callbacks=Callbacks(master))
         launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=master)
@@ -334,27 +332,30 @@ class Launcher:
         self,
         drafts: Sequence[Draft],
         configs: Sequence[RunConfig],
-        found: Sequence[Stack],
         master: DictConfig,
         first: int = 0,
     ) -> list[Job]:
-        """Train the runs of a sweep as stacks, each in its directory.
+        """Train the runs of a sweep that are not complete as stacks, each in its directory.
 
         first: the number of the first of them in its sweep
         Raises KeyboardInterrupt after Ctrl-C, when everything is written.
         """
-        templates = {id(draft.template): draft.template for draft in drafts}
-        sections = {key: Section(template, master) for key, template in templates.items()}
         jobs = {}
-        for number, (draft, config) in enumerate(zip(drafts, configs, strict=True)):
-            directory, text = sections[id(draft.template)].of(draft, first + number)
+        places = self._places(drafts, master, first)
+        for number, ((directory, draft, text), config) in enumerate(zip(places, configs, strict=True)):
             write_files(directory, draft, text)
             jobs[number] = Job(number, config, directory, draft.overrides)
-        with SweepReport(jobs, Path(str(master.hydra.sweep.dir))) as report:
-            log.info("%s", format_plan(found, cores()))
-            if not train_jobs(jobs, found, cores(), False, self.extensions, report):
-                raise KeyboardInterrupt
+        if not train_left(jobs, Path(str(master.hydra.sweep.dir)), self.extensions):
+            raise KeyboardInterrupt
         return list(jobs.values())
+
+    def _places(self, drafts: Sequence[Draft], master: DictConfig, first: int = 0) -> Iterator[tuple[Path, Draft, str]]:
+        """Each job's directory, the job, and its hydra.yaml."""
+        templates = {id(draft.template): draft.template for draft in drafts}
+        sections = {key: Section(template, master) for key, template in templates.items()}
+        for number, draft in enumerate(drafts, first):
+            directory, text = sections[id(draft.template)].of(draft, number)
+            yield directory, draft, text
 
     def _jobs(self, config: DictConfig, own: Sequence[str]) -> list[list[str]]:
         """The overrides of each job of a grid: of a study, and of the command line, whose values come first."""
@@ -385,7 +386,7 @@ def _refuse_equal(jobs: Sequence[Sequence[str]], configs: Sequence[RunConfig]) -
 def _directory(config: DictConfig, mode: str, parent: Path, label: str) -> Path:
     """A directory of its own: the one a person gave with hydra.MODE.dir, if it is free, else a new one."""
     key = f"hydra.{mode}.dir"
-    if not any(override.startswith(f"{key}=") for override in config.hydra.overrides.hydra):
+    if not _is_given(config, mode):
         return claim_directory(parent, label)
     given = Path(OmegaConf.select(config, key))
     claim = given / ".hydra" if mode == "run" else given
@@ -396,6 +397,10 @@ def _directory(config: DictConfig, mode: str, parent: Path, label: str) -> Path:
             raise ConfigError(f"{key}={given}: cannot be made ({error.strerror}); choose another directory") from error
         raise ConfigError(f"{key}={given}: is taken already; resume the run in it, or choose a new directory") from None
     return given
+
+
+def _is_given(config: DictConfig, mode: str) -> bool:
+    return any(override.startswith(f"hydra.{mode}.dir=") for override in config.hydra.overrides.hydra)
 
 
 class StackedLauncher(HydraLauncher):
@@ -409,7 +414,7 @@ class StackedLauncher(HydraLauncher):
         assert program is not None
         drafts = program.drafts(job_overrides, self.master)
         configs = [checked(draft.task) for draft in drafts]
-        jobs = program.train_stacked(drafts, configs, stacks(configs, cores()), self.master, initial_job_idx)
+        jobs = program.train_stacked(drafts, configs, self.master, initial_job_idx)
         return [returned(job.directory, draft) for job, draft in zip(jobs, drafts, strict=True)]
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf._utils import get_omega_conf_dumper
@@ -41,7 +40,7 @@ class Section:
 
     def __init__(self, template: DictConfig, master: DictConfig) -> None:
         """master: the sweep's own config, which knows its directory"""
-        self.job = template.hydra.job.config.override_dirname
+        self.job = template.hydra.job.config.override_dirname  # how Hydra names a run by its overrides
         self.config = OmegaConf.masked_copy(template, ["hydra"])
         with read_write(self.config), open_dict(self.config):
             self.config.hydra.sweep.dir = master.hydra.sweep.dir
@@ -55,7 +54,8 @@ class Section:
         """The directory of a job, and its hydra.yaml."""
         task = [o.input_line or "" for o in draft.parsed if not o.key_or_group.startswith("hydra.")]
         own = [o for o in draft.parsed if not o.key_or_group.startswith("hydra.")]
-        name = get_overrides_dirname(own, self.job.exclude_keys, self.job.item_sep, self.job.kv_sep)
+        named = sorted(o.input_line or "" for o in own if o.key_or_group not in self.job.exclude_keys)
+        name = str(self.job.item_sep).join(named).replace("=", str(self.job.kv_sep))
         directory = Path(self.sweep, str(number))
         if self.subdir != BY_NUMBER:
             with read_write(self.config), open_dict(self.config):
@@ -104,10 +104,13 @@ def _entry(lines: Sequence[str], path: tuple[str, ...]) -> tuple[int, int]:
 
 
 def write_files(directory: Path, draft: Draft, hydra: str) -> None:
-    """Make a run's directory with its .hydra folder. Raises FileExistsError where there is one."""
-    folder = directory / ".hydra"
-    folder.mkdir(parents=True)
+    """Make a run's directory with its .hydra folder, whole at once, unless it has one."""
+    if (directory / ".hydra").exists():
+        return
+    folder = directory / f".hydra.{os.getpid()}"
+    folder.mkdir(parents=True, exist_ok=True)
     task = [o.input_line for o in draft.parsed if not o.key_or_group.startswith("hydra.")]
     texts = (OmegaConf.to_yaml(draft.task), hydra, _yaml(task))
     for name, text in zip(FILES, texts, strict=True):
         (folder / name).write_text(text, encoding="utf-8")
+    folder.rename(directory / ".hydra")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import minitrain
+from minitrain.autograd.primitives import Array
 from minitrain.problem import Problem
 from minitrain.record import Metrics, RecordError, load_checkpoint, save_checkpoint, write_summary
 
@@ -33,10 +34,11 @@ class Run:
         self.seconds = 0.0  # of earlier sessions of this run
         self.started = time.perf_counter()
         self.summary: dict[str, Any] = {}
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         self.metrics: Metrics | None = None
         self.last_row = -1
         self.ended = False
+        self._unsaved_best: tuple[dict[str, Array], dict[str, Any]] | None = None
 
     def restore(self) -> None:
         """Go on from the last checkpoint. Raises RecordError where it is of another network or optimizer."""
@@ -78,7 +80,7 @@ class Run:
         )
         if better and np.isfinite(value):
             self.best = {"metric": self.metric, "value": value, "step": self.step}
-            self._save("best")
+            self._unsaved_best = {key: view.copy() for key, view in self.problem.step.arrays().items()}, self._meta()
 
     def is_patient(self) -> bool:
         """Whether to go on after an evaluation. Steps tell, so that a resumed run, which has `best`, needs no count."""
@@ -90,7 +92,8 @@ class Run:
         """Put everything on disk that going on from this step needs."""
         self.step = step
         self.flush()
-        self._save("last")
+        self._save_best()
+        self._save_last()
 
     def flush(self) -> None:
         if self.metrics is not None:
@@ -101,19 +104,28 @@ class Run:
         self.step, self.ended = step, True
         if self.metrics is not None:
             self.metrics.close()
+        self._save_best()
         if status in ("completed", "interrupted"):
-            self._save("last")
+            self._save_last()
         self.summary = self.summarize(status, **more)
         write_summary(self.directory, self.summary)
 
-    def fail(self, error: Exception, step: int) -> None:
+    def fail(self, error: BaseException, step: int) -> None:
         self.error = error
         with suppress(OSError):  # it may be the disk that failed
             self.end("failed", step, error=f"{type(error).__name__}: {error}")
 
-    def _save(self, name: str) -> None:
-        meta = {"step": self.step, "best": self.best, "final": self.final, "seconds": self.elapsed()}
-        save_checkpoint(self.directory / "checkpoints" / f"{name}.npz", self.problem.step.arrays(), meta)
+    def _save_best(self) -> None:
+        """Put the best network on disk, before the checkpoint that names it: a run goes on from that one."""
+        if self._unsaved_best is not None:
+            save_checkpoint(self.directory / "checkpoints" / "best.npz", *self._unsaved_best)
+            self._unsaved_best = None
+
+    def _save_last(self) -> None:
+        save_checkpoint(self.directory / "checkpoints" / "last.npz", self.problem.step.arrays(), self._meta())
+
+    def _meta(self) -> dict[str, Any]:
+        return {"step": self.step, "best": self.best, "final": self.final, "seconds": self.elapsed()}
 
     def elapsed(self) -> float:
         return self.seconds + time.perf_counter() - self.started

@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import wait
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -25,9 +26,9 @@ from minitrain.config import RunConfig
 from minitrain.data import Dataset
 from minitrain.problem import Problem, assemble, build
 from minitrain.progress import stop_requests
-from minitrain.record import write_summary
+from minitrain.record import RecordError, read_summary, write_summary
 from minitrain.run import Run
-from minitrain.train import computing, train_together
+from minitrain.train import LEAVES, computing, train_together
 
 RUNNING, COMPLETED, DIVERGED, INTERRUPTED, FAILED = range(1, 6)
 STATUSES = {"running": RUNNING, "completed": COMPLETED, "diverged": DIVERGED, "interrupted": INTERRUPTED}
@@ -94,13 +95,14 @@ class Stack:
     seconds: float
 
 
-def stacks(configs: Sequence[RunConfig], cores: int) -> list[Stack]:
+def stacks(configs: Mapping[int, RunConfig], cores: int) -> list[Stack]:
     """Runs of one structure in stacks that fit the cache, and keep all cores busy. One of each structure is built.
 
+    configs: number -> config
     Raises ConfigError for a structure that cannot be built.
     """
     families: dict[str, list[int]] = {}
-    for number, config in enumerate(configs):
+    for number, config in configs.items():
         families.setdefault(structure(config), []).append(number)
     found: list[Stack] = []
     for family in families.values():
@@ -126,7 +128,7 @@ def _seconds_of_a_run(problem: Problem, tried: int = 3) -> float:
                 times.append(time.perf_counter())
             engine.evaluate()
             times.append(time.perf_counter())
-    except Exception:
+    except LEAVES:
         return 0.0  # a run that comes to this step will tell it
     *steps, evaluation = (after - before for before, after in pairwise(times))
     return min(steps) * config.steps + evaluation * (config.steps // config.eval_every)
@@ -221,7 +223,7 @@ def train_stack(jobs: Sequence[Job], path: Path, total: int, resume: bool, repor
                 run.restore()
             note(job.directory, run.problem.describe().replace("\n", "; "))
             runs.append(run)
-        except Exception as error:
+        except LEAVES as error:
             fail(job, f"{type(error).__name__}: {error}", board)
     for group, engine in _groups(runs):
         if board.is_set():
@@ -239,7 +241,11 @@ def _groups(runs: Sequence[_BoardRun]) -> Iterator[tuple[list[_BoardRun], Any]]:
         if run.config.engine == "eager":
             yield [run], run.problem.step
             continue
-        tape = training_tape(run.problem.step, checked=bool(found))
+        try:
+            tape = training_tape(run.problem.step, checked=bool(found))
+        except LEAVES as error:
+            run.fail(error, run.step)
+            continue
         found.setdefault((tape.key, run.step), []).append((run, tape))
     for members in found.values():
         group = [run for run, _ in members]
@@ -253,8 +259,12 @@ def fail(job: Job, error: str, board: Board) -> None:
 
 
 def _end_unbegun(job: Job, status: str, board: Board, **more: Any) -> None:
-    summary = {"status": status, "step": 0, "steps": job.config.steps, "overrides": list(job.overrides), **more}
-    write_summary(job.directory, {**summary, "final": {}, "best": None, "seconds": 0.0})
+    summary = {"step": 0, "steps": job.config.steps, "overrides": list(job.overrides)}
+    summary |= {"final": {}, "best": None, "seconds": 0.0}
+    with suppress(RecordError):  # an earlier session may have come further
+        summary |= read_summary(job.directory)
+    summary.pop("error", None)
+    write_summary(job.directory, {**summary, "status": status, **more})
     board.status[job.number] = STATUSES.get(status, FAILED)
 
 
@@ -331,16 +341,20 @@ def _train_in_processes(
                         begun = any(board.status[job.number] == RUNNING for job in part)
                         lost.append((part, again + begun))
                     elif (error := task.exception()) is not None:
-                        for job in part:
+                        for job in unfinished(part, board):
                             fail(job, f"{type(error).__name__}: {error}", board)
         pending = []
         for part, again in lost:
-            left = [job for job in part if board.status[job.number] in (0, RUNNING)]
+            left = unfinished(part, board)
             if again < 2:
                 pending.append((left, again))
             else:
                 for job in left:
                     fail(job, "its worker process was killed twice", board)
+
+
+def unfinished(jobs: Sequence[Job], board: Board) -> list[Job]:
+    return [job for job in jobs if board.status[job.number] <= RUNNING]
 
 
 def _work(extensions: Sequence[str], jobs: Sequence[Job], path: Path, total: int, resume: bool) -> None:

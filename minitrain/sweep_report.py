@@ -54,14 +54,18 @@ def format_dry_run(jobs: Sequence[Sequence[str]], found: Sequence[Stack], proces
 class SweepReport:
     """Called with the board while a sweep goes on: tells each run that has ended, and shows a bar on a terminal."""
 
-    def __init__(self, jobs: Mapping[int, Job], directory: Path) -> None:
+    def __init__(self, jobs: Mapping[int, Job], directory: Path, done: Mapping[int, Job] | None = None) -> None:
+        """done: runs of the sweep that are complete, and have their rows from the start"""
+        done = done or {}
         self.jobs, self.path = jobs, directory / "sweep.csv"
         self.ended: set[int] = set()
         self.rows: dict[int, dict[str, Any]] = {}
         self.bar: Any = None
         self.written = -np.inf
         self.best: str = ""
-        keys = dict.fromkeys(text.partition("=")[0] for job in jobs.values() for text in job.overrides)
+        keys = dict.fromkeys(text.partition("=")[0] for job in {**done, **jobs}.values() for text in job.overrides)
+        for number, job in done.items():
+            self._add(number, job, read_summary(job.directory))
         self.columns = ["run", *keys, "status", "step", "final", "best", "metric", "best_step", "seconds"]
 
     def __enter__(self) -> SweepReport:
@@ -91,12 +95,7 @@ class SweepReport:
 
     def _tell(self, number: int) -> None:
         job, summary = self.jobs[number], read_summary(self.jobs[number].directory)
-        best, final = summary["best"] or {}, summary["final"]
-        metric = best.get("metric", "")
-        given = dict(text.partition("=")[::2] for text in job.overrides)
-        told = {"run": job.directory.name, "status": summary["status"], "step": summary["step"], "metric": metric}
-        told |= {"final": final.get(metric, ""), "best": best.get("value", ""), "best_step": best.get("step", "")}
-        self.rows[number] = {**given, **told, "seconds": summary["seconds"]}
+        metric = self._add(number, job, summary)
         line = f"{job.title}: {format_outcome_briefly(summary)}"
         if self.bar is None:
             log.info("%s", line)
@@ -105,6 +104,16 @@ class SweepReport:
         values = [row["best"] for row in self.rows.values() if row["metric"] == metric and row["best"] != ""]
         if values:
             self.best = f", best {format_value(metric, max(values) if 'accuracy' in metric else min(values))}"
+
+    def _add(self, number: int, job: Job, summary: dict[str, Any]) -> str:
+        """Keep a run's row; gives the metric that it is judged by."""
+        best, final = summary["best"] or {}, summary["final"]
+        metric: str = best.get("metric", "")
+        given = dict(text.partition("=")[::2] for text in job.overrides)
+        told = {"run": job.directory.name, "status": summary["status"], "step": summary["step"], "metric": metric}
+        told |= {"final": final.get(metric, ""), "best": best.get("value", ""), "best_step": best.get("step", "")}
+        self.rows[number] = {**given, **told, "seconds": summary["seconds"]}
+        return metric
 
     def _write(self) -> None:
         """All rows so far, in the runs' order."""

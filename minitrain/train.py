@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -83,10 +84,33 @@ def train_together(runs: Sequence[Run], engine: Step | Compiled, progress: Shown
     A run that diverges, stops early or fails leaves, and the others go on with the bits that they would have had.
     engine: computes the steps of these runs together
     """
-    names = list(engine.evaluate())
-    for run in runs:
-        run.begin(names)
+    try:
+        names = list(engine.evaluate())
+    except LEAVES as error:
+        if len(runs) == 1:
+            return runs[0].fail(error, runs[0].step)
+        assert isinstance(engine, Compiled)
+        for i, run in enumerate(runs):
+            train_together([run], engine.only([i]), progress, stop)
+        return
+    _each(runs, methodcaller("begin", names))
+    if any(run.ended for run in runs):
+        if all(run.ended for run in runs):
+            return
+        runs, engine = _left(runs, engine)
     _go_on(list(runs), engine, runs[0].step, progress, stop)
+
+
+LEAVES = (Exception, SystemExit)  # what ends a run, and not the others: sys.exit() in a component is its own affair
+
+
+def _each(runs: Sequence[Run], act: Callable[[Run], object]) -> None:
+    """Do something for each run; what goes wrong, as on a full disk, fails that run alone."""
+    for run in runs:
+        try:
+            act(run)
+        except LEAVES as error:
+            run.fail(error, run.step)
 
 
 def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown, stop: Request) -> None:
@@ -108,15 +132,14 @@ def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown,
             if evaluated or step % config.log_every == 0:
                 _record(runs, step, losses, engine.evaluate() if evaluated else None, progress)
                 if last:
-                    for run in runs:
-                        run.end("completed", step, stopped_early=False)
+                    _each([r for r in runs if not r.ended], methodcaller("end", "completed", step, stopped_early=False))
                 if all(run.ended for run in runs):
                     return
                 if any(run.ended for run in runs):
                     runs, engine = _left(runs, engine)
                     engine.loss(step)
             engine.update(step)
-        except Exception as error:
+        except LEAVES as error:
             if len(runs) == 1:
                 return runs[0].fail(error, step)
             assert isinstance(engine, Compiled)
@@ -127,16 +150,17 @@ def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown,
         step += 1
         progress.advance(len(runs))
         if stop.is_set():
-            for run in runs:
-                run.end("interrupted", step)
+            _each(runs, methodcaller("end", "interrupted", step))
             return
         if step % config.checkpoint_every == 0 and step < config.steps:
-            for run in runs:
-                run.checkpoint(step)
+            _each(runs, methodcaller("checkpoint", step))
+            if all(run.ended for run in runs):
+                return
+            if any(run.ended for run in runs):
+                runs, engine = _left(runs, engine)
         elif time.monotonic() - flushed > 1.0:
             flushed = time.monotonic()
-            for run in runs:
-                run.flush()
+            _each(runs, methodcaller("flush"))
 
 
 def _are_finite(losses: Array) -> bool:
@@ -151,7 +175,7 @@ def _record(runs: Sequence[Run], step: int, losses: Array, metrics: dict[str, Ar
             row = run.record(step, losses.flat[i], of_run)
             if metrics is not None and step < run.config.steps and not run.is_patient():
                 run.end("completed", step, stopped_early=True)
-        except Exception as error:
+        except LEAVES as error:
             run.fail(error, step)
         else:
             progress.show(step, row, metrics is not None)

@@ -106,6 +106,9 @@ def test_folders_of_a_sweep_may_have_names(command):
         "comparison.png",
     }
     assert "lr=0.03" in out.split("\n\n")[-1]
+    status, out, _ = command("-m", "lr=0.03,0.1", "hydra.sweep.subdir=lr-${lr}", "hydra.sweep.dir=swept", *FAST)
+    assert status == 0
+    assert "nothing left to do" in out
     status, _, err = command("-m", "lr=0.03,0.1", "hydra.sweep.dir=swept", *FAST)
     assert status == 2
     assert "is taken already" in err
@@ -113,9 +116,9 @@ def test_folders_of_a_sweep_may_have_names(command):
 
 def test_a_run_of_a_sweep_resumes(command):
     command("-m", "lr=0.03,0.1", "hydra.sweep.dir=swept", *FAST)
-    status, _, err = command("resume", "swept")
-    assert status == 2
-    assert "give one of its runs" in err
+    status, out, _ = command("resume", "swept")
+    assert status == 0
+    assert "nothing left to do" in out
     status, out, _ = command("resume", "swept/1", "steps=50")
     assert status == 0
     assert "completed 50 steps" in out

@@ -1,0 +1,95 @@
+"""Going on with a sweep: which of its runs are complete, which are left, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from minitrain.compare import draw_sweep, format_table, group_runs, read_sweep
+from minitrain.config import ConfigError, RunConfig
+from minitrain.job import exit_status, read_config
+from minitrain.problem import cores
+from minitrain.record import RecordError, read_summary
+from minitrain.sweep import Job, stacks, train_jobs
+from minitrain.sweep_report import SweepReport, format_plan
+
+log = logging.getLogger("minitrain")
+
+
+def runs_in(directory: Path) -> list[Path]:
+    """The runs' directories of a sweep, in its order."""
+
+    def number(run: Path) -> int:
+        found = re.search(
+            r"^    num: (\d+)$", (run / ".hydra" / "hydra.yaml").read_text(encoding="utf-8"), re.MULTILINE
+        )
+        return int(found[1]) if found else 0
+
+    return sorted((path.parent.parent for path in directory.glob("**/.hydra/config.yaml")), key=number)
+
+
+def check_configs(directory: Path, texts: Mapping[Path, str]) -> None:
+    """Refuse to go on with a sweep in whose directory another's runs are; texts: a run's directory -> its config."""
+    for run in runs_in(directory) if directory.is_dir() else ():
+        if run not in texts or (run / ".hydra" / "config.yaml").read_text(encoding="utf-8") != texts[run]:
+            raise ConfigError(
+                f"hydra.sweep.dir={directory}: is taken already: the run in {run} has another config; give the command "
+                "that began it, or choose a new directory"
+            )
+
+
+def is_complete(directory: Path) -> bool:
+    """Whether a run has come to its end: completed, or diverged."""
+    try:
+        return read_summary(directory).get("status") in ("completed", "diverged")
+    except RecordError:
+        return False
+
+
+def train_left(jobs: Mapping[int, Job], directory: Path, extensions: Sequence[str]) -> bool:
+    """Train the runs that are not complete, from their checkpoints; whether they came to their ends unstopped."""
+    done = {number: job for number, job in jobs.items() if is_complete(job.directory)}
+    left = {number: job for number, job in jobs.items() if number not in done}
+    if done:
+        log.info("%d of %d runs are complete%s", len(done), len(jobs), "" if left else ": nothing left to do")
+    found = stacks({number: job.config for number, job in left.items()}, cores())
+    with SweepReport(left, directory, done) as report:
+        if not left:
+            return True
+        log.info("%s", format_plan(found, cores()))
+        return train_jobs(left, found, cores(), True, extensions, report)
+
+
+def conclude(directory: Path, title: str, configs: Sequence[RunConfig], interrupted: bool) -> int:
+    """Draw and tell how the runs of a sweep compare; gives the exit status."""
+    runs = read_sweep(directory)
+    if runs:
+        log.info("\n%s", format_table(group_runs(runs)))
+        log.info("comparison  %s", draw_sweep(runs, directory / "comparison.png", title))
+    if interrupted:
+        ended = sum(run.summary["status"] != "interrupted" for run in runs)
+        log.info("interrupted: %d of %d runs have ended", ended, len(configs))
+        log.info("go on with  python -m minitrain resume %s", directory)
+        return 130
+    strict = any(config.on_divergence == "fail" for config in configs)
+    return exit_status([read_summary(run) for run in runs_in(directory)], strict)
+
+
+def resume_sweep(directory: Path, overrides: Sequence[str], extensions: Sequence[str]) -> int:
+    """Go on with every run of a sweep that is not complete; gives the exit status."""
+    for text in overrides:
+        if not text.startswith("extensions="):
+            raise ConfigError(f"{text}: a resumed sweep goes on as it was; resume one of its runs for more steps")
+    jobs = {}
+    for number, run in enumerate(runs_in(directory)):
+        task = OmegaConf.load(run / ".hydra" / "overrides.yaml")
+        jobs[number] = Job(number, read_config(run), run, [str(text) for text in task])
+    if not jobs:
+        raise ConfigError(f"resume {directory}: no run was begun; give the sweep's command again")
+    title = " ".join(OmegaConf.load(directory / "multirun.yaml").hydra.overrides.task)
+    stopped = not train_left(jobs, directory, extensions)
+    return conclude(directory, title, [job.config for job in jobs.values()], stopped)

@@ -92,12 +92,12 @@ def _offer_components() -> None:
 
 def _admit_launcher() -> None:
     """Let Hydra use our launcher: 1.3 wants every plugin in a package of its own, later releases do not."""
-    plugins = Plugins.instance()
-    plugins.register(StackedLauncher)
-    known = plugins.is_in_toplevel_plugins_module
-    Plugins.is_in_toplevel_plugins_module = staticmethod(  # type: ignore[assignment, method-assign]
-        lambda name: name == STACKED or known(name)
-    )
+    Plugins.instance().register(StackedLauncher)
+    known = getattr(Plugins, "is_in_toplevel_plugins_module", None)
+    if known is not None and not known(STACKED):
+        Plugins.is_in_toplevel_plugins_module = staticmethod(  # type: ignore[assignment, method-assign]
+            lambda name: name == STACKED or known(name)
+        )
 
 
 def _first_value(override: Override) -> str:

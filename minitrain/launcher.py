@@ -35,7 +35,6 @@ from minitrain.compiled import Compiled
 from minitrain.config import COMPONENTS, REQUIRED, TABLES, ConfigError, RunConfig, conf_directory, options
 from minitrain.grid import KEYS, expand
 from minitrain.job import checked, exit_status, one_line, perform
-from minitrain.listing import write_graph
 from minitrain.multirun import Draft, Section, write_files
 from minitrain.problem import cores
 from minitrain.record import claim_directory, read_summary
@@ -257,6 +256,8 @@ class Launcher:
 
     def graph(self, overrides: Sequence[str]) -> int:
         """Show the compiled step and the network of one run, and train nothing; gives the exit status."""
+        from minitrain.listing import write_graph
+
         config = self.compose(overrides)
         if config.hydra.overrides.hydra:
             given = config.hydra.overrides.hydra[0]

@@ -1,0 +1,98 @@
+"""`minitrain graph`, and how many threads compute a product."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from threadpoolctl import threadpool_info
+
+from minitrain import problem
+from minitrain.compiled import Compiled
+from minitrain.job import checked
+from minitrain.launcher import Launcher, task_config
+from minitrain.record import read_summary
+
+SEQUENTIAL = ("network=sequential", "network.layers=[{linear: 64}, relu, {dropout: 0.2}, linear]")
+FAST = ("data=moons", "data.samples=100", "network.widths=[8]", "batch_size=16", "steps=3")
+RUNS = {
+    "default": (),
+    "cnn": ("network=cnn",),
+    "lab2": ("network=lab2", "data=point", "loss=output", "batch_size=null"),
+    "sequential": SEQUENTIAL,
+    "dropout": ("network.dropout=0.1",),
+    "frozen": ('network.frozen=["0.*"]',),
+    "full batch": ("data=moons", "batch_size=null"),
+}
+
+
+def built(*overrides):
+    return problem.build(checked(task_config(Launcher().compose(overrides))))
+
+
+@pytest.mark.parametrize("overrides", RUNS.values(), ids=RUNS)
+def test_the_listing_of_a_step_adds_up_and_is_written(command, overrides):
+    status, out, err = command("graph", *overrides)
+    assert (status, err) == (0, "")
+    (directory,) = Path("outputs/graphs").glob("*/*")
+    assert {path.name for path in directory.iterdir()} == {"tape.txt", "graph.png", "graph.svg"}
+    text = (directory / "tape.txt").read_text()
+    assert out == f"{text}\nlisting  {directory}/tape.txt\ngraph    {directory}/graph.png\n"
+    lines = text.splitlines()
+    assert {"inputs and constants", "loss", "update"} <= set(lines)
+    rows = [re.match(r" *([\d,]+)  ( *[\d,]+  +[\d,]+)?", line) for line in lines]
+    numbers = [[int(n.replace(",", "")) for n in row[0].split()] for row in rows if row]
+    calls, nbytes, flops = (sum(row[k] for row in numbers if len(row) > k) for k in range(3))
+    total = re.search(r"(\d+) instructions, (\d+) calls, ([\d.]+) (k|M|)B moved, ([\d.]+) (k|M|)flop", lines[-1])
+    size = {"": 1, "k": 1e3, "M": 1e6}
+    assert calls == int(total[2]) == built(*overrides).engine.training.calls
+    assert nbytes == pytest.approx(float(total[3]) * size[total[4]], rel=0.005)  # three digits are shown
+    assert flops == pytest.approx(float(total[5]) * size[total[6]], rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["-m", "lr=0.1,0.2"], "graph -m: shows the step of one run"),
+        (["engine=eager"], "engine=eager: has no compiled step to show; set engine=replay"),
+        (["lr=0.1,0.2"], "several values"),
+        (["activation=foo"], "activation=foo: expected one of"),
+        (["hydra.run.dir=here"], "hydra.run.dir=here: graph starts no run"),
+    ],
+)
+def test_a_mistake_is_one_line_and_nothing_is_written(command, overrides, message):
+    status, out, err = command("graph", *overrides)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert list(Path().iterdir()) == []
+
+
+def test_a_reader_may_leave_early(tmp_path):
+    program = [sys.executable, "-m", "minitrain", "graph", "network=cnn"]
+    with subprocess.Popen(program, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0
+
+
+def test_auto_takes_each_core_where_products_are_large(monkeypatch):
+    monkeypatch.setattr(problem, "cores", lambda: 6)
+    assert built("blas_threads=auto").blas_threads == 1
+    assert built("blas_threads=auto", "network.widths=[256,256]", "batch_size=256").blas_threads == 6
+    assert built("blas_threads=3").blas_threads == 3
+
+
+@pytest.mark.parametrize("sweep", [(), ("-m", "seed=0,1")], ids=["run", "stack"])
+def test_the_number_holds_while_steps_are_taken_and_is_recorded(command, monkeypatch, sweep):
+    seen, update = set(), Compiled.update
+
+    def watched(self, *arguments):
+        seen.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+        return update(self, *arguments)
+
+    monkeypatch.setattr(Compiled, "update", watched)
+    assert command(*sweep, *FAST, "blas_threads=2")[0] == 0
+    summaries = list(Path("outputs").rglob("summary.json"))
+    assert {read_summary(path.parent)["blas_threads"] for path in summaries} == {2}
+    assert seen == {2}

@@ -1,0 +1,232 @@
+"""A sweep's runs are what they would be alone, whatever happens to others; a sweep that was stopped goes on."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from minitrain import sweep
+from minitrain.config import RunConfig
+from minitrain.data import Moons
+from minitrain.nn.networks import MLPConfig
+from minitrain.optim import AdamRule, MomentumRule
+from minitrain.record import load_checkpoint, read_summary
+from minitrain.schedule import Constant, Cosine
+from minitrain.sweep import stacks, structure
+
+SMALL = ["data=moons", "data.samples=100", "network.widths=[8]", "batch_size=20", "steps=60", "eval_every=20"]
+SMALL += ["log_every=5", "checkpoint_every=25"]
+
+
+def contents(run):
+    """What has to be equal: the metrics, the config, and every array of the checkpoints."""
+    found = {name: (run / name).read_bytes() for name in ("metrics.csv", ".hydra/config.yaml")}
+    for name in ("last", "best"):
+        arrays, meta = load_checkpoint(run / "checkpoints" / f"{name}.npz")
+        found |= {f"{name}/{key}": array.tobytes() for key, array in arrays.items()}
+        found[f"{name}/step"] = meta["step"]
+    return found
+
+
+def all_contents(directory):
+    return {run.name: contents(run) for run in directory.iterdir() if run.is_dir()}
+
+
+def statuses(directory):
+    runs = sorted((run for run in directory.iterdir() if run.is_dir()), key=lambda run: int(run.name))
+    return [read_summary(run)["status"] for run in runs]
+
+
+# Structures
+
+
+CONFIG = RunConfig(Moons(), MLPConfig([8], dropout=0.1), MomentumRule(0.9), Constant(), lr=0.1, l2=0.01)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"lr": 0.2}, {"seed": 7}, {"l2": 0.0}, {"optimizer": MomentumRule(0.5)},
+        {"network": MLPConfig([8], dropout=0.3, init_scale=2.0)},
+    ],
+)  # fmt: skip
+def test_numbers_make_no_other_structure(changes):
+    assert structure(replace(CONFIG, **changes)) == structure(CONFIG)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"l2": None}, {"activation": "silu"}, {"optimizer": AdamRule()}, {"network": MLPConfig([9], dropout=0.1)},
+        {"network": MLPConfig([8])}, {"schedule": Cosine()}, {"steps": 7}, {"batch_size": None}, {"dtype": "float64"},
+        {"data": Moons(noise=0.2)},
+    ],
+)  # fmt: skip
+def test_what_makes_another_structure(changes):
+    assert structure(replace(CONFIG, **changes)) != structure(CONFIG)
+
+
+def test_stacks_hold_each_run_once_and_keep_all_cores_busy():
+    configs = {number: replace(CONFIG, seed=number, batch_size=20) for number in range(7)}
+    found = stacks(configs, cores=3)
+    assert sorted(number for stack in found for number in stack.runs) == list(range(7))
+    assert len(found) == 3
+
+
+# Runs in sweeps and alone
+
+SWEPT = ["lr=0.03,0.3", "activation=relu,silu", "seed=0,1", "network.dropout=0.1,0.2", "optimizer=adam", "l2=1e-3"]
+
+
+@pytest.mark.parametrize("worth", [0.0, 1e9])
+def test_a_sweep_is_the_runs_one_after_another(command, monkeypatch, worth):
+    monkeypatch.setattr(sweep, "WORTH_A_PROCESS", worth)  # in worker processes, and in this one
+    for directory, launcher in (("stacked", []), ("basic", ["hydra/launcher=basic"])):
+        status, out, err = command("-m", *SWEPT, *SMALL, f"hydra.sweep.dir={directory}", *launcher)
+        assert status == 0, out + err
+    stacked, basic = (all_contents(Path(name)) for name in ("stacked", "basic"))
+    assert len(stacked) == 16
+    assert stacked == basic
+    lines = [(Path(name) / "3" / ".hydra" / "hydra.yaml").read_text().splitlines() for name in ("stacked", "basic")]
+    own = [line for line in lines[0] if line not in lines[1]]
+    assert all("stacked" in line or "StackedLauncher" in line for line in own)
+
+
+def test_runs_that_end_early_leave_the_others_as_they_are(command):
+    swept = ["lr=0.1,1e9,0.3", "seed=0,1", "patience=2", "eval_every=5", *SMALL]
+    swept.remove("eval_every=20")
+    for directory, launcher in (("stacked", []), ("basic", ["hydra/launcher=basic"])):
+        assert command("-m", *swept, f"hydra.sweep.dir={directory}", *launcher)[0] == 0
+    assert statuses(Path("stacked")) == statuses(Path("basic"))
+    assert "diverged" in statuses(Path("stacked"))
+    for run in range(6):
+        paths = [Path(name, str(run), "metrics.csv") for name in ("stacked", "basic")]
+        assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_on_divergence_decides_the_exit_status(command):
+    assert command("-m", "lr=0.1,1e30", *SMALL)[0] == 0
+    assert command("-m", "lr=0.1,1e30", "on_divergence=fail", *SMALL)[0] == 1
+
+
+def test_a_run_that_exits_fails_alone(command, monkeypatch):
+    from minitrain.compiled import Compiled
+
+    update = Compiled.update
+
+    def leave(self, k):
+        if k == 30 and any(step.config.seed == 1 for step in self.steps):
+            sys.exit(3)
+        update(self, k)
+
+    monkeypatch.setattr(Compiled, "update", leave)
+    status, _, _ = command("-m", "seed=range(4)", *SMALL, "hydra.sweep.dir=swept")
+    assert status == 1
+    assert statuses(Path("swept")) == ["completed", "failed", "completed", "completed"]
+    monkeypatch.setattr(Compiled, "update", update)
+    assert command("resume", "swept")[0] == 0
+    assert command("-m", "seed=range(4)", *SMALL, "hydra.sweep.dir=whole")[0] == 0
+    assert all_contents(Path("swept")) == all_contents(Path("whole"))
+
+
+# Signals
+
+LONG = [
+    "data=moons",
+    "network.widths=[16]",
+    "steps=3000",
+    "checkpoint_every=500",
+    "seed=range(6)",
+    "activation=relu,silu",
+]
+LONG += ["activation=relu,silu", "hydra.sweep.dir=swept"]
+
+
+def begin(folder):
+    """A sweep in worker processes, in a process group of its own, as a terminal starts it."""
+    code = "import sys; from minitrain import sweep, __main__; sweep.WORTH_A_PROCESS = 0; sys.exit(__main__.main())"
+    return subprocess.Popen(
+        [sys.executable, "-c", code, "-m", *LONG], cwd=folder, start_new_session=True, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+
+
+def wait_for(condition, process):
+    for _ in range(600):
+        if condition():
+            return
+        assert process.poll() is None, process.stdout.read()
+        time.sleep(0.05)
+    raise AssertionError("waited 30 s in vain")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The sweep, never stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    process = begin(folder)
+    out = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, out
+    return all_contents(folder / "swept")
+
+
+def has_checkpoint(folder):
+    return lambda: list(folder.glob("swept/*/checkpoints/last.npz"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_sweep_that_is_stopped_goes_on(tmp_path, whole, monkeypatch, command, number):
+    process = begin(tmp_path)
+    wait_for(has_checkpoint(tmp_path), process)
+    if number == signal.SIGINT:  # a terminal sends it to all processes of the group
+        os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    out = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, out
+    assert set(statuses(tmp_path / "swept")) <= {"completed", "interrupted"}
+    monkeypatch.chdir(tmp_path)
+    assert command("resume", "swept")[0] == 0
+    assert all_contents(tmp_path / "swept") == whole
+
+
+def test_a_sweep_that_was_killed_goes_on(tmp_path, whole, monkeypatch, command):
+    process = begin(tmp_path)
+    wait_for(has_checkpoint(tmp_path), process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+    monkeypatch.chdir(tmp_path)
+    status, out, err = command("resume", "swept")
+    assert status == 0, out + err
+    assert all_contents(tmp_path / "swept") == whole
+
+
+def test_what_a_killed_worker_had_in_hand_is_begun_again(tmp_path, whole):
+    process = begin(tmp_path)
+    wait_for(has_checkpoint(tmp_path), process)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if not children.exists():
+        process.kill()
+        pytest.skip("this system does not tell a process's children")
+    workers = [int(pid) for pid in children.read_text().split()]
+    trains = [pid for pid in workers if "loky" in Path(f"/proc/{pid}/cmdline").read_bytes().decode()]
+    os.kill(trains[-1], signal.SIGKILL)
+    out = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, out
+    assert all_contents(tmp_path / "swept") == whole
+
+
+def test_sweep_csv_has_every_run(command):
+    assert command("-m", "lr=0.1,0.3", "seed=0,1", *SMALL, "hydra.sweep.dir=swept")[0] == 0
+    lines = (Path("swept") / "sweep.csv").read_text().splitlines()
+    assert len(lines) == 5
+    assert lines[0].startswith("run,lr,seed,data")
+    assert [line.split(",")[0] for line in lines[1:]] == ["0", "1", "2", "3"]
+    summary = json.loads((Path("swept") / "2" / "summary.json").read_text())
+    assert str(summary["best"]["value"]) in lines[3]

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from minitrain.autograd.graph import recording
-from minitrain.autograd.primitives import Array, Primitive
+from minitrain.autograd.primitives import Primitive
 from minitrain.autograd.symbols import Options, type_of
 from minitrain.autograd.tape import Draw, Tape, describe, renumbered
 from minitrain.autograd.tensor import Tensor
@@ -229,7 +229,7 @@ def _common_generators() -> tuple[Any, ...]:
 def _compare(tape: Tape, again: Tape, places: dict[int, str]) -> None:
     for value, other in zip(tape.constants, again.constants, strict=False):
         a, b = tape.constants[value], again.constants[other]
-        if value == other and type_of(a) == type_of(b) and _bytes(a) != _bytes(b):
+        if value == other and type_of(a) == type_of(b) and a.tobytes() != b.tobytes():
             raise TracingError(
                 f"a value used at {places[value]} changes from step to step ({type_of(a)}), and a compiled step would "
                 f"keep the first; {ADVICE}"
@@ -239,7 +239,3 @@ def _compare(tape: Tape, again: Tape, places: dict[int, str]) -> None:
             raise TracingError(f"the operations change from step to step: {describe(i)}, then {describe(j)}; {ADVICE}")
     if tape.key != again.key:
         raise TracingError(f"the number of operations changes from step to step; {ADVICE}")
-
-
-def _bytes(array: Array) -> bytes:
-    return array.tobytes()

@@ -1,0 +1,109 @@
+"""What a sweep's command line asks for: combinations, keys that move together, draws, repeats; and a dry run."""
+
+from pathlib import Path
+
+import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from minitrain.config import ConfigError
+from minitrain.grid import expand
+
+SMALL = ["data=moons", "data.samples=60", "network.widths=[4]", "batch_size=20", "steps=5"]
+
+
+def jobs(*overrides, seed=0):
+    return expand(OverridesParser.create().parse_overrides(list(overrides)), seed)
+
+
+def test_the_grid_is_every_combination_the_last_key_fastest():
+    assert jobs("lr=0.1,0.3", "seed=range(2)", "steps=5") == [
+        ["lr=0.1", "seed=0", "steps=5"],
+        ["lr=0.1", "seed=1", "steps=5"],
+        ["lr=0.3", "seed=0", "steps=5"],
+        ["lr=0.3", "seed=1", "steps=5"],
+    ]
+
+
+def test_zipped_keys_move_together():
+    assert jobs("lr=0.1,0.3", "network.widths=[8],[16]", "seed=0,1", "zip=[lr,network.widths]") == [
+        ["lr=0.1", "network.widths=[8]", "seed=0"],
+        ["lr=0.1", "network.widths=[8]", "seed=1"],
+        ["lr=0.3", "network.widths=[16]", "seed=0"],
+        ["lr=0.3", "network.widths=[16]", "seed=1"],
+    ]
+
+
+def test_repeats_count_seeds_from_the_runs_own():
+    assert jobs("lr=0.1,0.3", "repeats=2", seed=5) == [
+        ["lr=0.1", "seed=5"], ["lr=0.1", "seed=6"], ["lr=0.3", "seed=5"], ["lr=0.3", "seed=6"],
+    ]  # fmt: skip
+
+
+def test_draws_are_a_function_of_their_seed_and_keep_to_their_ranges():
+    asked = ["lr=tag(log,interval(1e-4,1))", "steps=int(interval(5,9))", "activation=relu,silu"]
+    found = jobs(*asked, "samples=50")
+    assert found == jobs(*asked, "samples=50")
+    assert found != jobs(*asked, "samples=50", "sample_seed=1")
+    assert found[:10] == jobs(*asked, "samples=10")
+    rates = [float(job[0].partition("=")[2]) for job in found]
+    assert 1e-4 <= min(rates) < 1e-3 < 1e-1 < max(rates) <= 1
+    assert {job[1] for job in found} == {f"steps={n}" for n in range(5, 10)}
+    assert {job[2] for job in found} == {"activation=relu", "activation=silu"}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["lr=0.1,0.3", "seed=0,1,2", "zip=[lr,seed]"], "zip: lr has 2 values and seed has 3; give as many"),
+        (["lr=0.1,0.3", "zip=[lr]"], "expected two keys or more"),
+        (["lr=0.1,0.3", "zip=[lr,steps]"], "zip: steps has no list of values to pair"),
+        (["lr=interval(0,1)"], "the grid needs values: .*; to draw, add samples=20"),
+        (["lr=interval(1,0)", "samples=2"], "low below high"),
+        (["lr=tag(log,interval(0,1))", "samples=2"], "a logarithm needs numbers above 0"),
+        (["activation=relu,silu", "samples=3"], "2 different jobs were found; ask for at most 2"),
+        (["lr=0.1", "samples=3"], "nothing to draw"),
+        (["lr=0.1,0.3", "sample_seed=3"], "nothing is drawn; add samples"),
+        (["seed=0,1", "repeats=3"], "seed has several values"),
+        (["lr=0.1", "repeats=0"], "repeats=0: expected a whole number at least 1"),
+        (["lr=0.1,0.3", "samples=1.5"], "samples=1.5: expected a whole number at least 1"),
+    ],
+)
+def test_mistakes(overrides, message):
+    with pytest.raises(ConfigError, match=message):
+        jobs(*overrides)
+
+
+def test_they_are_the_sweeps_and_not_the_runs(command):
+    status, out, err = command("-m", "lr=0.1,0.3", "repeats=2", *SMALL, "hydra.sweep.dir=swept")
+    assert status == 0, out + err
+    assert sorted(run.name for run in Path("swept").iterdir() if run.is_dir()) == ["0", "1", "2", "3"]
+    assert "repeats" not in (Path("swept") / "0" / ".hydra" / "config.yaml").read_text()
+    assert "repeats=2" in (Path("swept") / "multirun.yaml").read_text()
+    assert "seed: 1" in (Path("swept") / "1" / ".hydra" / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["repeats=2"], "repeats=2: a key of a sweep, not of a run; add -m"),
+        (["-m", "lr=0.1,0.1"], "runs 0 and 1 are the same"),
+        (["-m", "lr=0.1,-1"], "lr=-1"),
+        (["-m", "--dry-run", "lr=0.1,-1"], "lr=-1"),
+    ],
+)
+def test_mistakes_are_told_in_one_line_and_nothing_is_written(command, arguments, message):
+    status, out, err = command(*arguments, *SMALL)
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1
+    assert not out
+    assert not list(Path().iterdir())
+
+
+@pytest.mark.parametrize("arguments", [["-m", "lr=0.1,0.3", "activation=relu,silu", "repeats=5"], []])
+def test_a_dry_run_lists_and_writes_nothing(command, arguments):
+    status, out, _ = command("--dry-run", *arguments, *SMALL)
+    assert status == 0
+    assert "nothing was trained or written" in out
+    assert ("20 runs: 2 stacks" if arguments else "1 run: 1 stack of a run") in out
+    assert not list(Path().iterdir())

@@ -305,7 +305,7 @@ class Launcher:
             if is_grid:
                 self._train_grid(drafts, configs, self.compose(placed, RunMode.MULTIRUN), own)
             else:
-                self.hydra.multirun(CONFIG, job, placed)
+                self.hydra.multirun(CONFIG, job, [*placed, *_direction(config, configs[0])])
         except KeyboardInterrupt:
             interrupted = True
         return conclude(directory, " ".join(config.hydra.overrides.task), configs, interrupted)
@@ -416,7 +416,7 @@ class StackedLauncher(HydraLauncher):
         drafts = program.drafts(job_overrides, self.master)
         configs = [checked(draft.task) for draft in drafts]
         jobs = program.train_stacked(drafts, configs, self.master, initial_job_idx)
-        return [returned(job.directory, draft) for job, draft in zip(jobs, drafts, strict=True)]
+        return [_returned(job, draft) for job, draft in zip(jobs, drafts, strict=True)]
 
 
 def task_config(config: DictConfig) -> DictConfig:
@@ -424,19 +424,33 @@ def task_config(config: DictConfig) -> DictConfig:
     return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
-def returned(directory: Path, draft: Draft) -> JobReturn:
-    """What a sweeper is told of a run: its best value, which one that searches makes small or large."""
-    best = read_summary(directory)["best"]
+def _direction(config: DictConfig, run: RunConfig) -> list[str]:
+    """A sweeper that searches makes a value small if nobody says otherwise: accuracy is to be made large."""
+    key = "hydra.sweeper.direction"
+    given = any(text.startswith(f"{key}=") for text in config.hydra.overrides.hydra)
+    searches = OmegaConf.select(config, key) is not None
+    return [f"{key}=maximize"] if searches and not given and build(run).metric == "val_accuracy" else []
+
+
+def _returned(job: Job, draft: Draft) -> JobReturn:
     result = JobReturn(overrides=draft.overrides, cfg=draft.task, status=JobStatus.COMPLETED)
-    result.return_value = best["value"] if best else math.nan
+    result.return_value = _best(read_summary(job.directory), job.config)
     return result
 
 
-def job(config: DictConfig) -> dict[str, Any]:
-    """What Hydra runs in the directory of each run of a sweep; gives the summary."""
+def _best(summary: dict[str, Any], config: RunConfig) -> float:
+    """What a sweeper is told of a run: the best value of the metric that it is judged by; without one, the worst."""
+    if summary["best"]:
+        return float(summary["best"]["value"])
+    return 0.0 if build(config).metric == "val_accuracy" else math.inf
+
+
+def job(config: DictConfig) -> float:
+    """What Hydra runs in the directory of each run of a sweep; gives its best value."""
     directory, overrides = _place()
     name = f"#{HydraConfig.get().job.num} {' '.join(overrides)}: "
-    return perform(build(checked(config)), directory, overrides, name=name)
+    run = checked(config)
+    return _best(perform(build(run), directory, overrides, name=name), run)
 
 
 def _place() -> tuple[Path, list[str]]:

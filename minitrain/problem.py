@@ -49,6 +49,11 @@ class Problem:
         validation = ["val_accuracy", "val_loss"] if self.data.classes is not None else ["val_loss"]
         return [*(validation if len(self.data.x_val) else []), "train_loss"]
 
+    @property
+    def metric(self) -> str:
+        """What the best network is judged by."""
+        return self.metrics[0] if self.config.metric == "auto" else self.config.metric
+
     @cached_property
     def blas_threads(self) -> int:
         """How many threads compute a matrix product: a number that was given, or what `auto` finds worth it."""

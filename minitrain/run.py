@@ -27,7 +27,7 @@ class Run:
 
     def __init__(self, problem: Problem, directory: Path, overrides: Sequence[str]) -> None:
         self.problem, self.config, self.directory, self.overrides = problem, problem.config, directory, list(overrides)
-        self.metric = problem.metrics[0] if self.config.metric == "auto" else self.config.metric
+        self.metric = problem.metric
         self.step = self.first_step = 0
         self.best: dict[str, Any] | None = None
         self.final: dict[str, float] = {}

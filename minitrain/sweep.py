@@ -10,10 +10,11 @@ import importlib
 import math
 import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import wait
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -327,10 +328,11 @@ def _train_in_processes(
     while pending and not board.is_set():
         lost = []
         with ProcessPoolExecutor(min(processes, len(pending)), env={"OPENBLAS_NUM_THREADS": "1"}) as pool:
-            tasks = {
-                pool.submit(_work, extensions, part, path, total, resume or again > 0): (part, again)
-                for part, again in pending
-            }
+            with _interrupts_ignored():  # workers are started here, and take it from their parent
+                tasks = {
+                    pool.submit(_work, extensions, part, path, total, resume or again > 0): (part, again)
+                    for part, again in pending
+                }
             waiting = set(tasks)
             while waiting:
                 done, waiting = wait(waiting, timeout=0.1)
@@ -357,9 +359,21 @@ def unfinished(jobs: Sequence[Job], board: Board) -> list[Job]:
     return [job for job in jobs if board.status[job.number] <= RUNNING]
 
 
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started inside never hear of Ctrl-C, which a terminal sends to all: it is the parent's to answer."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _work(extensions: Sequence[str], jobs: Sequence[Job], path: Path, total: int, resume: bool) -> None:
-    """A stack in a worker process. Ctrl-C is the parent's to answer: it tells on the board."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A stack in a worker process."""
     for name in extensions:
         importlib.import_module(name)
     if not Board(path, total).is_set():

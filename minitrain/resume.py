@@ -57,10 +57,11 @@ def train_left(jobs: Mapping[int, Job], directory: Path, extensions: Sequence[st
     if done:
         log.info("%d of %d runs are complete%s", len(done), len(jobs), "" if left else ": nothing left to do")
     found = stacks({number: job.config for number, job in left.items()}, cores())
+    if left:
+        log.info("%s", format_plan(found, cores()))
     with SweepReport(left, directory, done) as report:
         if not left:
             return True
-        log.info("%s", format_plan(found, cores()))
         return train_jobs(left, found, cores(), True, extensions, report)
 
 

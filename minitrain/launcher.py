@@ -7,7 +7,7 @@ import logging
 import math
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
@@ -135,6 +135,12 @@ class Launcher:
 
     def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
         """A config with its hydra section. Raises ConfigError, one line, for whatever does not compose."""
+        return self._composed(
+            overrides, mode, lambda: self.hydra.compose_config(CONFIG, list(overrides), run_mode=mode)
+        )
+
+    def _composed(self, overrides: Sequence[str], mode: RunMode, compose: Callable[[], DictConfig]) -> DictConfig:
+        """What Hydra composes of overrides, with its mistakes told in a line."""
         parsed = self.parse(overrides)
         for override in parsed:
             if override.key_or_group in KEYS:
@@ -145,7 +151,7 @@ class Launcher:
                 )
             self._check_choice(override)
         try:
-            return self.hydra.compose_config(CONFIG, list(overrides), run_mode=mode)
+            return compose()
         except ConfigCompositionException as error:
             raise ConfigError(self._explain(error, parsed)) from error
 
@@ -196,8 +202,8 @@ class Launcher:
 
         @cache
         def template(overrides: tuple[str, ...]) -> tuple[DictConfig, DictConfig]:
-            self.compose(overrides)  # tells mistakes in a line
-            composed = self.hydra.config_loader.load_sweep_config(master, list(overrides))
+            load = self.hydra.config_loader.load_sweep_config
+            composed = self._composed(overrides, RunMode.RUN, lambda: load(master, list(overrides)))
             return composed, task_config(composed)
 
         drafts = []

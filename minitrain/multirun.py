@@ -34,6 +34,15 @@ class Draft:
     template: DictConfig
     task: DictConfig
 
+    @property
+    def own(self) -> list[Override]:
+        """The overrides that are not about Hydra itself."""
+        return [override for override in self.parsed if not override.key_or_group.startswith("hydra.")]
+
+    @property
+    def lines(self) -> list[str]:
+        return [override.input_line or "" for override in self.own]
+
 
 class Section:
     """Hydra's own section of runs of one template: as text, in which some lines are each run's."""
@@ -52,19 +61,17 @@ class Section:
 
     def of(self, draft: Draft, number: int) -> tuple[Path, str]:
         """The directory of a job, and its hydra.yaml."""
-        task = [o.input_line or "" for o in draft.parsed if not o.key_or_group.startswith("hydra.")]
-        own = [o for o in draft.parsed if not o.key_or_group.startswith("hydra.")]
-        named = sorted(o.input_line or "" for o in own if o.key_or_group not in self.job.exclude_keys)
+        named = sorted(o.input_line or "" for o in draft.own if o.key_or_group not in self.job.exclude_keys)
         name = str(self.job.item_sep).join(named).replace("=", str(self.job.kv_sep))
         directory = Path(self.sweep, str(number))
         if self.subdir != BY_NUMBER:
             with read_write(self.config), open_dict(self.config):
                 job = self.config.hydra.job
-                self.config.hydra.overrides.task = task
+                self.config.hydra.overrides.task = draft.lines
                 job.override_dirname, job.id, job.num = name, str(number), number
                 directory = Path(self.sweep, str(OmegaConf.merge(self.config, draft.task).hydra.sweep.subdir))
         values: dict[str, dict[str, Any]] = {
-            "overrides": {"task": task},
+            "overrides": {"task": draft.lines},
             "job": {"override_dirname": name, "id": str(number), "num": number},
             "runtime": {"output_dir": os.path.abspath(directory)},
         }
@@ -109,8 +116,7 @@ def write_files(directory: Path, draft: Draft, hydra: str) -> None:
         return
     folder = directory / f".hydra.{os.getpid()}"
     folder.mkdir(parents=True, exist_ok=True)
-    task = [o.input_line for o in draft.parsed if not o.key_or_group.startswith("hydra.")]
-    texts = (OmegaConf.to_yaml(draft.task), hydra, _yaml(task))
+    texts = (OmegaConf.to_yaml(draft.task), hydra, _yaml(draft.lines))
     for name, text in zip(FILES, texts, strict=True):
         (folder / name).write_text(text, encoding="utf-8")
     folder.rename(directory / ".hydra")

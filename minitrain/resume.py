@@ -62,7 +62,7 @@ def train_left(jobs: Mapping[int, Job], directory: Path, extensions: Sequence[st
     with SweepReport(left, directory, done) as report:
         if not left:
             return True
-        return train_jobs(left, found, cores(), True, extensions, report)
+        return train_jobs(left, found, cores(), extensions, report)
 
 
 def conclude(directory: Path, title: str, configs: Sequence[RunConfig], interrupted: bool) -> int:

@@ -113,7 +113,7 @@ class Run:
     def fail(self, error: BaseException, step: int) -> None:
         self.error = error
         with suppress(OSError):  # it may be the disk that failed
-            self.end("failed", step, error=f"{type(error).__name__}: {error}")
+            self.end("failed", step, error=describe_error(error))
 
     def _save_best(self) -> None:
         """Put the best network on disk, before the checkpoint that names it: a run goes on from that one."""
@@ -147,6 +147,10 @@ class Run:
             "versions": _versions(),
             "git_commit": _git_commit(),
         }
+
+
+def describe_error(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def _plain(value: Any) -> float:

@@ -12,8 +12,9 @@ import signal
 import tempfile
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import wait
+from concurrent.futures import FIRST_COMPLETED, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, fields
 from itertools import pairwise
@@ -28,7 +29,7 @@ from minitrain.data import Dataset
 from minitrain.problem import Problem, assemble, build
 from minitrain.progress import stop_requests
 from minitrain.record import RecordError, read_summary, write_summary
-from minitrain.run import Run
+from minitrain.run import Run, describe_error
 from minitrain.train import LEAVES, computing, train_together
 
 RUNNING, COMPLETED, DIVERGED, INTERRUPTED, FAILED = range(1, 6)
@@ -106,15 +107,24 @@ def stacks(configs: Mapping[int, RunConfig], cores: int) -> list[Stack]:
     for number, config in configs.items():
         families.setdefault(structure(config), []).append(number)
     found: list[Stack] = []
-    for family in families.values():
-        config = configs[family[0]]
-        problem = build(config, _data(config))
-        engine, seconds = problem.engine, _seconds_of_a_run(problem)
-        nbytes, size = (engine.nbytes, engine.runs_at_once) if isinstance(engine, Compiled) else (0, 1)
+    for key, family in families.items():
+        if key not in _measured:
+            _measured[key] = _measure(configs[family[0]])
+        nbytes, size, seconds = _measured[key]
         count = max(math.ceil(len(family) / size), min(cores // len(families), len(family)))
         parts = np.array_split(family, count)
         found += [Stack(tuple(map(int, part)), nbytes * len(part), seconds * len(part)) for part in parts]
     return found
+
+
+# structure -> bytes of a run, runs of a stack, seconds of a run: a sweep is checked before it is trained, and both ask
+_measured: dict[str, tuple[int, int, float]] = {}
+
+
+def _measure(config: RunConfig) -> tuple[int, int, float]:
+    problem = build(config, _data(config))
+    engine, seconds = problem.engine, _seconds_of_a_run(problem)
+    return (engine.nbytes, engine.runs_at_once, seconds) if isinstance(engine, Compiled) else (0, 1, seconds)
 
 
 def _seconds_of_a_run(problem: Problem, tried: int = 3) -> float:
@@ -212,20 +222,19 @@ class _Progress:
 # Training
 
 
-def train_stack(jobs: Sequence[Job], path: Path, total: int, resume: bool, report: Callable[[], None]) -> None:
-    """Train jobs of one structure, together where their tapes have one key. Each fails alone."""
+def train_stack(jobs: Sequence[Job], path: Path, total: int, report: Callable[[], None]) -> None:
+    """Train jobs of one structure from their checkpoints, together where their tapes have one key. Each fails alone."""
     board = Board(path, total)
     runs: list[_BoardRun] = []
     for job in jobs:
         board.status[job.number] = RUNNING
         try:
             run = _BoardRun(assemble(job.config, _data(job.config)), job, board)
-            if resume:
-                run.restore()
+            run.restore()
             note(job.directory, run.problem.describe().replace("\n", "; "))
             runs.append(run)
         except LEAVES as error:
-            fail(job, f"{type(error).__name__}: {error}", board)
+            fail(job, describe_error(error), board)
     for group, engine in _groups(runs):
         if board.is_set():
             for run in group:
@@ -280,13 +289,12 @@ def train_jobs(
     jobs: Mapping[int, Job],
     found: Sequence[Stack],
     processes: int,
-    resume: bool,
     extensions: Sequence[str],
     report: Report,
 ) -> bool:
     """Train stacks of jobs, in this process where one is enough; whether they all came to their ends unstopped.
 
-    jobs: number -> job; resume: go on from checkpoints; extensions: modules that a worker process imports first
+    jobs: number -> job; extensions: modules that a worker process imports first
     report: called several times a second, and once more at the end
     """
     total = max(jobs) + 1
@@ -302,9 +310,9 @@ def train_jobs(
         parts = [[jobs[number] for number in stack.runs] for stack in found]
         if processes == 1 or len(parts) == 1 or sum(stack.seconds for stack in found) < WORTH_A_PROCESS:
             for part in parts:
-                train_stack(part, path, total, resume, tell)
+                train_stack(part, path, total, tell)
         else:
-            _train_in_processes(parts, processes, (path, total, resume, tuple(extensions)), tell, board)
+            _train_in_processes(parts, processes, (path, total, tuple(extensions)), tell, board)
         for number, job in jobs.items():
             if not board.status[number]:
                 _end_unbegun(job, "interrupted", board)
@@ -315,44 +323,45 @@ def train_jobs(
 def _train_in_processes(
     parts: Sequence[Sequence[Job]],
     processes: int,
-    common: tuple[Path, int, bool, tuple[str, ...]],
+    common: tuple[Path, int, tuple[str, ...]],
     tell: Callable[[], None],
     board: Board,
 ) -> None:
-    """Stacks in worker processes. What a killed worker had in hand is begun again once, from its checkpoints."""
+    """Stacks in worker processes. What a killed worker had in hand is begun again once, from its checkpoints.
+
+    Each worker is a pool of its own: where one is killed, the others never hear of it.
+    """
     from joblib.externals.loky import ProcessPoolExecutor
     from joblib.externals.loky.process_executor import BrokenProcessPool
 
-    path, total, resume, extensions = common
-    pending = [(list(part), 0) for part in parts]
-    while pending and not board.is_set():
-        lost = []
-        with ProcessPoolExecutor(min(processes, len(pending)), env={"OPENBLAS_NUM_THREADS": "1"}) as pool:
-            with _interrupts_ignored():  # workers are started here, and take it from their parent
-                tasks = {
-                    pool.submit(_work, extensions, part, path, total, resume or again > 0): (part, again)
-                    for part, again in pending
-                }
-            waiting = set(tasks)
-            while waiting:
-                done, waiting = wait(waiting, timeout=0.1)
-                tell()
-                for task in done:
-                    part, again = tasks[task]
-                    if isinstance(task.exception(), BrokenProcessPool):
-                        begun = any(board.status[job.number] == RUNNING for job in part)
-                        lost.append((part, again + begun))
-                    elif (error := task.exception()) is not None:
-                        for job in unfinished(part, board):
-                            fail(job, f"{type(error).__name__}: {error}", board)
-        pending = []
-        for part, again in lost:
-            left = unfinished(part, board)
-            if again < 2:
-                pending.append((left, again))
-            else:
-                for job in left:
-                    fail(job, "its worker process was killed twice", board)
+    def new_pool() -> Any:
+        return ProcessPoolExecutor(1, env={"OPENBLAS_NUM_THREADS": "1"})
+
+    path, total, extensions = common
+    pending = deque((list(part), True) for part in parts)
+    idle = [new_pool() for _ in range(min(processes, len(pending)))]
+    tasks: dict[Any, tuple[Any, list[Job], bool]] = {}
+    try:
+        while tasks or (pending and not board.is_set()):
+            while idle and pending and not board.is_set():
+                pool, (part, is_first) = idle.pop(), pending.popleft()
+                with _interrupts_ignored():  # the worker is started here, and takes it from its parent
+                    tasks[pool.submit(_work, extensions, part, path, total)] = pool, part, is_first
+            done, _ = wait(tasks, timeout=0.1, return_when=FIRST_COMPLETED)
+            tell()
+            for task in done:
+                pool, part, is_first = tasks.pop(task)
+                error, left = task.exception(), unfinished(part, board)
+                was_killed = isinstance(error, BrokenProcessPool)
+                if was_killed and is_first:
+                    pending.append((left, False))
+                elif error is not None:
+                    for job in left:
+                        fail(job, "its worker process was killed twice" if was_killed else describe_error(error), board)
+                idle.append(new_pool() if was_killed else pool)
+    finally:
+        for pool in [*idle, *(pool for pool, *_ in tasks.values())]:
+            pool.shutdown(kill_workers=bool(tasks))
 
 
 def unfinished(jobs: Sequence[Job], board: Board) -> list[Job]:
@@ -372,9 +381,9 @@ def _interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _work(extensions: Sequence[str], jobs: Sequence[Job], path: Path, total: int, resume: bool) -> None:
+def _work(extensions: Sequence[str], jobs: Sequence[Job], path: Path, total: int) -> None:
     """A stack in a worker process."""
     for name in extensions:
         importlib.import_module(name)
     if not Board(path, total).is_set():
-        train_stack(jobs, path, total, resume, lambda: None)
+        train_stack(jobs, path, total, lambda: None)

@@ -23,6 +23,9 @@ from minitrain.step import Step
 __all__ = ["Interrupted", "Problem", "build", "train"]
 
 
+LEAVES = (Exception, SystemExit)  # what ends a run, and not the others: sys.exit() in a component is its own affair
+
+
 class Interrupted(KeyboardInterrupt):
     """A run was asked to stop, and has written everything that resuming it needs."""
 
@@ -94,14 +97,9 @@ def train_together(runs: Sequence[Run], engine: Step | Compiled, progress: Shown
             train_together([run], engine.only([i]), progress, stop)
         return
     _each(runs, methodcaller("begin", names))
-    if any(run.ended for run in runs):
-        if all(run.ended for run in runs):
-            return
-        runs, engine = _left(runs, engine)
-    _go_on(list(runs), engine, runs[0].step, progress, stop)
-
-
-LEAVES = (Exception, SystemExit)  # what ends a run, and not the others: sys.exit() in a component is its own affair
+    runs, engine = _left(runs, engine)
+    if runs:
+        _go_on(runs, engine, runs[0].step, progress, stop)
 
 
 def _each(runs: Sequence[Run], act: Callable[[Run], object]) -> None:
@@ -123,9 +121,9 @@ def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown,
                     if not math.isfinite(loss):
                         run.record(step, loss, None)
                         run.end("diverged", step, **run.problem.step.diagnose(step))
-                if all(run.ended for run in runs):
-                    return
                 runs, engine = _left(runs, engine)
+                if not runs:
+                    return
                 continue
             last = step == config.steps
             evaluated = last or step % config.eval_every == 0
@@ -133,10 +131,10 @@ def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown,
                 _record(runs, step, losses, engine.evaluate() if evaluated else None, progress)
                 if last:
                     _each([r for r in runs if not r.ended], methodcaller("end", "completed", step, stopped_early=False))
-                if all(run.ended for run in runs):
-                    return
                 if any(run.ended for run in runs):
                     runs, engine = _left(runs, engine)
+                    if not runs:
+                        return
                     engine.loss(step)
             engine.update(step)
         except LEAVES as error:
@@ -154,10 +152,9 @@ def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown,
             return
         if step % config.checkpoint_every == 0 and step < config.steps:
             _each(runs, methodcaller("checkpoint", step))
-            if all(run.ended for run in runs):
+            runs, engine = _left(runs, engine)
+            if not runs:
                 return
-            if any(run.ended for run in runs):
-                runs, engine = _left(runs, engine)
         elif time.monotonic() - flushed > 1.0:
             flushed = time.monotonic()
             _each(runs, methodcaller("flush"))
@@ -181,8 +178,10 @@ def _record(runs: Sequence[Run], step: int, losses: Array, metrics: dict[str, Ar
             progress.show(step, row, metrics is not None)
 
 
-def _left(runs: Sequence[Run], engine: Step | Compiled) -> tuple[list[Run], Compiled]:
-    """The runs of a stack that go on, and what computes them."""
-    assert isinstance(engine, Compiled)  # a run alone leaves nothing behind
+def _left(runs: Sequence[Run], engine: Step | Compiled) -> tuple[list[Run], Step | Compiled]:
+    """The runs that go on, and what computes them."""
     going = [i for i, run in enumerate(runs) if not run.ended]
-    return [runs[i] for i in going], engine.only(going)
+    if 0 < len(going) < len(runs):
+        assert isinstance(engine, Compiled)  # a run alone leaves nothing behind
+        engine = engine.only(going)
+    return [runs[i] for i in going], engine

@@ -207,6 +207,20 @@ def test_a_sweep_that_was_killed_goes_on(tmp_path, whole, monkeypatch, command):
     assert all_contents(tmp_path / "swept") == whole
 
 
+def test_metrics_can_be_read_while_runs_go_on(tmp_path):
+    process = begin(tmp_path)
+    seen = set()
+
+    def has_grown_twice():
+        rows = [len(path.read_bytes().splitlines()) for path in tmp_path.glob("swept/*/metrics.csv")]
+        seen.add(max(rows, default=0))
+        return len(seen - {0, 1}) > 2
+
+    wait_for(has_grown_twice, process)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate(timeout=60)
+
+
 def test_what_a_killed_worker_had_in_hand_is_begun_again(tmp_path, whole):
     process = begin(tmp_path)
     wait_for(has_checkpoint(tmp_path), process)
@@ -230,3 +244,34 @@ def test_sweep_csv_has_every_run(command):
     assert [line.split(",")[0] for line in lines[1:]] == ["0", "1", "2", "3"]
     summary = json.loads((Path("swept") / "2" / "summary.json").read_text())
     assert str(summary["best"]["value"]) in lines[3]
+
+
+DEADLY = """
+import os, signal
+from dataclasses import dataclass
+from minitrain import Tensor, nn, option, register
+
+HERE = {here}
+
+@register("schedule", "deadly")
+@dataclass(frozen=True)
+class Deadly:
+    at: int = option(30, "the step at which its process is killed", at_least=0)
+
+    def factor(self, step, steps):
+        if step == self.at and os.getpid() != HERE:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return 1.0
+"""
+
+
+def test_what_kills_its_worker_twice_has_failed_and_nothing_else(tmp_path, monkeypatch, command):
+    monkeypatch.setattr(sweep, "WORTH_A_PROCESS", 0)
+    (tmp_path / "mine.py").write_text(DEADLY.format(here=os.getpid()))
+    # Two stacks at once: the worker that lives must not be taken for the one that dies.
+    common = ["extensions=[mine]", "schedule=deadly", *SMALL, "steps=40", "hydra.sweep.dir=swept"]
+    status, out, err = command("-m", "schedule.at=30,100", "batch_size=20", *common)
+    assert status == 1, out + err
+    assert statuses(Path("swept")) == ["failed", "completed"]
+    assert read_summary(Path("swept", "0"))["error"] == "its worker process was killed twice"
+    assert "schedule.at=30" in out

@@ -116,10 +116,8 @@ def simplify(tape: Tape) -> Tape:
     return new.finish()
 
 
-_EXACT_ONES: dict[Operation, tuple[int, ...]] = {
-    np.multiply: (0, 1),
-    np.divide: (1,),
-}  # where a 1 leaves the other operand as it is
+# The operands that leave the other one as it is where they are 1.
+_EXACT_ONES: dict[Operation, tuple[int, ...]] = {np.multiply: (0, 1), np.divide: (1,)}
 
 
 def _simplified(new: Rewriting, i: Instruction, inputs: list[int]) -> int:

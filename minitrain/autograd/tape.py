@@ -169,7 +169,7 @@ def stack(tapes: Sequence[Tape]) -> Tape:
     )
 
 
-def renumbered(tape: Tape, outputs: Mapping[str, int] | None = None) -> Tape:
+def renumbered(tape: Tape) -> Tape:
     """The tape with its values counted without gaps: what `key` and a reader see."""
     numbers: dict[int, int] = {}
     order = [*tape.inputs.values(), *tape.constants, *[i.value for i in tape.instructions]]
@@ -183,7 +183,7 @@ def renumbered(tape: Tape, outputs: Mapping[str, int] | None = None) -> Tape:
             Instruction(numbers[i.value], i.operation, tuple(numbers[v] for v in i.inputs), i.options)
             for i in tape.instructions
         ],
-        {name: numbers[v] for name, v in (outputs or tape.outputs).items()},
+        {name: numbers[v] for name, v in tape.outputs.items()},
         frozenset(numbers[v] for v in tape.varying if v in numbers),
         tape.draws,
     )

@@ -107,14 +107,15 @@ def read_metrics(directory: Path) -> dict[str, Array]:
     """
     path = directory / "metrics.csv"
     try:
-        header, *lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        columns = header.strip().split(",")
-        rows = [
-            [float(cell) if cell else np.nan for cell in line.rstrip("\n").split(",")]
-            for line in lines
-            if line.endswith("\n")
-        ]
-        table = np.array(rows, np.float64).reshape(len(rows), len(columns))
+        header, _, body = path.read_text(encoding="utf-8").partition("\n")
+        columns = header.split(",")
+        lines = body.split("\n")[:-1]
+        if any(line.count(",") != len(columns) - 1 for line in lines):
+            raise ValueError("rows of other lengths than the header's")
+        values = [float(cell or "nan") for cell in ",".join(lines).split(",")] if lines else []
+        table = np.array(values, np.float64).reshape(len(lines), len(columns))
+        if columns[0] != "step" or len(set(columns)) < len(columns):
+            raise ValueError("its first column is not step, or a name is there twice")
     except (OSError, ValueError) as error:
         raise RecordError(f"{path}: not a table of metrics ({error})") from error
     return {name: table[:, i] for i, name in enumerate(columns)}

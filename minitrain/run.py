@@ -136,6 +136,7 @@ class Run:
             "status": status,
             "step": self.step,
             "steps": self.config.steps,
+            "steps_per_epoch": self.problem.step.steps_per_epoch,
             "overrides": self.overrides,
             **more,
             "final": self.final,

@@ -81,10 +81,13 @@ class Step:
 
     def place(self, k: int) -> tuple[int, slice]:
         """The epoch of step k, and where in its order the step's examples are."""
-        size = self.config.batch_size
-        assert size is not None
-        epoch, position = divmod(k, len(self.train) // size)
+        size = self.config.batch_size or len(self.train)
+        epoch, position = divmod(k, self.steps_per_epoch)
         return epoch, slice(position * size, (position + 1) * size)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return len(self.train) // (self.config.batch_size or len(self.train))
 
     def order(self, epoch: int) -> Array:
         """All examples by number, in the order that an epoch takes them."""

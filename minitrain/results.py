@@ -1,0 +1,274 @@
+"""Runs read back from their directories: what each was asked for, how it went, and in which keys they differ."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import yaml
+
+from minitrain.autograd.primitives import Array
+from minitrain.config import COMPONENTS
+from minitrain.record import RecordError, read_metrics, read_summary
+
+LONGEST_CONFIG = 2**18  # bytes: a longer file is no run's config
+MOST_KEYS = 10_000
+INTERPOLATION = re.compile(r"\$\{([\w.]+)\}")
+Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A run read back.
+
+    config: key -> value, `network.widths` and the like; what an interpolation stands for, in its place
+    copies: the keys whose values are those of other keys (`lr: ${optimizer.default_lr}`)
+    overrides: key -> value of what was asked for on the command line, as text
+    status: running (or killed), completed, diverged, interrupted or failed
+    metrics: the columns of metrics.csv by name, nan where a cell is empty: [rows]
+    """
+
+    directory: Path
+    config: dict[str, Any]
+    copies: frozenset[str]
+    overrides: dict[str, str]
+    status: str
+    summary: dict[str, Any]
+    metrics: dict[str, Array] = field(repr=False)
+
+    def curve(self, metric: str) -> tuple[Array, Array]:
+        """Steps at which a metric was finite, and its values there; none where the run has no such metric."""
+        values = self.metrics.get(metric, np.empty(0))
+        finite = np.isfinite(values)
+        return self.metrics["step"][: len(values)][finite], values[finite]
+
+    @property
+    def seconds(self) -> float:
+        return _number(self.summary.get("seconds"))
+
+    @property
+    def steps_per_epoch(self) -> float:
+        """nan where the run does not tell."""
+        return _number(self.summary.get("steps_per_epoch"))
+
+
+@dataclass(frozen=True)
+class Results(Sequence[Result]):
+    """Runs side by side.
+
+    skipped: directories that hold no run that can be read, each with the reason, in a line
+    """
+
+    runs: list[Result]
+    skipped: list[str] = field(default_factory=list)
+
+    @overload
+    def __getitem__(self, index: int) -> Result: ...
+    @overload
+    def __getitem__(self, index: slice) -> Results: ...
+    def __getitem__(self, index: int | slice) -> Result | Results:
+        return self.runs[index] if isinstance(index, int) else Results(self.runs[index], self.skipped)
+
+    def __len__(self) -> int:
+        return len(self.runs)
+
+    @cached_property
+    def keys(self) -> list[str]:
+        """The keys that the runs differ in, the command line's first; see `differing`."""
+        return differing(self.runs)
+
+    def table(self) -> list[dict[str, Any]]:
+        """A row for each run: directory, status, the keys that differ, the last value of each metric, seconds."""
+        return [
+            {
+                "directory": str(run.directory),
+                "status": run.status,
+                **{key: value_of(run, key) for key in self.keys},
+                **{name: _last(run.curve(name)[1]) for name in run.metrics if name not in ("step", "lr")},
+                "seconds": run.seconds,
+            }
+            for run in self.runs
+        ]
+
+    def to_pandas(self) -> Any:
+        """`table()` as a pandas DataFrame. Raises ImportError where there is no pandas."""
+        import pandas as pd  # type: ignore[import-untyped,import-not-found,unused-ignore]  # a person's own, not ours
+
+        return pd.DataFrame(self.table())
+
+
+def load_runs(*directories: str | Path) -> Results:
+    """Read every run in these directories, runs or sweeps, those that go on or were killed included.
+
+    What holds no run that can be read is named in `skipped`.
+
+    >>> load_runs("no/such/folder").skipped
+    ['no/such/folder: no such directory']
+    """
+    runs, skipped = [], []
+    for given in map(Path, directories):
+        found = list(find_runs(given)) if given.is_dir() else []
+        if not found:
+            skipped.append(f"{given}: {'no run in it' if given.is_dir() else 'no such directory'}")
+        for directory in found:
+            try:
+                runs.append(load_run(directory))
+            except RecordError as error:
+                skipped.append(str(error))
+    return Results(list({run.directory.resolve(): run for run in runs}.values()), skipped)
+
+
+def find_runs(directory: Path) -> Iterator[Path]:
+    """The runs' directories in a directory, itself included, in the order of their names, 2 before 10."""
+    for folder, inner, files in os.walk(directory):
+        if ".hydra" in inner or "metrics.csv" in files:
+            inner.clear()
+            yield Path(folder)
+        inner.sort(key=lambda name: [(int(part or 0), text) for part, text in re.findall(r"(\d*)(\D*)", name)])
+
+
+def load_run(directory: Path) -> Result:
+    """Raises RecordError where the directory is not a run's, or is damaged."""
+    raw = _read_config(directory / ".hydra" / "config.yaml")
+    config = {key: _resolved(raw, key) for key in raw}
+    has_begun = (directory / "metrics.csv").exists()
+    summary = read_summary(directory) if (directory / "summary.json").exists() else {}
+    asked = summary.get("overrides")
+    overrides = [text for text in asked if isinstance(text, str)] if isinstance(asked, list) else []
+    return Result(
+        directory,
+        config,
+        frozenset(key for key, value in raw.items() if _points_to(value)),
+        dict(text.partition("=")[::2] for text in overrides),
+        str(summary.get("status", "running")),
+        summary,
+        read_metrics(directory) if has_begun else {"step": np.empty(0)},
+    )
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    """A config's keys, dotted, and its values as they stand in the file."""
+    try:
+        if path.stat().st_size > LONGEST_CONFIG:
+            raise ValueError(f"longer than {LONGEST_CONFIG:,} bytes")
+        nested = yaml.load(path.read_text(encoding="utf-8"), Loader)
+        if not isinstance(nested, dict):
+            raise ValueError("no keys and values")
+        flat: dict[str, Any] = {}
+        _flatten(nested, "", flat, [MOST_KEYS])
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RecordError(f"{path}: not a run's config ({reason})") from error
+    return flat
+
+
+def _flatten(value: Any, key: str, flat: dict[str, Any], left: list[int]) -> Any:
+    """Enter the leaves under a value; lists are leaves. `left`: values that may still be met, lest aliases multiply."""
+    left[0] -= 1
+    if left[0] < 0:
+        raise ValueError(f"more than {MOST_KEYS:,} values")
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _flatten(inner, f"{key}.{name}" if key else str(name), flat, left)
+        return
+    for inner in value if isinstance(value, list) else ():
+        _flatten(inner, key, {}, left)
+    flat[key] = value
+
+
+def _points_to(value: Any) -> str | None:
+    found = INTERPOLATION.fullmatch(value) if isinstance(value, str) else None
+    return found[1] if found else None
+
+
+def _resolved(raw: Mapping[str, Any], key: str) -> Any:
+    value = raw[key]
+    for _ in range(10):  # an interpolation may stand for another one, but not for ever
+        pointed = _points_to(value)
+        if pointed is None or pointed not in raw:
+            break
+        value = raw[pointed]
+    return value
+
+
+# In what runs differ
+
+
+MISSING = "-"  # a key that a run's config does not have
+
+
+def value_of(run: Result, key: str) -> Any:
+    """A run's value of a key; of a group, the name of what was chosen: `optimizer` -> adam."""
+    return run.config.get(f"{key}.name" if key in COMPONENTS else key, MISSING)
+
+
+def differing(runs: Sequence[Result]) -> list[str]:
+    """The keys that runs differ in, those given on a command line first.
+
+    A copy of another key is no key of its own; nor is what follows from a choice, as Adam's betas from
+    optimizer=adam.
+    """
+    given = dict.fromkeys(key for run in runs for key in run.overrides)
+    keys = dict.fromkeys([*given, *(key for run in runs for key in run.config)])
+    found = []
+    for key in keys:
+        group, _, name = key.partition(".")
+        if name == "name" and group in COMPONENTS:
+            key = group
+        if key in found or len({form(value_of(run, key)) for run in runs}) < 2:
+            continue
+        if all(key in run.copies or key not in run.config for run in runs) and key not in COMPONENTS:
+            continue
+        if group in COMPONENTS and name not in ("", "name") and _follows(runs, key, group):
+            continue
+        found.append(key)
+    return found
+
+
+def _follows(runs: Sequence[Result], key: str, group: str) -> bool:
+    """Whether the value of a key is told by the choice of its group."""
+    values: dict[str, set[str]] = {}
+    for run in runs:
+        values.setdefault(form(value_of(run, group)), set()).add(form(value_of(run, key)))
+    return all(len(of_choice) == 1 for of_choice in values.values())
+
+
+def form(value: Any) -> str:
+    """A value as a person would type it.
+
+    >>> form(0.30000000000000004), form(None), form([8, 8]), form(True), form(1e-05)
+    ('0.3', 'null', '[8,8]', 'true', '1e-05')
+    """
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    if isinstance(value, list):
+        return f"[{','.join(map(form, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{key}:{form(inner)}' for key, inner in value.items())}}}"
+    return str(value)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def are_numbers(values: Iterable[Any]) -> bool:
+    return all(is_number(value) for value in values)
+
+
+def _number(value: Any) -> float:
+    return float(value) if is_number(value) else np.nan
+
+
+def _last(values: Array) -> float:
+    return float(values[-1]) if len(values) else np.nan

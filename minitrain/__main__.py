@@ -21,6 +21,7 @@ minitrain: train small networks, and whole sweeps of them.
   minitrain --dry-run [-m] [key=value ...] check all, list runs, memory and time; train nothing
   minitrain resume DIR [steps=N]           go on with a run that was stopped
   minitrain resume SWEEP_DIR               go on with every run of a sweep that is not complete
+  minitrain compare DIR [DIR ...]          set runs and sweeps side by side: table, figures; compare --help
   minitrain graph [key=value ...]          print the compiled step with its cost and draw the network, train nothing
   minitrain --cfg job [key=value ...]      print the config, train nothing
   minitrain --shell-completion install=bash   complete keys and names; eval its output in ~/.bashrc
@@ -56,6 +57,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _command(given: list[str]) -> int:
+    if given[:1] == ["compare"]:
+        from minitrain import compare, job
+
+        job.set_up_logging()
+        return compare.run_compare(given[1:])
     if "--help" in given or "-h" in given:
         print(help_text())
         return 0

@@ -1,94 +1,129 @@
-"""Read runs back from their directories, and set them side by side."""
+"""`minitrain compare`: runs side by side, read from their directories alone, as a table, figures and a page."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import argparse
+import logging
+import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
-import numpy as np
+import yaml
 
-from minitrain.autograd.primitives import Array
-from minitrain.plot import Curve, common_metric, draw_comparison, known
-from minitrain.record import RecordError, read_metrics, read_summary
+from minitrain.comparison import Comparison, compare, filtered
+from minitrain.config import ConfigError
+from minitrain.curves_plot import View, draw_curves
+from minitrain.figure import save_figure
+from minitrain.record import claim_directory, write_atomically
+from minitrain.results import Results, load_runs
+from minitrain.table import format_csv, format_json, format_table
+from minitrain.values_plot import draw_heatmap, draw_values
 
-
-@dataclass(frozen=True)
-class Run:
-    """What a run's directory says about it."""
-
-    directory: Path
-    overrides: dict[str, str]
-    summary: dict[str, Any]
-    metrics: dict[str, Array]
+log = logging.getLogger("minitrain")
 
 
-def read_run(directory: Path) -> Run:
-    """Raises RecordError where the directory is not a run's."""
-    summary = read_summary(directory)
-    overrides = dict(item.partition("=")[::2] for item in summary.get("overrides", []))
-    return Run(directory, overrides, summary, read_metrics(directory))
+def run_compare(arguments: Sequence[str]) -> int:
+    """Compare the runs in the directories given; gives the exit status.
+
+    Raises ConfigError for an option that cannot be followed, and where there is nothing to compare.
+    """
+    given = _parser().parse_args(arguments)
+    directories = [Path(text) for text in given.directories]
+    results = load_runs(*directories)
+    for reason in results.skipped:
+        log.warning("skipped  %s", reason)
+    for condition in given.filter:
+        results = filtered(results, condition)
+    keys = None if given.group_by is None else [key for key in given.group_by.split(",") if key]
+    comparison = compare(results, given.metric, given.best, keys)
+    written = {}
+    for path, text in ((given.csv, format_csv), (given.json, format_json)):
+        if path == "-":
+            print(text(comparison), end="")
+            return 0
+        if path is not None:
+            content = text(comparison).encode()
+            write_atomically(Path(path), lambda file, content=content: file.write(content))  # type: ignore[misc]
+            written["table"] = Path(path)
+    log.info("%s\n\n%s\n", describe(results, len(comparison.groups)), format_table(comparison))
+    is_sweep = len(directories) == 1 and (directories[0] / "multirun.yaml").exists()
+    if given.output is not None:
+        directory = Path(given.output)
+    elif is_sweep and given == _parser().parse_args(given.directories):  # as the sweep has compared itself
+        directory = directories[0]
+    else:
+        directory = claim_directory(Path("outputs", "comparisons"))
+    view = View(given.x, True if given.log else None, given.smooth)
+    title = read_title(directories[0]) if is_sweep else " ".join(given.directories)
+    for caption, path in {**written, **write_comparison(comparison, directory, title, view)}.items():
+        log.info("%-11s %s", caption, os.path.relpath(path))
+    return 0
 
 
-def read_sweep(directory: Path) -> list[Run]:
-    """The runs of a sweep in their order; folders that hold no readable run are left out."""
-    runs = []
-    found = (path.parent for path in directory.rglob("summary.json"))
-    for folder in sorted(found, key=lambda d: (int(d.name) if d.name.isdigit() else 0, str(d))):
-        try:
-            runs.append(read_run(folder))
-        except RecordError:
-            continue
-    return runs
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("minitrain compare", description="Compare runs, read from their directories.")
+    parser.error = _refuse  # type: ignore[method-assign]  # in one line, as every other mistake
+    add = parser.add_argument
+    add("directories", nargs="+", metavar="DIR", help="runs and sweeps, also those that go on or were killed")
+    add("--metric", help="what runs are judged by; if not given, val_accuracy where all have it, else a loss")
+    add("--best", choices=("last", "min", "max"), default="last", help="which of a run's values judges it: last")
+    add("--group-by", metavar="KEY,KEY", help="the keys that make groups; if not given, all that differ but the seed")
+    add("--filter", action="append", default=[], metavar="KEY<VALUE", help="only runs for which this holds; repeat it")
+    add("--x", choices=("step", "epoch"), default="step", help="what curves are drawn over: step")
+    add("--log", action="store_true", help="a logarithmic axis for the metric; if not given, where it helps")
+    add("--smooth", type=_whole_number, default=0, metavar="N", help="mean of N points on either side: 0")
+    add(
+        "--output",
+        metavar="DIR",
+        help="where figures go; if not given, outputs/comparisons, or the one sweep given, without other options",
+    )
+    add("--csv", metavar="FILE", help="write the table of groups; - prints it, and nothing else")
+    add("--json", metavar="FILE", help="the same as JSON")
+    return parser
 
 
-def group_runs(runs: list[Run]) -> list[Curve]:
-    """Runs that differ in their seed alone as one curve, labelled by the keys that vary."""
-    keys = dict.fromkeys(key for run in runs for key in run.overrides)
-    varying = [key for key in keys if len({run.overrides.get(key) for run in runs}) > 1]
-    named = [key for key in varying if key != "seed"] if len(runs) > 1 else list(keys)
-    groups: dict[str, list[Run]] = {}
-    for run in runs:
-        label = ", ".join(f"{key}={run.overrides[key]}" for key in named if key in run.overrides) or "all runs"
-        groups.setdefault(label, []).append(run)
-    return [
-        Curve(
-            label,
-            [run.metrics for run in members if run.summary["status"] != "diverged"],
-            diverged=sum(run.summary["status"] == "diverged" for run in members),
-        )
-        for label, members in groups.items()
-    ]
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"compare: {message}; minitrain compare --help shows what there is")
 
 
-def draw_sweep(runs: list[Run], path: Path, title: str) -> Path:
-    """Draw the curves of all runs over each other."""
-    draw_comparison(group_runs(runs), path, title)
-    return path
+def _whole_number(text: str) -> int:
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number, at least 0")
+    return int(text)
 
 
-def format_table(curves: list[Curve], rows: int = 10) -> str:
-    """The groups of runs as a table, the best final value first: mean and deviation over seeds, and the best seen."""
-    metric = common_metric(curves)
-    sign = -1.0 if metric == "val_accuracy" else 1.0
-    lines = []
-    for curve in curves:
-        values = [known(run, metric)[1] for run in curve.runs]
-        final = np.array([v[-1] for v in values if len(v)])
-        best = min((sign * v).min() for v in values if len(v)) * sign if len(final) else np.nan
-        order = sign * final.mean() if len(final) else np.inf
-        spread = f"± {_number(metric, float(final.std()))}" if len(final) > 1 else ""
-        mean = _number(metric, float(final.mean())) if len(final) else "diverged"
-        count = f"{len(curve.runs)}" + (f" + {curve.diverged} diverged" if curve.diverged else "")
-        lines.append((order, [curve.label, count, mean, spread, _number(metric, float(best)) if len(final) else ""]))
-    lines.sort(key=lambda line: line[0])
-    table = [["", "runs", f"final {metric}", "", "best"], *(cells for _, cells in lines[:rows])]
-    widths = [max(len(row[i]) for row in table) for i in range(5)]
-    text = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    if len(lines) > rows:
-        text.append(f"and {len(lines) - rows} more")
-    return "\n".join(text)
+def describe(results: Results, groups: int) -> str:
+    """How many runs there are, and how they ended."""
+    counts = Counter(run.status for run in results)
+    ended = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    return f"{len(results)} runs in {groups} group{'s' * (groups != 1)}: {ended}"
 
 
-def _number(metric: str, value: float) -> str:
-    return f"{value:.2%}" if "accuracy" in metric else f"{value:.4g}"
+def read_title(sweep: Path) -> str:
+    """What a sweep was asked for; its name where its multirun.yaml does not tell."""
+    try:
+        asked = yaml.safe_load((sweep / "multirun.yaml").read_text(encoding="utf-8"))["hydra"]["overrides"]["task"]
+        return " ".join(map(str, asked))
+    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+        return sweep.name
+
+
+def write_comparison(comparison: Comparison, directory: Path, title: str, view: View | None = None) -> dict[str, Path]:
+    """All figures that say something of these runs, as PNG and SVG; caption -> the PNG.
+
+    comparison: the curves; heatmap: the judged value over two keys; values: against one key that is a number
+    """
+    figures = {
+        "comparison": draw_curves(comparison, title, view or View()),
+        "heatmap": draw_heatmap(comparison, title),
+        "values": draw_values(comparison, title),
+    }
+    drawn = {}
+    for name, figure in figures.items():
+        if figure is not None:
+            for suffix in ("svg", "png"):
+                drawn[name] = directory / f"{name}.{suffix}"
+                save_figure(figure, drawn[name])
+    return drawn

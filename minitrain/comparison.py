@@ -131,6 +131,10 @@ class Comparison:
     def metrics(self) -> list[str]:
         return list(dict.fromkeys(name for run in self.results for name in run.metrics if name not in ("step", "lr")))
 
+    @property
+    def has_repeats(self) -> bool:
+        return any(len(group.runs) > 1 for group in self.groups)
+
     def values(self, key: str) -> list[Any]:
         """The values of a key, each once: numbers in order, what is none of them after that as it was met."""
         found = {form(group.values[key]): group.values[key] for group in self.groups}.values()

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from minitrain.autograd.tensor import Tensor
 from minitrain.diagram import LARGEST, Frame, Graph, Node, count_of, graph_of, graph_of_network, kind_of
+from minitrain.figure import BLUE, GREEN, GREY, ORANGE, VERMILION, new_figure, save_figure
 from minitrain.layout import Layout, Point, layered
 from minitrain.nn.module import Module
-from minitrain.plot import BLUE, GREEN, GREY, ORANGE, VERMILION, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,13 +9,16 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from minitrain.compare import draw_sweep, format_table, group_runs, read_sweep
+from minitrain.compare import read_title, write_comparison
+from minitrain.comparison import compare
 from minitrain.config import ConfigError, RunConfig
 from minitrain.job import exit_status, read_config
 from minitrain.problem import cores
 from minitrain.record import RecordError, read_summary
+from minitrain.results import load_runs
 from minitrain.sweep import Job, stacks, train_jobs
 from minitrain.sweep_report import SweepReport, format_plan
+from minitrain.table import format_table
 
 log = logging.getLogger("minitrain")
 
@@ -67,12 +70,14 @@ def train_left(jobs: Mapping[int, Job], directory: Path, extensions: Sequence[st
 
 def conclude(directory: Path, title: str, configs: Sequence[RunConfig], interrupted: bool) -> int:
     """Draw and tell how the runs of a sweep compare; gives the exit status."""
-    runs = read_sweep(directory)
+    runs = load_runs(directory)
     if runs:
-        log.info("\n%s", format_table(group_runs(runs)))
-        log.info("comparison  %s", draw_sweep(runs, directory / "comparison.png", title))
+        comparison = compare(runs)
+        log.info("\n%s\n", format_table(comparison, rows=10))
+        for name, path in write_comparison(comparison, directory, title).items():
+            log.info("%-11s %s", name, path)
     if interrupted:
-        ended = sum(run.summary["status"] != "interrupted" for run in runs)
+        ended = sum(run.status not in ("interrupted", "running") for run in runs)
         log.info("interrupted: %d of %d runs have ended", ended, len(configs))
         log.info("go on with  python -m minitrain resume %s", directory)
         return 130
@@ -91,6 +96,5 @@ def resume_sweep(directory: Path, overrides: Sequence[str], extensions: Sequence
         jobs[number] = Job(number, read_config(run), run, [str(text) for text in task])
     if not jobs:
         raise ConfigError(f"resume {directory}: no run was begun; give the sweep's command again")
-    title = " ".join(OmegaConf.load(directory / "multirun.yaml").hydra.overrides.task)
     stopped = not train_left(jobs, directory, extensions)
-    return conclude(directory, title, [job.config for job in jobs.values()], stopped)
+    return conclude(directory, read_title(directory), [job.config for job in jobs.values()], stopped)

@@ -19,10 +19,10 @@ FLOORS = [
     ["streams", "config", "data.dataset", "data.bundled", "data.generated", "data.files", "record"],
     ["nn.module", "nn.activation", "nn.init", "nn.layers", "nn.normalization", "nn.convolution",
      "nn.networks", "nn.sequence", "nn.losses",
-     "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "plot",
+     "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "figure", "plot",
      "diagram", "layout", "drawing", "progress"],
     ["step", "compiled", "problem", "run", "train"],
-    ["sweep", "sweep_report", "results", "comparison", "compare", "listing"],
+    ["sweep", "sweep_report", "results", "comparison", "curves_plot", "values_plot", "table", "compare", "listing"],
     ["job", "resume", "multirun", "grid", "launcher", "__main__"],
 ]  # fmt: skip
 APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}

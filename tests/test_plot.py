@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from minitrain import plot
-from minitrain.compare import format_table
-from minitrain.plot import Curve, common_metric, draw_comparison, draw_run, smooth
+from minitrain.figure import smooth
+from minitrain.plot import draw_run
 
 
 @pytest.fixture
@@ -40,10 +40,10 @@ def labels(axes):
 
 def test_smoothing_keeps_a_line_and_the_mean_of_noise():
     line = np.linspace(0, 1, 200)
-    assert np.abs(smooth(line) - line).max() < 0.02
-    assert smooth(np.ones(5)).tolist() == [1] * 5
+    assert np.abs(smooth(line, 6) - line).max() < 0.02
+    assert smooth(np.ones(5), 3).tolist() == [1] * 5
     noise = np.random.default_rng(0).normal(size=3000)
-    assert smooth(noise).std() < 0.15
+    assert smooth(noise, 100).std() < 0.15
 
 
 def test_a_run_shows_raw_smoothed_validation_and_its_best_point(tmp_path, figures):
@@ -79,48 +79,6 @@ def test_equal_runs_give_equal_svg_bytes(tmp_path):
         write(tmp_path / name, metrics(50))
         draw_run(tmp_path / name, "same")
     assert (tmp_path / "a" / "loss.svg").read_bytes() == (tmp_path / "b" / "loss.svg").read_bytes()
-
-
-def test_a_comparison_has_the_best_first_and_a_band_for_seeds(tmp_path, figures):
-    curves = [
-        Curve("lr=0.1", [metrics(20, 0.8), metrics(20, 0.7)]),
-        Curve("lr=0.3", [metrics(20, 0.9), metrics(20, 0.95)], diverged=1),
-        Curve("lr=10", [], diverged=2),
-    ]
-    draw_comparison(curves, tmp_path / "comparison.png", "title")
-    (axes,) = figures[0].axes
-    assert labels(axes) == ["92.5%  lr=0.3  (1 diverged)", "75.0%  lr=0.1", "diverged  lr=10"]
-    assert len(axes.collections) == 2
-    assert axes.get_ylabel() == "validation accuracy"
-
-
-def test_more_curves_than_can_be_told_apart_are_grey(tmp_path, figures):
-    draw_comparison(
-        [Curve(f"n={i}", [metrics(20, 0.5 + i / 100)]) for i in range(40)], tmp_path / "comparison.png", "t"
-    )
-    (axes,) = figures[0].axes
-    assert len(axes.lines) == 40
-    assert len(labels(axes)) == 12
-    assert "best 12 of 40" in axes.get_legend().get_title().get_text()
-
-
-def test_the_metric_is_one_that_all_runs_have():
-    with_accuracy, without = metrics(5), {"step": np.arange(5.0), "train_loss": np.ones(5)}
-    assert common_metric([Curve("a", [with_accuracy])]) == "val_accuracy"
-    assert common_metric([Curve("a", [with_accuracy]), Curve("b", [without])]) == "train_loss"
-    assert common_metric([Curve("a", [], diverged=1)]) == "train_loss"
-
-
-def test_the_table_has_mean_deviation_and_best(tmp_path):
-    curves = [Curve("a", [metrics(9, 0.8), metrics(9, 0.7)]), Curve("b", [metrics(9, 0.9)]), Curve("c", [], diverged=1)]
-    assert [row.split() for row in format_table(curves).splitlines()] == [
-        ["runs", "final", "val_accuracy", "best"],
-        ["b", "1", "90.00%", "90.00%"],
-        ["a", "2", "75.00%", "±", "5.00%", "80.00%"],
-        ["c", "0", "+", "1", "diverged", "diverged"],
-    ]
-    many = [Curve(f"n={i}", [metrics(9)]) for i in range(30)]
-    assert format_table(many).splitlines()[-1] == "and 20 more"
 
 
 def test_a_diverged_run_shows_where_its_loss_was_no_longer_finite(tmp_path, figures):

@@ -1,0 +1,116 @@
+"""Runs read back from disk: their keys, what is no run, and what is damaged."""
+
+import json
+
+import numpy as np
+import pytest
+from made import curve, make_grid, make_run
+
+from minitrain.results import load_run, load_runs
+
+
+def test_the_keys_that_differ_are_found(tmp_path):
+    assert load_runs(make_grid(tmp_path)).keys == ["lr", "activation", "seed"]
+
+
+def test_a_copy_of_another_key_is_no_second_key(tmp_path):
+    for i, lr in enumerate((0.1, 0.2)):
+        make_run(tmp_path / str(i), {"lr": lr, "optimizer": {"name": "sgd", "lr": "${lr}", "default_lr": 0.1}})
+    assert load_runs(tmp_path).keys == ["lr"]
+
+
+def test_what_follows_from_a_choice_is_no_second_key(tmp_path):
+    make_run(tmp_path / "0", {"optimizer": {"name": "sgd", "default_lr": 0.1}})
+    make_run(tmp_path / "1", {"optimizer": {"name": "adam", "default_lr": 0.001, "beta1": 0.9}})
+    assert load_runs(tmp_path).keys == ["optimizer"]
+    make_run(tmp_path / "2", {"optimizer": {"name": "adam", "default_lr": 0.001, "beta1": 0.8}})
+    assert load_runs(tmp_path).keys == ["optimizer", "optimizer.beta1"]
+
+
+def test_a_default_and_the_same_value_given_are_equal(tmp_path):
+    make_run(tmp_path / "0")
+    make_run(tmp_path / "1", {"lr": 0.1})
+    make_run(tmp_path / "2", {"seed": 1})
+    assert load_runs(tmp_path).keys == ["seed"]
+
+
+def test_runs_come_in_their_order_and_each_once(tmp_path):
+    for name in ("10", "9", "1"):
+        make_run(tmp_path / name)
+    runs = load_runs(tmp_path, tmp_path / "9")
+    assert [run.directory.name for run in runs] == ["1", "9", "10"]
+
+
+def test_a_run_that_was_killed_is_read_up_to_its_last_whole_row(tmp_path):
+    run = make_run(tmp_path / "run", status="running")
+    with (run / "metrics.csv").open("a") as file:
+        file.write("110,0.1,0.0")
+    assert load_run(run).curve("val_accuracy")[0].tolist() == list(range(0, 101, 10))
+
+
+def test_a_run_that_has_only_begun_is_one_too(tmp_path):
+    run = make_run(tmp_path / "run")
+    (run / "metrics.csv").unlink()
+    (run / "summary.json").unlink()
+    assert (load_run(run).status, len(load_run(run).curve("train_loss")[0])) == ("running", 0)
+
+
+def test_values_that_are_not_finite_are_no_points(tmp_path):
+    values = np.array([0.5, np.nan, np.inf, 0.7])
+    run = make_run(tmp_path / "run", metrics={"val_accuracy": values})
+    assert load_run(run).curve("val_accuracy")[1].tolist() == [0.5, 0.7]
+
+
+BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("metrics.csv", "step,lr\n1,2,3\n"),
+        ("metrics.csv", "step,lr\n1,x\n"),
+        ("metrics.csv", "a,b\n1,2\n"),
+        ("metrics.csv", ""),
+        ("summary.json", "{"),
+        ("summary.json", "[]"),
+        (".hydra/config.yaml", "- a"),
+        (".hydra/config.yaml", "{a: ["),
+        (".hydra/config.yaml", "!!python/object/apply:os.system ['touch here']"),
+        (".hydra/config.yaml", BOMB),
+        (".hydra/config.yaml", "a: " + "[" * 5000),
+        (".hydra/config.yaml", "a: " + "x" * 10**6),
+    ],
+)
+def test_what_is_damaged_is_named_and_skipped(tmp_path, name, text):
+    make_run(tmp_path / "good")
+    (make_run(tmp_path / "bad") / name).write_text(text)
+    runs = load_runs(tmp_path)
+    assert [run.directory.name for run in runs] == ["good"]
+    assert len(runs.skipped) == 1
+    assert "bad" in runs.skipped[0]
+    assert len(runs.skipped[0].splitlines()) == 1
+
+
+@pytest.mark.parametrize("value", [None, "x", [], {}, 1e400])
+def test_a_summary_of_other_types_harms_nothing(tmp_path, value):
+    run = make_run(tmp_path / "run")
+    names = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").write_text(json.dumps(dict.fromkeys(names, value)))
+    load_runs(run).table()
+
+
+def test_folders_without_a_run_are_skipped(tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert load_runs(tmp_path / "empty", tmp_path / "none").skipped == [
+        f"{tmp_path / 'empty'}: no run in it",
+        f"{tmp_path / 'none'}: no such directory",
+    ]
+
+
+def test_the_table_has_a_row_for_each_run(tmp_path):
+    make_run(tmp_path / "0", {"lr": 0.5, "seed": 3}, {"val_accuracy": curve(0.75)})
+    make_run(tmp_path / "1")
+    row = load_runs(tmp_path).table()[0]
+    assert (row["lr"], row["seed"], row["val_accuracy"], row["seconds"]) == (0.5, 3, 0.75, 1.5)

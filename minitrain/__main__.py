@@ -71,10 +71,10 @@ def _command(given: list[str]) -> int:
 
     from hydra._internal.utils import get_args_parser
 
-    from minitrain import job, launcher, resume
+    from minitrain import composer, job, launcher, resume
 
     job.set_up_logging()
-    extensions = launcher.load_extensions(given)
+    extensions = composer.load_extensions(given)
     if given[:1] == ["resume"]:
         if len(given) < 2:
             raise ConfigError("resume: no directory given; expected the directory of a run, outputs/DATE/TIME-...")
@@ -92,20 +92,21 @@ def _command(given: list[str]) -> int:
         raise ConfigError("--config-name, --config-path: not used here; give a folder of your own with --config-dir")
     if flags.experimental_rerun:
         raise ConfigError("--experimental-rerun: not used here; go on with a run by minitrain resume DIR")
-    program = launcher.Launcher(flags.config_dir, extensions)
+    configs = composer.Composer(flags.config_dir)
     if flags.cfg:
-        job.checked(launcher.task_config(program.compose(flags.overrides)))
-        program.hydra.show_cfg(launcher.CONFIG, flags.overrides, flags.cfg, flags.package, flags.resolve)
+        job.checked(composer.task_config(configs.compose(flags.overrides)))
+        configs.hydra.show_cfg(composer.CONFIG, flags.overrides, flags.cfg, flags.package, flags.resolve)
         return 0
     if flags.hydra_help:
-        program.hydra.hydra_help(launcher.CONFIG, parser, flags)
+        configs.hydra.hydra_help(composer.CONFIG, parser, flags)
         return 0
     if flags.info:
-        program.hydra.show_info(flags.info, launcher.CONFIG, flags.overrides)
+        configs.hydra.show_info(flags.info, composer.CONFIG, flags.overrides)
         return 0
     if flags.shell_completion:
-        program.hydra.shell_completion(launcher.CONFIG, flags.overrides)
+        configs.hydra.shell_completion(composer.CONFIG, flags.overrides)
         return 0
+    program = launcher.Launcher(configs, extensions)
     if graph:
         if flags.multirun:
             raise ConfigError("graph -m: shows the step of one run; leave out -m, and give one value for each key")

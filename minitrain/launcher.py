@@ -1,40 +1,26 @@
-"""Hydra glue: compose configs, check them all before anything is written, and start runs and sweeps."""
+"""Start runs and sweeps: everything is checked before anything is written."""
 
 from __future__ import annotations
 
-import importlib
 import logging
 import math
-import os
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import hydra
-from hydra import version
 from hydra._internal.callbacks import Callbacks
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
-from hydra.core.config_search_path import SearchPathQuery
-from hydra.core.config_store import ConfigStore
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus, run_job
-from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
 from hydra.plugins.launcher import Launcher as HydraLauncher
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-from omegaconf.errors import OmegaConfBaseException
 
 from minitrain.compiled import Compiled
-from minitrain.config import COMPONENTS, REQUIRED, TABLES, ConfigError, RunConfig, conf_directory, options
+from minitrain.composer import CONFIG, Composer, task_config
+from minitrain.config import ConfigError, RunConfig
 from minitrain.grid import KEYS, expand
-from minitrain.job import checked, exit_status, one_line, perform
+from minitrain.job import checked, exit_status, perform
 from minitrain.multirun import Draft, Section, write_files
 from minitrain.problem import cores
 from minitrain.record import claim_directory, read_summary
@@ -44,49 +30,8 @@ from minitrain.sweep_report import format_dry_run
 from minitrain.train import build
 
 log = logging.getLogger("minitrain")
-CONFIG = "config"
 STACKED = "minitrain.launcher.StackedLauncher"
 MANY = 10_000  # runs from which on checking them is worth a word
-
-
-def load_extensions(arguments: Sequence[str]) -> list[str]:
-    """Import a person's own modules, and give their names.
-
-    They are those that pyproject.toml in this folder names, and `extensions=[...]`. Only these two are asked, never a
-    config file: a config may be a stranger's, and importing runs code.
-    Raises ConfigError where a module cannot be imported.
-    """
-    names: list[str] = []
-    pyproject = Path("pyproject.toml")
-    if pyproject.is_file() and "[tool.minitrain]" in pyproject.read_text(encoding="utf-8"):
-        import tomllib
-
-        names += tomllib.loads(pyproject.read_text(encoding="utf-8"))["tool"]["minitrain"].get("extensions", [])
-    for text in arguments:
-        if text.startswith("extensions="):
-            names += text.partition("=")[2].strip("[]'\" ").split(",")
-    sys.path.insert(0, os.getcwd())
-    names = [name for name in (name.strip("'\" ") for name in names) if name]
-    for name in names:
-        if name.endswith(".py"):
-            raise ConfigError(f"extensions={name}: expected a module's name, without .py: extensions=[{name[:-3]}]")
-        try:
-            importlib.import_module(name)
-        except Exception as error:  # whatever a person's module raises while it is imported
-            raise ConfigError(f"extensions={name}: {type(error).__name__}: {one_line(error)}") from error
-    return names
-
-
-def _offer_components() -> None:
-    """Give Hydra the components that have no file in conf/: a person's own, with their defaults."""
-    store = ConfigStore.instance()
-    for group in (path.name for path in conf_directory().iterdir() if path.name in COMPONENTS):
-        files = {path.stem for path in (conf_directory() / group).glob("*.yaml")}
-        known = files | {name.removesuffix(".yaml") for name in store.repo.get(group, {})}
-        for name in TABLES[group].keys() - known:
-            values = {key: default for key, (_, default, _) in options(TABLES[group][name]).items()}
-            node = {"name": name, **{key: None if value is REQUIRED else value for key, value in values.items()}}
-            store.store(group=group, name=name, node=node)
 
 
 def _admit_launcher() -> None:
@@ -99,145 +44,22 @@ def _admit_launcher() -> None:
         )
 
 
-def _first_value(override: Override) -> str:
-    """An override as a single run would have it: the first of a sweep's values."""
-    if override.is_sweep_override() and override.is_discrete_sweep():
-        return f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
-    return override.input_line or ""
-
-
 class Launcher:
-    """Hydra, opened on minitrain's configs and on a person's own (`--config-dir`).
+    """Starts runs and sweeps.
 
-    current: the one that was opened last, for Hydra makes its launchers by itself
+    current: the one that was made last, for Hydra makes its launchers by itself
     """
 
     current: ClassVar[Launcher | None] = None
 
-    def __init__(self, own_configs: str | None = None, extensions: Sequence[str] = ()) -> None:
-        self.extensions = extensions
+    def __init__(self, composer: Composer, extensions: Sequence[str] = ()) -> None:
+        self.composer, self.extensions = composer, extensions
         Launcher.current = self
-        if hydra.__version__.startswith("1.3."):
-            version.setbase("1.3")  # later releases have one behaviour, and warn when asked for this one
-        search_path = create_config_search_path(str(conf_directory()))
-        if own_configs is not None:
-            folder = Path(own_configs).absolute()
-            if not folder.is_dir():
-                raise ConfigError(f"--config-dir {own_configs}: no such folder")
-            search_path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
-        _offer_components()
-        GlobalHydra.instance().clear()
         _admit_launcher()
-        self.hydra = Hydra.create_main_hydra2("minitrain", search_path)
-        self.parser = OverridesParser.create(config_loader=self.hydra.config_loader)
-
-    # Composing and checking
-
-    def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
-        """A config with its hydra section. Raises ConfigError, one line, for whatever does not compose."""
-        return self._composed(
-            overrides, mode, lambda: self.hydra.compose_config(CONFIG, list(overrides), run_mode=mode)
-        )
-
-    def _composed(self, overrides: Sequence[str], mode: RunMode, compose: Callable[[], DictConfig]) -> DictConfig:
-        """What Hydra composes of overrides, with its mistakes told in a line."""
-        parsed = self.parse(overrides)
-        for override in parsed:
-            if override.key_or_group in KEYS:
-                raise ConfigError(f"{override.input_line}: a key of a sweep, not of a run; add -m")
-            if mode == RunMode.RUN and override.is_sweep_override():
-                raise ConfigError(
-                    f"{override.input_line}: several values; add -m to train a run for each, or write a list: [a,b]"
-                )
-            self._check_choice(override)
-        try:
-            return compose()
-        except ConfigCompositionException as error:
-            raise ConfigError(self._explain(error, parsed)) from error
-
-    def parse(self, overrides: Sequence[str]) -> list[Override]:
-        parsed: list[Override] = []
-        for text in overrides:
-            try:
-                if text.startswith("="):
-                    raise OverrideParseException(text, "no key")
-                parsed += self.parser.parse_overrides([text])
-            except OverrideParseException as error:
-                raise ConfigError(f"{text}: cannot be read; expected key=value, quoted where it has spaces") from error
-        return parsed
-
-    def _check_choice(self, override: Override) -> None:
-        """Refuse a group's name that does not exist: Hydra says so in four lines."""
-        group = override.key_or_group
-        names = self.hydra.config_loader.get_group_options(group)
-        if not names or override.is_delete():
-            return
-        values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
-        for value in values:
-            if value not in names:
-                raise ConfigError(f"{group}={'null' if value is None else value}: expected one of {', '.join(names)}")
-
-    def _explain(self, error: Exception, parsed: list[Override]) -> str:
-        """An unknown key with the keys that there are beside it, found by composing without it."""
-        for override in parsed:
-            key = override.key_or_group
-            if f"'{key}'" not in str(error):
-                continue
-            others = [_first_value(o) for o in parsed if o is not override]
-            parent = key.rpartition(".")[0]
-            try:
-                beside = OmegaConf.select(self.hydra.compose_config(CONFIG, others, run_mode=RunMode.RUN), parent or "")
-            except (HydraException, OmegaConfBaseException):
-                break
-            if isinstance(beside, DictConfig):
-                prefix = f"{parent}." if parent else ""
-                names = [f"{prefix}{name}" for name in map(str, beside) if name not in ("hydra", "name")]
-                there = ", ".join(names) or "none"
-                return f"{override.input_line}: unknown key; there is {there}"
-            return f"{override.input_line}: unknown key; {parent} has no keys of its own"
-        return one_line(error)
-
-    def drafts(self, jobs: Sequence[Sequence[str]], master: DictConfig) -> list[Draft]:
-        """The config of each job of a sweep, composing once for each choice of groups."""
-
-        @cache
-        def template(overrides: tuple[str, ...]) -> tuple[DictConfig, DictConfig]:
-            load = self.hydra.config_loader.load_sweep_config
-            composed = self._composed(overrides, RunMode.RUN, lambda: load(master, list(overrides)))
-            return composed, task_config(composed)
-
-        drafts = []
-        for job in jobs:
-            parsed = self.parse(job)
-            values = [self._is_value(override) for override in parsed]
-            choices = tuple(text for text, is_value in zip(job, values, strict=True) if not is_value)
-            whole, task = template(choices)
-            config = task.copy()
-            for text, override, is_value in zip(job, parsed, values, strict=True):
-                if is_value:
-                    try:
-                        OmegaConf.update(config, override.key_or_group, override.value())
-                    except OmegaConfBaseException:
-                        self.compose([*choices, text])  # raises with the keys that there are
-                        raise
-            drafts.append(Draft(list(job), parsed, whole, config))
-        return drafts
-
-    def _is_value(self, override: Override) -> bool:
-        """Whether an override only sets a key of the task's config, and no group is chosen by it."""
-        key = override.key_or_group
-        changes_keys = override.is_add() or override.is_force_add() or override.is_delete()
-        return not (changes_keys or key.startswith("hydra") or self._is_group(key))
-
-    @cache  # noqa: B019  # one Launcher lives as long as the program
-    def _is_group(self, key: str) -> bool:
-        return bool(self.hydra.config_loader.get_group_options(key))
-
-    # Runs and sweeps
 
     def run(self, overrides: Sequence[str], dry: bool = False) -> int:
         """Train one run; gives the exit status. dry: only check it, and tell what it would be."""
-        config = self.compose(overrides)
+        config = self.composer.compose(overrides)
         run_config = checked(task_config(config))
         if dry:
             log.info("%s", format_dry_run([overrides], stacks({0: run_config}, 1), 1))
@@ -254,7 +76,7 @@ class Launcher:
             config=config,
             job_dir_key="hydra.run.dir",
             job_subdir_key=None,
-            hydra_context=HydraContext(config_loader=self.hydra.config_loader, callbacks=callbacks),
+            hydra_context=HydraContext(config_loader=self.composer.hydra.config_loader, callbacks=callbacks),
             configure_logging=False,
         )
         callbacks.on_run_end(config=config, config_name=CONFIG, job_return=result)
@@ -264,7 +86,7 @@ class Launcher:
         """Show the compiled step and the network of one run, and train nothing; gives the exit status."""
         from minitrain.listing import write_graph
 
-        config = self.compose(overrides)
+        config = self.composer.compose(overrides)
         if config.hydra.overrides.hydra:
             given = config.hydra.overrides.hydra[0]
             raise ConfigError(f"{given}: graph starts no run of Hydra's; leave it out, files go to outputs/graphs")
@@ -280,14 +102,14 @@ class Launcher:
         """Train a run for every job; gives the exit status. dry: only check them, and tell what they would be."""
         own = [text for text in overrides if text.partition("=")[0] in KEYS]
         given = [text for text in overrides if text not in own]
-        config = self.compose(given, RunMode.MULTIRUN)
+        config = self.composer.compose(given, RunMode.MULTIRUN)
         is_grid = config.hydra.sweeper._target_.endswith(".BasicSweeper")
         jobs = self._jobs(config, own) if is_grid else self._common(config, own)
         if not jobs:
             raise ConfigError(f"{' '.join(overrides)}: no values to train a run for; give at least one for each key")
         if len(jobs) >= MANY:
             log.info("%s runs are checked first: a minute or more", f"{len(jobs):,}")
-        drafts = self.drafts(jobs, config)
+        drafts = self.composer.drafts(jobs, config)
         configs = [checked(draft.task) for draft in drafts]
         _refuse_equal(jobs, configs)
         found = stacks(dict(enumerate(configs)), cores())
@@ -309,9 +131,9 @@ class Launcher:
         interrupted = False
         try:
             if is_grid:
-                self._train_grid(drafts, configs, self.compose(placed, RunMode.MULTIRUN), own)
+                self._train_grid(drafts, configs, self.composer.compose(placed, RunMode.MULTIRUN), own)
             else:
-                self.hydra.multirun(CONFIG, job, [*placed, *_direction(config, configs[0])])
+                self.composer.hydra.multirun(CONFIG, job, [*placed, *_direction(config, configs[0])])
         except KeyboardInterrupt:
             interrupted = True
         return conclude(directory, " ".join(config.hydra.overrides.task), configs, interrupted)
@@ -331,7 +153,7 @@ class Launcher:
         if master.hydra.launcher._target_ == STACKED:
             self.train_stacked(drafts, configs, master)
             return
-        context = HydraContext(config_loader=self.hydra.config_loader, callbacks=Callbacks(master))
+        context = HydraContext(config_loader=self.composer.hydra.config_loader, callbacks=Callbacks(master))
         launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=job, config=master)
         launcher.launch([draft.overrides for draft in drafts], initial_job_idx=0)
 
@@ -368,13 +190,13 @@ class Launcher:
         """The overrides of each job of a grid: of a study, and of the command line, whose values come first."""
         params = config.hydra.sweeper.get("params") or {}
         given = [*(f"{key!s}={value}" for key, value in params.items()), *config.hydra.overrides.task, *own]
-        return expand(self.parse(given), config.seed)
+        return expand(self.composer.parse(given), config.seed)
 
     def _common(self, config: DictConfig, own: Sequence[str]) -> list[list[str]]:
         """What all jobs of another sweeper have in common, as one job."""
         if own:
             raise ConfigError(f"{own[0]}: is for the grid; the sweeper that was chosen has options of its own")
-        parsed = self.parse(config.hydra.overrides.task)
+        parsed = self.composer.parse(config.hydra.overrides.task)
         return [[o.input_line for o in parsed if o.input_line is not None and not o.is_sweep_override()]]
 
 
@@ -419,15 +241,10 @@ class StackedLauncher(HydraLauncher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         program = Launcher.current
         assert program is not None
-        drafts = program.drafts(job_overrides, self.master)
+        drafts = program.composer.drafts(job_overrides, self.master)
         configs = [checked(draft.task) for draft in drafts]
         jobs = program.train_stacked(drafts, configs, self.master, initial_job_idx)
         return [_returned(job, draft) for job, draft in zip(jobs, drafts, strict=True)]
-
-
-def task_config(config: DictConfig) -> DictConfig:
-    """The config without Hydra's own section."""
-    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
 def _direction(config: DictConfig, run: RunConfig) -> list[str]:

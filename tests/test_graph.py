@@ -10,8 +10,8 @@ from threadpoolctl import threadpool_info
 
 from minitrain import problem
 from minitrain.compiled import Compiled
+from minitrain.composer import Composer, task_config
 from minitrain.job import checked
-from minitrain.launcher import Launcher, task_config
 from minitrain.record import read_summary
 
 SEQUENTIAL = ("network=sequential", "network.layers=[{linear: 64}, relu, {dropout: 0.2}, linear]")
@@ -28,7 +28,7 @@ RUNS = {
 
 
 def built(*overrides):
-    return problem.build(checked(task_config(Launcher().compose(overrides))))
+    return problem.build(checked(task_config(Composer().compose(overrides))))
 
 
 @pytest.mark.parametrize("overrides", RUNS.values(), ids=RUNS)

@@ -1,5 +1,8 @@
 """minitrain: train small networks, and whole sweeps of them, on an autograd core that hides nothing."""
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from minitrain import data, nn, optim, schedule
 from minitrain.autograd import functional
 from minitrain.autograd.grad import check_grads, grad, gradients, hessian, hvp, jacobian, value_and_grad
@@ -7,9 +10,22 @@ from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Parameter, Tensor
 from minitrain.autograd.trace import TracingError, trace
 from minitrain.config import ConfigError, option, register
-from minitrain.drawing import draw, draw_network
+
+if TYPE_CHECKING:
+    from minitrain.drawing import draw, draw_network
+    from minitrain.results import load_runs
 
 __version__ = "0.1.0"
+
+# What a run does not need is imported when it is first asked for.
+_LATER = {"draw": "drawing", "draw_network": "drawing", "load_runs": "results"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'minitrain' has no attribute {name!r}")
+    return getattr(import_module(f"minitrain.{_LATER[name]}"), name)
+
 
 __all__ = [
     "ConfigError",
@@ -26,6 +42,7 @@ __all__ = [
     "hessian",
     "hvp",
     "jacobian",
+    "load_runs",
     "nn",
     "no_grad",
     "optim",

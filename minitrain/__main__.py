@@ -71,7 +71,7 @@ def _command(given: list[str]) -> int:
 
     from hydra._internal.utils import get_args_parser
 
-    from minitrain import composer, job, launcher, resume
+    from minitrain import composer, job, start
 
     job.set_up_logging()
     extensions = composer.load_extensions(given)
@@ -80,6 +80,8 @@ def _command(given: list[str]) -> int:
             raise ConfigError("resume: no directory given; expected the directory of a run, outputs/DATE/TIME-...")
         directory = Path(given[1])
         if (directory / "multirun.yaml").exists():
+            from minitrain import resume
+
             return resume.resume_sweep(directory, given[2:], extensions)
         return job.resume(directory, given[2:])
     graph = given[:1] == ["graph"]
@@ -106,12 +108,15 @@ def _command(given: list[str]) -> int:
     if flags.shell_completion:
         configs.hydra.shell_completion(composer.CONFIG, flags.overrides)
         return 0
-    program = launcher.Launcher(configs, extensions)
     if graph:
         if flags.multirun:
             raise ConfigError("graph -m: shows the step of one run; leave out -m, and give one value for each key")
-        return program.graph(flags.overrides)
-    return (program.sweep if flags.multirun else program.run)(flags.overrides, flags.dry_run)
+        return start.show_graph(configs, flags.overrides)
+    if flags.multirun:
+        from minitrain.launcher import Launcher
+
+        return Launcher(configs, extensions).sweep(flags.overrides, flags.dry_run)
+    return start.start_run(configs, flags.overrides, flags.dry_run)
 
 
 def _refuse(message: str) -> NoReturn:

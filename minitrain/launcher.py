@@ -1,4 +1,4 @@
-"""Start runs and sweeps: everything is checked before anything is written."""
+"""Start sweeps, by the launcher that the config names: every run is checked before anything is written."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from typing import Any, ClassVar
 from hydra._internal.callbacks import Callbacks
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
-from hydra.core.utils import JobReturn, JobStatus, run_job
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher as HydraLauncher
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from minitrain.compiled import Compiled
-from minitrain.composer import CONFIG, Composer, task_config
+from minitrain.composer import CONFIG, Composer
 from minitrain.config import ConfigError, RunConfig
 from minitrain.grid import KEYS, expand
-from minitrain.job import checked, exit_status, perform
+from minitrain.job import checked, perform
 from minitrain.multirun import Draft, Section, write_files
 from minitrain.problem import cores
-from minitrain.record import claim_directory, read_summary
+from minitrain.record import read_summary
 from minitrain.resume import check_configs, conclude, train_left
+from minitrain.start import is_given, place, run_directory
 from minitrain.sweep import Job, stacks
 from minitrain.sweep_report import format_dry_run
 from minitrain.train import build
@@ -45,7 +45,7 @@ def _admit_launcher() -> None:
 
 
 class Launcher:
-    """Starts runs and sweeps.
+    """Starts sweeps.
 
     current: the one that was made last, for Hydra makes its launchers by itself
     """
@@ -56,47 +56,6 @@ class Launcher:
         self.composer, self.extensions = composer, extensions
         Launcher.current = self
         _admit_launcher()
-
-    def run(self, overrides: Sequence[str], dry: bool = False) -> int:
-        """Train one run; gives the exit status. dry: only check it, and tell what it would be."""
-        config = self.composer.compose(overrides)
-        run_config = checked(task_config(config))
-        if dry:
-            log.info("%s", format_dry_run([overrides], stacks({0: run_config}, 1), 1))
-            return 0
-        problem = build(run_config)
-        label = ",".join(config.hydra.overrides.task)
-        with read_write(config), open_dict(config):
-            config.hydra.run.dir = str(_directory(config, "run", Path("outputs"), label))
-            config.hydra.mode = RunMode.RUN
-        callbacks = Callbacks(config)
-        callbacks.on_run_start(config=config, config_name=CONFIG)
-        result = run_job(
-            task_function=lambda _: perform(problem, *_place()),
-            config=config,
-            job_dir_key="hydra.run.dir",
-            job_subdir_key=None,
-            hydra_context=HydraContext(config_loader=self.composer.hydra.config_loader, callbacks=callbacks),
-            configure_logging=False,
-        )
-        callbacks.on_run_end(config=config, config_name=CONFIG, job_return=result)
-        return exit_status([result.return_value], config.on_divergence == "fail")
-
-    def graph(self, overrides: Sequence[str]) -> int:
-        """Show the compiled step and the network of one run, and train nothing; gives the exit status."""
-        from minitrain.listing import write_graph
-
-        config = self.composer.compose(overrides)
-        if config.hydra.overrides.hydra:
-            given = config.hydra.overrides.hydra[0]
-            raise ConfigError(f"{given}: graph starts no run of Hydra's; leave it out, files go to outputs/graphs")
-        problem = build(checked(task_config(config)))
-        if not isinstance(problem.engine, Compiled):
-            raise ConfigError("engine=eager: has no compiled step to show; set engine=replay, the bits are the same")
-        directory = claim_directory(Path("outputs", "graphs"), ",".join(overrides))
-        print(write_graph(problem, problem.engine.training, directory))
-        print(f"\nlisting  {directory / 'tape.txt'}\ngraph    {directory / 'graph.png'}", flush=True)
-        return 0
 
     def sweep(self, overrides: Sequence[str], dry: bool = False) -> int:
         """Train a run for every job; gives the exit status. dry: only check them, and tell what they would be."""
@@ -120,11 +79,11 @@ class Launcher:
             return 0
         stacked = config.hydra.launcher._target_ == STACKED
         asked = Path(str(OmegaConf.select(config, "hydra.sweep.dir")))
-        if stacked and is_grid and _is_given(config, "sweep") and (asked / "multirun.yaml").exists():
+        if stacked and is_grid and is_given(config, "sweep") and (asked / "multirun.yaml").exists():
             check_configs(asked, {run: OmegaConf.to_yaml(draft.task) for run, draft, _ in self._places(drafts, config)})
             directory = asked
         else:
-            directory = _directory(config, "sweep", Path("outputs", "sweeps"), "")
+            directory = run_directory(config, "sweep", Path("outputs", "sweeps"), "")
         log.info("%s in %s", f"{len(jobs)} runs" if is_grid else "runs", directory)
         quoted = str(directory).replace("\\", "\\\\").replace("'", "\\'")
         placed = [*given, f"hydra.sweep.dir='{quoted}'"]
@@ -212,26 +171,6 @@ def _refuse_equal(jobs: Sequence[Sequence[str]], configs: Sequence[RunConfig]) -
             )
 
 
-def _directory(config: DictConfig, mode: str, parent: Path, label: str) -> Path:
-    """A directory of its own: the one a person gave with hydra.MODE.dir, if it is free, else a new one."""
-    key = f"hydra.{mode}.dir"
-    if not _is_given(config, mode):
-        return claim_directory(parent, label)
-    given = Path(OmegaConf.select(config, key))
-    claim = given / ".hydra" if mode == "run" else given
-    try:
-        claim.mkdir(parents=True)
-    except OSError as error:
-        if not isinstance(error, FileExistsError):
-            raise ConfigError(f"{key}={given}: cannot be made ({error.strerror}); choose another directory") from error
-        raise ConfigError(f"{key}={given}: is taken already; resume the run in it, or choose a new directory") from None
-    return given
-
-
-def _is_given(config: DictConfig, mode: str) -> bool:
-    return any(override.startswith(f"hydra.{mode}.dir=") for override in config.hydra.overrides.hydra)
-
-
 class StackedLauncher(HydraLauncher):
     """What Hydra's sweepers start runs with: all of a batch at once."""
 
@@ -270,13 +209,7 @@ def _best(summary: dict[str, Any], config: RunConfig) -> float:
 
 def job(config: DictConfig) -> float:
     """What Hydra runs in the directory of each run of a sweep; gives its best value."""
-    directory, overrides = _place()
+    directory, overrides = place()
     name = f"#{HydraConfig.get().job.num} {' '.join(overrides)}: "
     run = checked(config)
     return _best(perform(build(run), directory, overrides, name=name), run)
-
-
-def _place() -> tuple[Path, list[str]]:
-    """The directory of the run that Hydra is at, and what was asked for."""
-    section = HydraConfig.get()
-    return Path(section.runtime.output_dir), list(section.overrides.task)

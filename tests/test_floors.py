@@ -23,7 +23,7 @@ FLOORS = [
      "diagram", "layout", "drawing", "progress"],
     ["step", "compiled", "problem", "run", "train"],
     ["sweep", "sweep_report", "results", "comparison", "curves_plot", "values_plot", "table", "compare", "listing"],
-    ["job", "resume", "multirun", "grid", "composer", "launcher", "__main__"],
+    ["job", "resume", "multirun", "grid", "composer", "start", "launcher", "__main__"],
 ]  # fmt: skip
 APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}
 # Rooms' front doors and the package's name only list what is inside.

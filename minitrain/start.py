@@ -1,0 +1,94 @@
+"""Start one run, or show the step that it would compute: all is checked before anything is written."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import run_job
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from minitrain.compiled import Compiled
+from minitrain.composer import CONFIG, Composer, task_config
+from minitrain.config import ConfigError
+from minitrain.job import checked, exit_status, perform
+from minitrain.record import claim_directory
+from minitrain.train import build
+
+log = logging.getLogger("minitrain")
+
+
+def start_run(composer: Composer, overrides: Sequence[str], dry: bool = False) -> int:
+    """Train one run; gives the exit status. dry: only check it, and tell what it would be."""
+    config = composer.compose(overrides)
+    run_config = checked(task_config(config))
+    if dry:
+        from minitrain.sweep import stacks
+        from minitrain.sweep_report import format_dry_run
+
+        log.info("%s", format_dry_run([overrides], stacks({0: run_config}, 1), 1))
+        return 0
+    problem = build(run_config)
+    label = ",".join(config.hydra.overrides.task)
+    with read_write(config), open_dict(config):
+        config.hydra.run.dir = str(run_directory(config, "run", Path("outputs"), label))
+        config.hydra.mode = RunMode.RUN
+    callbacks = Callbacks(config)
+    callbacks.on_run_start(config=config, config_name=CONFIG)
+    result = run_job(
+        task_function=lambda _: perform(problem, *place()),
+        config=config,
+        job_dir_key="hydra.run.dir",
+        job_subdir_key=None,
+        hydra_context=HydraContext(config_loader=composer.hydra.config_loader, callbacks=callbacks),
+        configure_logging=False,
+    )
+    callbacks.on_run_end(config=config, config_name=CONFIG, job_return=result)
+    return exit_status([result.return_value], config.on_divergence == "fail")
+
+
+def show_graph(composer: Composer, overrides: Sequence[str]) -> int:
+    """Show the compiled step and the network of one run, and train nothing; gives the exit status."""
+    from minitrain.listing import write_graph
+
+    config = composer.compose(overrides)
+    if config.hydra.overrides.hydra:
+        given = config.hydra.overrides.hydra[0]
+        raise ConfigError(f"{given}: graph starts no run of Hydra's; leave it out, files go to outputs/graphs")
+    problem = build(checked(task_config(config)))
+    if not isinstance(problem.engine, Compiled):
+        raise ConfigError("engine=eager: has no compiled step to show; set engine=replay, the bits are the same")
+    directory = claim_directory(Path("outputs", "graphs"), ",".join(overrides))
+    print(write_graph(problem, problem.engine.training, directory))
+    print(f"\nlisting  {directory / 'tape.txt'}\ngraph    {directory / 'graph.png'}", flush=True)
+    return 0
+
+
+def run_directory(config: DictConfig, mode: str, parent: Path, label: str) -> Path:
+    """A directory of its own: the one a person gave with hydra.MODE.dir, if it is free, else a new one."""
+    key = f"hydra.{mode}.dir"
+    if not is_given(config, mode):
+        return claim_directory(parent, label)
+    given = Path(OmegaConf.select(config, key))
+    claim = given / ".hydra" if mode == "run" else given
+    try:
+        claim.mkdir(parents=True)
+    except OSError as error:
+        if not isinstance(error, FileExistsError):
+            raise ConfigError(f"{key}={given}: cannot be made ({error.strerror}); choose another directory") from error
+        raise ConfigError(f"{key}={given}: is taken already; resume the run in it, or choose a new directory") from None
+    return given
+
+
+def is_given(config: DictConfig, mode: str) -> bool:
+    return any(override.startswith(f"hydra.{mode}.dir=") for override in config.hydra.overrides.hydra)
+
+
+def place() -> tuple[Path, list[str]]:
+    """The directory of the run that Hydra is at, and what was asked for."""
+    section = HydraConfig.get()
+    return Path(section.runtime.output_dir), list(section.overrides.task)

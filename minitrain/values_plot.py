@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+MOST_TICKS = 10
 Chosen = dict[tuple[str, str], Group]
 
 
@@ -59,7 +60,7 @@ def draw_heatmap(comparison: Comparison, title: str) -> Figure | None:
     pane = figure.subplots()
     norm = _norm(table, judge.is_higher_better)
     image = pane.pcolormesh(table, cmap="viridis" if judge.is_higher_better else "viridis_r", norm=norm)
-    size = 8 if len(columns) <= 14 else 6
+    size = 9 if len(columns) <= 10 else 6
     for (i, j), value in np.ndenumerate(table):
         group = cells.get((form(columns[j]), form(rows[i])))
         if group is None:
@@ -86,7 +87,10 @@ def draw_heatmap(comparison: Comparison, title: str) -> Figure | None:
         side.set_visible(False)
     pane.set_xlabel(across)
     pane.set_ylabel(down)
-    bar = figure.colorbar(image, ax=pane, extend="min" if judge.is_higher_better else "max", pad=0.02)
+    clipped = {(True, False): "min", (False, True): "max"}.get(
+        (np.nanmin(table) < norm.vmin, np.nanmax(table) > norm.vmax)
+    )
+    bar = figure.colorbar(image, ax=pane, extend=clipped or "neither", pad=0.02)
     bar.ax.yaxis.set_major_formatter(lambda value, _: format_value(judge.metric, value))
     bar.ax.yaxis.set_minor_formatter("")
     repeated = ", mean over runs" if comparison.has_repeats else ""
@@ -145,6 +149,9 @@ def draw_values(comparison: Comparison, title: str) -> Figure | None:
     if spans_decades(values):
         pane.set_xscale("log")
         pane.xaxis.set_major_formatter("{x:g}")
+    if len(values) <= MOST_TICKS:
+        pane.set_xticks(values, [form(value) for value in values])
+        pane.set_xticks([], minor=True)
     judged = np.concatenate([group.judged for group in chosen.values()])
     if "accuracy" in judge.metric:
         percent(pane)

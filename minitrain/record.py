@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import time
+import zipfile
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -149,6 +151,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """The arrays and plain values of a checkpoint. Raises RecordError where it is missing, damaged or none."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            _check_sizes(archive.zip, path.stat().st_size)
             members = {name: archive[name] for name in archive.files}
         checksum = members.pop("checksum").tobytes()
         if checksum != _checksum(members):
@@ -158,6 +161,19 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         reason = error if "checksum" in str(error) else "damaged, or no npz file of plain arrays"
         raise RecordError(f"{path}: not a checkpoint that can be used ({reason})") from error
     return members, meta
+
+
+def _check_sizes(archive: zipfile.ZipFile, size: int) -> None:
+    """Refuse what would take more memory than the file has bytes: nothing in a checkpoint is compressed."""
+    for info in archive.infolist():
+        with archive.open(info) as member:
+            header = np.lib.format
+            version = header.read_magic(member)
+            read = header.read_array_header_1_0 if version == (1, 0) else header.read_array_header_2_0
+            shape, _, dtype = read(member)
+        fits = math.prod(shape) * dtype.itemsize <= info.file_size <= size
+        if info.compress_type != zipfile.ZIP_STORED or not fits:
+            raise ValueError("larger inside than outside")
 
 
 def _checksum(members: Mapping[str, Array]) -> bytes:

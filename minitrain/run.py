@@ -49,9 +49,12 @@ class Run:
         expected = {key: view.shape for key, view in self.problem.step.arrays().items()}
         if {key: array.shape for key, array in arrays.items()} != expected:
             raise RecordError(f"{path}: the checkpoint of another network or optimizer than config.yaml describes")
+        try:
+            step, best, final, seconds = (meta[key] for key in ("step", "best", "final", "seconds"))
+        except KeyError as error:
+            raise RecordError(f"{path}: does not tell the {error} to go on from") from error
         self.problem.step.restore(arrays)
-        self.step, self.best, self.final = meta["step"], meta["best"], meta["final"]
-        self.seconds = meta["seconds"]
+        self.step, self.best, self.final, self.seconds = step, best, final, seconds
 
     def begin(self, names: Sequence[str]) -> None:
         """Open metrics.csv, with a column for each metric of an evaluation, and say that the run goes on."""

@@ -1,6 +1,7 @@
 """A run's directory: claimed once, written whole, read back or refused."""
 
 import json
+import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
@@ -118,7 +119,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
     save_checkpoint(path, ARRAYS, {"step": 7})
     good = path.read_bytes()
     rng = np.random.default_rng(0)
-    for _ in range(200):
+    for _ in range(1000):
         bad = bytearray(good)
         bad[rng.integers(len(bad))] ^= 1 << rng.integers(8)
         path.write_bytes(bad)
@@ -129,10 +130,34 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
         # A flip where the format keeps nothing of value (a date, an attribute) leaves all of it right.
         assert meta == {"step": 7}
         assert all((arrays[key] == ARRAYS[key]).all() for key in ARRAYS)
-    for cut in (0, 1, len(good) // 2, len(good) - 1):
+    for cut in range(len(good)):
         path.write_bytes(good[:cut])
         with pytest.raises(RecordError, match="not a checkpoint that can be used"):
             load_checkpoint(path)
+
+
+def bomb_of_zeros(path):
+    """10 kB that would be 10 MB."""
+    np.savez_compressed(path, meta=np.zeros(10**7, np.uint8), checksum=np.zeros(32, np.uint8))
+
+
+def bomb_of_a_header(path):
+    """An array that says it has a thousand million numbers."""
+    np.savez(path, meta=np.zeros(100, np.uint8), checksum=np.zeros(32, np.uint8))
+    text = path.read_bytes()
+    path.write_bytes(text.replace(b"(100,), }" + b" " * 7, b"(1000000000,), }"))
+
+
+@pytest.mark.parametrize("make", [bomb_of_zeros, bomb_of_a_header])
+def test_what_is_larger_inside_than_outside_is_refused_before_it_takes_memory(tmp_path, make):
+    path = tmp_path / "last.npz"
+    make(path)
+    tracemalloc.start()
+    with pytest.raises(RecordError, match="not a checkpoint that can be used"):
+        load_checkpoint(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**20
 
 
 def test_a_checksum_that_does_not_fit_and_a_pickle_are_refused(tmp_path):

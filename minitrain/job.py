@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import sys
@@ -61,10 +62,8 @@ def perform(
             raise  # of the checkpoint to go on from: nothing was done yet
         except Exception as error:
             _file_only.exception("the run failed")
-            log.error(
-                "%sfailed: %s: %s (where: %s)", name, type(error).__name__, one_line(error), shown / "minitrain.log"
-            )
-            return read_summary(directory)
+            log.error("%sfailed: %s (%s)", name, _told(error), _advice(error, shown))
+            return {"status": "failed", "best": None}
         summary = read_summary(directory)
         with stop_requests() as stop:  # an import or a file that is cut short would harm what comes after
             plot = draw_run(directory, ", ".join(overrides), problem.describe_briefly())
@@ -78,6 +77,16 @@ def perform(
         if interrupted:
             raise KeyboardInterrupt
         return summary
+
+
+def _told(error: Exception) -> str:
+    return one_line(error) if isinstance(error, OSError) else f"{type(error).__name__}: {one_line(error)}"
+
+
+def _advice(error: Exception, directory: Path) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        return f"make room on the disk and go on with  python -m minitrain resume {directory}"
+    return f"where: {directory / 'minitrain.log'}"
 
 
 def resume(directory: Path, overrides: Sequence[str]) -> int:
@@ -163,6 +172,7 @@ def set_up_logging() -> None:
 def _log_file(path: Path) -> Iterator[None]:
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.handleError = lambda record: None  # type: ignore[method-assign]  # on a full disk: no traceback for each line
     log.addHandler(handler)
     try:
         yield

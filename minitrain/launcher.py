@@ -24,7 +24,7 @@ from minitrain.multirun import Draft, Section, write_files
 from minitrain.problem import cores
 from minitrain.record import read_summary
 from minitrain.resume import check_configs, conclude, train_left
-from minitrain.start import is_given, place, run_directory
+from minitrain.start import is_given, own_directory, place
 from minitrain.sweep import Job, stacks
 from minitrain.sweep_report import format_dry_run
 from minitrain.train import build
@@ -83,7 +83,7 @@ class Launcher:
             check_configs(asked, {run: OmegaConf.to_yaml(draft.task) for run, draft, _ in self._places(drafts, config)})
             directory = asked
         else:
-            directory = run_directory(config, "sweep", Path("outputs", "sweeps"), "")
+            directory = own_directory(config, "sweep", Path("outputs", "sweeps"), "")
         log.info("%s in %s", f"{len(jobs)} runs" if is_grid else "runs", directory)
         quoted = str(directory).replace("\\", "\\\\").replace("'", "\\'")
         placed = [*given, f"hydra.sweep.dir='{quoted}'"]
@@ -131,7 +131,8 @@ class Launcher:
         jobs = {}
         places = self._places(drafts, master, first)
         for number, ((directory, draft, text), config) in enumerate(zip(places, configs, strict=True)):
-            write_files(directory, draft, text)
+            if not (directory / ".hydra").exists():
+                write_files(directory, draft.task, text, draft.lines)
             jobs[number] = Job(number, config, directory, draft.overrides)
         if not train_left(jobs, Path(str(master.hydra.sweep.dir)), self.extensions):
             raise KeyboardInterrupt

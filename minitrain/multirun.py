@@ -17,7 +17,8 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from omegaconf._utils import get_omega_conf_dumper
 
-FILES = ("config.yaml", "hydra.yaml", "overrides.yaml")
+from minitrain.record import write_folder
+
 BY_NUMBER = "${hydra.job.num}"  # how Hydra names a sweep's folders if nobody says otherwise
 
 
@@ -110,13 +111,10 @@ def _entry(lines: Sequence[str], path: tuple[str, ...]) -> tuple[int, int]:
     return start, end
 
 
-def write_files(directory: Path, draft: Draft, hydra: str) -> None:
-    """Make a run's directory with its .hydra folder, whole at once, unless it has one."""
-    if (directory / ".hydra").exists():
-        return
-    folder = directory / f".hydra.{os.getpid()}"
-    folder.mkdir(parents=True, exist_ok=True)
-    texts = (OmegaConf.to_yaml(draft.task), hydra, _yaml(draft.lines))
-    for name, text in zip(FILES, texts, strict=True):
-        (folder / name).write_text(text, encoding="utf-8")
-    folder.rename(directory / ".hydra")
+def write_files(directory: Path, task: DictConfig, hydra: str, overrides: list[str]) -> None:
+    """Make a run's directory with its .hydra folder, whole at once. Raises FileExistsError where it has one.
+
+    task: the config; hydra: Hydra's own section, as text; overrides: what was asked for
+    """
+    texts = {"config.yaml": OmegaConf.to_yaml(task), "hydra.yaml": hydra, "overrides.yaml": _yaml(overrides)}
+    write_folder(directory / ".hydra", texts)

@@ -12,10 +12,12 @@ cuts it back to its checkpoint.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
 import os
+import shutil
 import time
 import zipfile
 from collections.abc import Callable, Mapping
@@ -70,6 +72,25 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+def write_folder(path: Path, texts: Mapping[str, str]) -> None:
+    """Write a folder of small files beside its place, and rename it: it is whole or not there.
+
+    Raises FileExistsError where there is one already.
+    """
+    beside = path.with_name(f"{path.name}.{os.getpid()}")
+    beside.mkdir(parents=True, exist_ok=True)
+    try:
+        for name, text in texts.items():
+            (beside / name).write_text(text, encoding="utf-8")
+        beside.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        raise FileExistsError(f"{path} is there already") from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
 
 
 class Metrics:

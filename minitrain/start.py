@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.callbacks import Callbacks
 from hydra.core.hydra_config import HydraConfig
@@ -16,6 +18,7 @@ from minitrain.compiled import Compiled
 from minitrain.composer import CONFIG, Composer, task_config
 from minitrain.config import ConfigError
 from minitrain.job import checked, exit_status, perform
+from minitrain.multirun import write_files
 from minitrain.record import claim_directory
 from minitrain.train import build
 
@@ -33,14 +36,25 @@ def start_run(composer: Composer, overrides: Sequence[str], dry: bool = False) -
         log.info("%s", format_dry_run([overrides], stacks({0: run_config}, 1), 1))
         return 0
     problem = build(run_config)
-    label = ",".join(config.hydra.overrides.task)
+    given = list(config.hydra.overrides.task)
+    directory = own_directory(config, "run", Path("outputs"), ",".join(given))
     with read_write(config), open_dict(config):
-        config.hydra.run.dir = str(run_directory(config, "run", Path("outputs"), label))
-        config.hydra.mode = RunMode.RUN
+        config.hydra.run.dir, config.hydra.mode = str(directory), RunMode.RUN
+        config.hydra.runtime.output_dir = os.path.abspath(directory)
+        write_files(directory, task_config(config), OmegaConf.to_yaml(OmegaConf.masked_copy(config, ["hydra"])), given)
+        config.hydra.output_subdir = None  # Hydra would write the same files again, one after another in their places
     callbacks = Callbacks(config)
     callbacks.on_run_start(config=config, config_name=CONFIG)
+    failures: list[OSError] = []
+
+    def task(_: DictConfig) -> Any:
+        try:
+            return perform(problem, *place())
+        except OSError as error:  # of a full disk; Hydra would tell it in its own words as well
+            failures.append(error)
+
     result = run_job(
-        task_function=lambda _: perform(problem, *place()),
+        task_function=task,
         config=config,
         job_dir_key="hydra.run.dir",
         job_subdir_key=None,
@@ -48,6 +62,8 @@ def start_run(composer: Composer, overrides: Sequence[str], dry: bool = False) -
         configure_logging=False,
     )
     callbacks.on_run_end(config=config, config_name=CONFIG, job_return=result)
+    if failures:
+        raise failures[0]
     return exit_status([result.return_value], config.on_divergence == "fail")
 
 
@@ -68,15 +84,16 @@ def show_graph(composer: Composer, overrides: Sequence[str]) -> int:
     return 0
 
 
-def run_directory(config: DictConfig, mode: str, parent: Path, label: str) -> Path:
+def own_directory(config: DictConfig, mode: str, parent: Path, label: str) -> Path:
     """A directory of its own: the one a person gave with hydra.MODE.dir, if it is free, else a new one."""
     key = f"hydra.{mode}.dir"
     if not is_given(config, mode):
         return claim_directory(parent, label)
     given = Path(OmegaConf.select(config, key))
-    claim = given / ".hydra" if mode == "run" else given
     try:
-        claim.mkdir(parents=True)
+        if (given / ".hydra").exists():
+            raise FileExistsError
+        given.mkdir(parents=True, exist_ok=mode == "run")
     except OSError as error:
         if not isinstance(error, FileExistsError):
             raise ConfigError(f"{key}={given}: cannot be made ({error.strerror}); choose another directory") from error

@@ -1,0 +1,230 @@
+"""Runs that are stopped, killed or short of disk at random moments, and go on as if nothing had been."""
+
+import os
+import random
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minitrain.__main__ import main
+from minitrain.config import register
+from minitrain.record import RecordError, load_checkpoint, read_summary
+from minitrain.schedule import Cosine
+
+pytestmark = pytest.mark.slow
+
+# Everything that a step can depend on: shuffled batches, dropout, running statistics, an optimizer with state and a
+# count of steps, a rate that changes, and a count of evaluations that were no better.
+RUN = [
+    "data=moons", "data.samples=200", "batch_size=16", "network.widths=[12,12]", "network.dropout=0.2",
+    "network.norm=batch", "optimizer=adam", "lr=0.03", "schedule=stoppable", "warmup=5", "l2=1e-4", "clip=1",
+    "steps=400", "eval_every=10", "log_every=3", "checkpoint_every=20", "patience=12", "hydra.run.dir=run",
+]  # fmt: skip
+
+STOP: dict[str, int] = {}  # set in a forked child: at which step it sends itself which signal
+
+
+@pytest.fixture(autouse=True)
+def stoppable(own_components, tmp_path, monkeypatch):
+    """A folder of its own, and a cosine schedule that can be told to stop the process at a step."""
+    monkeypatch.chdir(tmp_path)
+
+    @register("schedule", "stoppable")
+    @dataclass(frozen=True)
+    class Stoppable(Cosine):
+        def factor(self, step, steps):
+            if step == STOP.get("step"):
+                os.kill(os.getpid(), STOP["signal"])
+            return super().factor(step, steps)
+
+
+def fork(arguments, before=lambda: None):
+    """Run a command line in a child process; gives its number."""
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        with open("out.txt", "a") as out:  # nothing of pytest's may be closed here
+            os.dup2(out.fileno(), 1)
+            os.dup2(out.fileno(), 2)
+        sys.stdout = sys.stderr = os.fdopen(1, "w", closefd=False)
+        before()
+        status = main(arguments)
+        sys.stdout.flush()
+    finally:
+        os._exit(status)
+
+
+def run(arguments, before=lambda: None):
+    return os.waitstatus_to_exitcode(os.waitpid(fork(arguments, before), 0)[1])
+
+
+def contents(directory=Path("run")):
+    """Every byte of the metrics, and every array and plain value of the checkpoints but the time."""
+    found = {"metrics": (directory / "metrics.csv").read_bytes()}
+    for name in ("last", "best"):
+        arrays, meta = load_checkpoint(directory / "checkpoints" / f"{name}.npz")
+        found |= {f"{name}/{key}": array.tobytes() for key, array in arrays.items()}
+        found[name] = meta["step"], meta["best"]["step"]
+    return found
+
+
+@pytest.fixture
+def whole(stoppable):
+    """What the run leaves if nothing happens to it; and how long it takes."""
+    run(RUN)  # imports
+    shutil.rmtree("run")
+    started = time.monotonic()
+    assert run(RUN) == 0, Path("out.txt").read_text()
+    seconds = time.monotonic() - started
+    left = contents()
+    assert read_summary(Path("run"))["stopped_early"]
+    shutil.rmtree("run")
+    return left, read_summary_steps(left), seconds
+
+
+def read_summary_steps(left):
+    return left["last"][0]
+
+
+def resume():
+    """Go on with the run, from wherever it is; a run that had not begun is begun."""
+    if not Path("run", ".hydra", "config.yaml").exists():
+        shutil.rmtree("run", ignore_errors=True)
+        return run(RUN)
+    return run(["resume", "run"])
+
+
+def test_50_stops_at_random_steps(whole):
+    left, steps, _ = whole
+    rng = random.Random(0)
+    for number in [signal.SIGINT, signal.SIGTERM, signal.SIGKILL] * 17:
+        at = rng.randrange(steps)
+        status = run(RUN, lambda at=at, number=number: STOP.update(step=at, signal=number))
+        assert status == (-signal.SIGKILL if number == signal.SIGKILL else 130), (number, at)
+        assert resume() == 0, Path("out.txt").read_text()
+        assert contents() == left, (number, at)
+        shutil.rmtree("run")
+
+
+def test_200_kills_at_random_moments(whole):
+    left, _, seconds = whole
+    rng = random.Random(1)
+    for _ in range(200):
+        pid = fork(RUN)
+        time.sleep(rng.uniform(0, 1.1 * seconds))
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        for path in Path("run", "checkpoints").glob("[!.]*.npz"):
+            load_checkpoint(path)
+        assert resume() == 0, Path("out.txt").read_text()
+        assert contents() == left
+        shutil.rmtree("run")
+
+
+def test_20_limits_of_a_file_s_size(whole):
+    left, _, _ = whole
+    rng = random.Random(2)
+    for _ in range(20):
+        limit = rng.randrange(200, len(left["metrics"]))
+        status = run(RUN, lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+        assert status == 1
+        assert resume() == 0, Path("out.txt").read_text()
+        assert contents() == left
+        shutil.rmtree("run")
+
+
+def test_20_full_disks(whole, tmp_path):
+    left, _, _ = whole
+    rng = random.Random(3)
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    told = Path("out.txt")
+    for _ in range(20):
+        size = rng.randrange(8, 120)
+        if subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(disk)], capture_output=True
+        ).returncode:
+            pytest.skip("this system lets nobody mount a small disk")
+        try:
+            told.write_text("")
+            status = run([*RUN[:-1], "hydra.run.dir=disk/run"])
+            assert status == 1, told.read_text()
+            assert "No space left on device" in told.read_text(), size
+            for path in Path("disk/run/checkpoints").glob("[!.]*.npz"):
+                load_checkpoint(path)
+            if Path("disk/run").exists():
+                shutil.copytree("disk/run", "run")
+        finally:
+            subprocess.run(["umount", str(disk)], check=True)
+        assert resume() == 0, told.read_text()
+        assert contents() == left
+        shutil.rmtree("run")
+
+
+def test_50_starts_at_the_same_moment():
+    small = ["data=moons", "data.samples=40", "network.widths=[4]", "batch_size=8", "steps=3"]
+    children = [fork(small) for _ in range(50)]
+    assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 50
+    runs = list(Path("outputs").glob("*/*"))
+    assert len(runs) == 50
+    assert len({(run / "metrics.csv").read_bytes() for run in runs}) == 1
+    for each in runs:
+        assert read_summary(each)["status"] == "completed"
+        assert load_checkpoint(each / "checkpoints" / "last.npz")[1]["step"] == 3
+
+
+def test_the_same_config_ten_times_in_ten_ways():
+    """In processes of their own on one core and on all, forked, eager, and in sweeps on one core and on all."""
+    run_of = [text for text in RUN[:-1] if text != "schedule=stoppable"] + ["schedule=cosine"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    def one_core():
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+
+    def start(arguments, before=lambda: None):
+        command = [sys.executable, "-m", "minitrain", *arguments]
+        subprocess.run(command, env=environment, preexec_fn=before, check=True, capture_output=True)
+
+    for i in range(2):
+        start([*run_of, f"hydra.run.dir=all{i}"])
+        start([*run_of, f"hydra.run.dir=one{i}"], one_core)
+        assert run([*run_of, f"hydra.run.dir=forked{i}"]) == 0
+    assert run([*run_of, "engine=eager", "hydra.run.dir=eager"]) == 0
+    sweep = ["-m", "lr=0.01,0.03,0.1", "seed=range(4)", *[text for text in run_of if not text.startswith("lr=")]]
+    start([*sweep, "hydra.sweep.dir=swept"])
+    start([*sweep, "hydra.sweep.dir=swept_on_one"], one_core)
+    assert run([*sweep, "hydra.sweep.dir=basic", "hydra/launcher=basic"]) == 0
+    alone = [Path(f"{name}{i}") for name in ("all", "one", "forked") for i in range(2)]
+    places = [*alone, Path("eager"), Path("swept/4"), Path("swept_on_one/4"), Path("basic/4")]
+    found = [contents(place) for place in places]
+    assert all(each == found[0] for each in found)
+
+
+def test_every_truncation_of_a_run_s_checkpoint_is_refused(whole):
+    """The run itself, not its file alone: `resume` tells it in a line, and leaves all as it was."""
+    assert run(RUN, lambda: STOP.update(step=55, signal=signal.SIGINT)) == 130
+    path = Path("run", "checkpoints", "last.npz")
+    good = path.read_bytes()
+    rng = np.random.default_rng(0)
+    for cut in [0, 1, 100, *rng.integers(0, len(good), 10).tolist()]:
+        path.write_bytes(good[:cut])
+        before = Path("run", "metrics.csv").read_bytes()
+        Path("out.txt").write_text("")
+        assert run(["resume", "run"]) == 2
+        assert "not a checkpoint that can be used" in Path("out.txt").read_text()
+        assert Path("run", "metrics.csv").read_bytes() == before
+        with pytest.raises(RecordError):
+            load_checkpoint(path)
+    path.write_bytes(good)
+    assert resume() == 0
+    assert contents() == whole[0]

@@ -1,5 +1,6 @@
 """A run's directory: claimed once, written whole, read back or refused."""
 
+import errno
 import io
 import json
 import tracemalloc
@@ -44,9 +45,9 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path):
 
     def fail(file):
         file.write(b"half")
-        raise OSError("disk full")
+        raise OSError(errno.ENOSPC, "disk full")
 
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(OSError, match="disk full.*file"):
         write_atomically(path, fail)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

@@ -47,7 +47,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_beside_it(tmp_path):
         file.write(b"half")
         raise OSError(errno.ENOSPC, "disk full")
 
-    with pytest.raises(OSError, match="disk full.*file"):
+    with pytest.raises(OSError, match=r"disk full.*file"):
         write_atomically(path, fail)
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]

@@ -1,6 +1,6 @@
 """minitrain: train small networks, and whole sweeps of them, on an autograd core that hides nothing."""
 
-from minitrain import data, nn, optim, schedule
+from minitrain import data, diagnostics, nn, optim, schedule
 from minitrain.autograd import functional
 from minitrain.autograd.grad import check_grads, grad, gradients, hessian, hvp, jacobian, value_and_grad
 from minitrain.autograd.graph import no_grad
@@ -18,6 +18,7 @@ __all__ = [
     "TracingError",
     "check_grads",
     "data",
+    "diagnostics",
     "draw",
     "draw_network",
     "functional",

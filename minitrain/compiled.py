@@ -6,7 +6,8 @@ data is there once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,12 @@ from minitrain.autograd.functional.arrays import concatenate
 from minitrain.autograd.graph import no_grad
 from minitrain.autograd.passes import optimize
 from minitrain.autograd.primitives import Array
-from minitrain.autograd.tape import Tape, stack
+from minitrain.autograd.tape import Tape, stack, unstack
 from minitrain.autograd.tensor import Tensor
 from minitrain.autograd.trace import Tracer, trace_once, trace_twice
 from minitrain.config import RunConfig
 from minitrain.data import Rows, blocks
+from minitrain.diagnostics import kind
 from minitrain.schedule import warmed_up
 from minitrain.step import Step
 from minitrain.streams import stream
@@ -53,6 +55,8 @@ class Compiled:
         self._orders: tuple[int, Array] = (-1, np.empty(0, np.intp))
         self._outputs: dict[int, Replay] = {}  # examples at once -> what gives the network's output for them
         self._metrics: Replay | None = None
+        self._diagnostics: Replay | None = None
+        self._curvature: tuple[Replay, dict[str, Array]] | None = None  # and what differs between its runs
 
     def loss(self, k: int) -> Array:
         """The losses of step k; nothing changes until `update`. The array is written over by the next step."""
@@ -72,8 +76,7 @@ class Compiled:
 
     def update(self, k: int) -> None:
         """Take step k, whose loss was computed last."""
-        for name, values in self._numbers.changed_at(k).items():
-            self.training.inputs[f"optimizer.{name}"][...] = values
+        self._set_numbers(k)
         self.training.run(1)
 
     def evaluate(self) -> dict[str, Array]:
@@ -97,6 +100,18 @@ class Compiled:
         self._metrics.run()
         return {name: array.copy() for name, array in self._metrics.outputs.items()}
 
+    def inspect(self, k: int) -> dict[str, Array]:
+        """The diagnostics of step k, whose loss was computed last, by column; nothing changes."""
+        columns = self.first.diagnostics
+        if not columns:
+            return {}
+        if self._diagnostics is None:
+            self._diagnostics = self._diagnostics_of()
+        self._set_numbers(k)
+        self._diagnostics.run()
+        found = {name: array.copy() for name, array in self._diagnostics.outputs.items()} | self._inspect_hessian()
+        return {name: found[name] for name in columns if name in found}
+
     @property
     def nbytes(self) -> int:
         """The memory of a step: its values, and the vectors of the runs."""
@@ -114,6 +129,32 @@ class Compiled:
     def _runs(self) -> list[tuple[Any, Step]]:
         """Each run with its place in the arrays."""
         return [(..., self.first)] if self.runs is None else list(enumerate(self.steps))
+
+    def _set_numbers(self, k: int) -> None:
+        for name, values in self._numbers.changed_at(k).items():
+            self.training.inputs[f"optimizer.{name}"][...] = values
+
+    def _inspect_hessian(self) -> dict[str, Array]:
+        """What products with each run's Hessian tell, one run after the other: all examples fill a cache."""
+        if not any(kind(name) == "hessian" for name in self.first.config.metrics):
+            return {}
+        if self._curvature is None:
+            self._curvature = self._curvature_of()
+        replay, differing = self._curvature
+        inputs = replay.inputs
+
+        def product(direction: Array) -> Array:
+            inputs["direction"][...] = direction
+            replay.run()
+            return replay.outputs["product"]
+
+        found = []
+        for run, step in self._runs():
+            values = step.vectors() | {name: array[run] for name, array in differing.items()}
+            for name in inputs.keys() & values.keys():
+                inputs[name][...] = values[name]
+            found.append(step.inspect_hessian(product))
+        return found[0] if self.runs is None else {name: np.array([one[name] for one in found]) for name in found[0]}
 
     def _read(self, step: Step, k: int, run: Any) -> None:
         """The examples of step k, where the data lies on disk."""
@@ -135,15 +176,22 @@ class Compiled:
     def _optimized(self, tapes: Sequence[Tape]) -> Tape:
         return optimize(tapes[0] if self.runs is None else stack(tapes))
 
-    def _replay(self, tape: Tape, in_place: Mapping[str, str] | None = None, first: Sequence[str] = ()) -> Replay:
+    def _replay(
+        self,
+        tape: Tape,
+        in_place: Mapping[str, str] | None = None,
+        first: Sequence[str] = (),
+        given: Mapping[str, Array] | None = None,
+    ) -> Replay:
         arrays = {
             "x_train": self.first.train.x,
             "y_train": self.first.train.y,
             "y_val": self.first.val.y,
             **self.vectors,
+            **(given or {}),
         }
-        given = {name: array for name, array in arrays.items() if name in tape.inputs and isinstance(array, np.ndarray)}
-        return Replay(tape, self.runs, [n for n in tape.inputs if n not in SHARED], given, in_place, first)
+        there = {name: array for name, array in arrays.items() if name in tape.inputs and isinstance(array, np.ndarray)}
+        return Replay(tape, self.runs, [n for n in tape.inputs if n not in SHARED], there, in_place, first)
 
     def _output_of(self, x: Array) -> Replay:
         def trace(step: Step, tracer: Tracer) -> Mapping[str, Tensor]:
@@ -161,6 +209,25 @@ class Compiled:
                 return step.compute_metrics(one, y)
 
         return self._replay(self._optimized(_traced(trace, self.steps)))
+
+    def _diagnostics_of(self) -> Replay:
+        """Reads what the training step reads, where it lies."""
+        tapes = [
+            trace_twice(partial(_inspection, self.first, 0), partial(_inspection, self.first, 1)),
+            *[trace_once(partial(_inspection, step, 0)) for step in self.steps[1:]],
+        ]
+        return self._replay(self._optimized(tapes), given=self.training.inputs)
+
+    def _curvature_of(self) -> tuple[Replay, dict[str, Array]]:
+        def trace(step: Step, tracer: Tracer) -> Mapping[str, Tensor]:
+            params = _enter(step, tracer)
+            direction = tracer.input("direction", Tensor(step.parameters.vector))
+            step.model.eval()
+            return {"product": step.compute_curvature(*_examples(step, tracer), params, direction)}
+
+        tape, differing = unstack(self._optimized(_traced(trace, self.steps)))
+        given = {name: array for name, array in self.training.inputs.items() if name in ("x_train", "y_train")}
+        return Replay(tape, given=given), differing
 
 
 @lru_cache
@@ -240,6 +307,27 @@ def training_tape(step: Step, checked: bool = False) -> Tape:
 
 
 def _training(step: Step, k: int, tracer: Tracer) -> Mapping[str, Tensor]:
+    with _taking(step, k, tracer) as (x, y, params, state, numbers):
+        loss = step.compute_loss(x, y, params)
+        updated, new_state = step.compute_update(step.compute_gradient(loss, params), params, state, numbers)
+        outputs = {"loss": loss, "parameters": updated, **{f"state.{name}": t for name, t in new_state.items()}}
+        if step.buffers.tensors:
+            with no_grad():
+                outputs["buffers"] = concatenate([t.reshape(-1) for t in step.buffers.tensors.values()])
+        return outputs
+
+
+def _inspection(step: Step, k: int, tracer: Tracer) -> Mapping[str, Tensor]:
+    with _taking(step, k, tracer) as taken:
+        return step.compute_diagnostics(*taken)
+
+
+Taken = tuple[Tensor, Tensor | None, Tensor, dict[str, Tensor], dict[str, Tensor]]
+
+
+@contextmanager
+def _taking(step: Step, k: int, tracer: Tracer) -> Iterator[Taken]:
+    """Examples, parameters, optimizer state and numbers of step k as inputs; the network is afterwards as it was."""
     before = step.buffers.vector.copy()
     params = _enter(step, tracer)
     state = {name: tracer.input(f"state.{name}", Tensor(vector)) for name, vector in step.state.items()}
@@ -249,16 +337,10 @@ def _training(step: Step, k: int, tracer: Tracer) -> Mapping[str, Tensor]:
     for name, layer in layers.items():
         layer.rng = tracer.generator(name, layer.rng)  # type: ignore[arg-type, assignment]  # stands in for it
     try:
-        loss = step.compute_loss(x, y, params)
-        updated, new_state = step.compute_update(loss, params, state, numbers)
-        outputs = {"loss": loss, "parameters": updated, **{f"state.{name}": t for name, t in new_state.items()}}
-        if step.buffers.tensors:
-            with no_grad():
-                outputs["buffers"] = concatenate([t.reshape(-1) for t in step.buffers.tensors.values()])
+        yield x, y, params, state, numbers
     finally:
         step.buffers.assign(before)
         step.model.train(step.config.seed, k)
-    return outputs
 
 
 def _enter(step: Step, tracer: Tracer) -> Tensor:
@@ -277,9 +359,14 @@ def _batch(step: Step, k: int, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
     if isinstance(step.train.x, Rows):
         x, y = step.batch(k).tensors()
         return tracer.input("x", x), None if y is None else tracer.input("y", y)
-    x, y = step.train.tensors()
-    x, y = tracer.input("x_train", x), None if y is None else tracer.input("y_train", y)
+    x, y = _examples(step, tracer)
     if rows is None:
         return x, y
     picked = tracer.input("rows", Tensor(rows))
     return x.take(picked), None if y is None else y.take(picked)
+
+
+def _examples(step: Step, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
+    """All training examples."""
+    x, y = step.train.tensors()
+    return tracer.input("x_train", x), None if y is None else tracer.input("y_train", y)

@@ -127,7 +127,9 @@ def _seconds_of_a_run(problem: Problem, tried: int = 3) -> float:
                 engine.loss(k)
                 engine.update(k)
                 times.append(time.perf_counter())
+            engine.loss(tried)
             engine.evaluate()
+            engine.inspect(tried)
             times.append(time.perf_counter())
     except LEAVES:
         return 0.0  # a run that comes to this step will tell it

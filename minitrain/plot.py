@@ -63,26 +63,26 @@ def known(metrics: dict[str, Array], name: str) -> tuple[Array, Array]:
     return metrics["step"][: len(values)][known], values[known]
 
 
-def _log_helps(*curves: Array) -> bool:
+def log_helps(*curves: Array) -> bool:
     """Whether positive values span more than a decade and a half."""
     values = np.concatenate([np.empty(0), *curves])
     return bool(len(values) > 1 and values.min() > 0 and values.max() / values.min() > 30)
 
 
-def _whole_steps(axes: Axes) -> None:
+def whole_steps(axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
 
 
-def _log_scale(axes: Axes) -> None:
+def log_scale(axes: Axes) -> None:
     """A log axis with plain numbers: 0.01, not a power."""
     axes.set_yscale("log")
     axes.yaxis.set_major_formatter("{x:g}")
     axes.yaxis.set_minor_formatter("")
 
 
-def _percent(axes: Axes) -> None:
+def percent(axes: Axes) -> None:
     axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
 
 
@@ -114,31 +114,31 @@ def draw_run(directory: Path, title: str, note: str = "") -> Path:
     elif len(train):
         _mark(panes[0], steps, train, int(np.argmin(train)), "{:.3g}", BLUE)
     panes[0].set_ylabel("loss")
-    if _log_helps(train, val):
-        _log_scale(panes[0])
+    if log_helps(train, val):
+        log_scale(panes[0])
     if len(accuracy):
         _with_best(panes[1], accuracy_steps, accuracy, int(np.argmax(accuracy)), "validation", "{:.1%}")
         panes[1].set_ylabel("accuracy")
-        _percent(panes[1])
+        percent(panes[1])
         _focus(panes[1], [accuracy], leave_out=0.0)
     for step in metrics["step"][~np.isfinite(metrics["train_loss"])][:1]:
         panes[0].axvline(step, color="black", linestyle="--", linewidth=1.0, label=f"not finite at step {step:,.0f}")
     for pane in panes:
         end = max(metrics["step"].max(initial=0), 1)
         pane.set_xlim(-0.02 * end, 1.02 * end)
-        _whole_steps(pane)
+        whole_steps(pane)
         pane.set_xlabel("step")
         pane.grid(alpha=0.25, linewidth=0.6)
         if pane.get_legend_handles_labels()[0]:
             pane.legend(frameon=False, fontsize=8, loc="best" if pane is panes[0] else "lower right")
-    heading = [_shortened(title, int(width * 9))] if title else []
-    figure.suptitle("\n".join([*heading, _shortened(note, int(width * 9))] if note else heading), fontsize=11)
+    heading = [shortened(title, int(width * 9))] if title else []
+    figure.suptitle("\n".join([*heading, shortened(note, int(width * 9))] if note else heading), fontsize=11)
     save_figure(figure, directory / "loss.png")
     save_figure(figure, directory / "loss.svg")
     return directory / "loss.png"
 
 
-def _shortened(text: str, width: int) -> str:
+def shortened(text: str, width: int) -> str:
     """A heading in a line of so many characters; the end of a longer one is left out."""
     return text if len(text) <= width else text[: width - 1] + "…"
 
@@ -216,10 +216,10 @@ def draw_comparison(curves: Sequence[Curve], path: Path, title: str) -> None:
         axes.plot([], [], color="none", label=f"diverged  {curve.label}")
     means = [entry[4] for entry in drawn]
     if metric == "val_accuracy":
-        _percent(axes)
+        percent(axes)
         _focus(axes, [*means, *(high[-1:] for *_, high in drawn)], leave_out=0.15 if len(drawn) > 3 else 0.0)
-    elif _log_helps(*means):
-        _log_scale(axes)
+    elif log_helps(*means):
+        log_scale(axes)
     axes.set_xlabel("step")
     axes.set_ylabel(NAMES[metric])
     axes.grid(alpha=0.25, linewidth=0.6)
@@ -234,8 +234,8 @@ def draw_comparison(curves: Sequence[Curve], path: Path, title: str) -> None:
         [handles[i] for i in order], [labels[i] for i in order], title=heading, fontsize=8, title_fontsize=8,
         frameon=False, loc="upper left", bbox_to_anchor=(1.01, 1.0), alignment="left",
     )  # fmt: skip
-    _whole_steps(axes)
-    axes.set_title(_shortened(title, 75), fontsize=11)
+    whole_steps(axes)
+    axes.set_title(shortened(title, 75), fontsize=11)
     save_figure(figure, path)
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minitrain import ConfigError, Tensor, hessian, nn, no_grad, register
+from minitrain import ConfigError, Tensor, diagnostics_plot, hessian, nn, no_grad, register
 from minitrain import functional as F
 from minitrain.compiled import Compiled
 from minitrain.config import TABLES, RunConfig
-from minitrain.data import NPY, Blobs, Moons, Point, Sine
+from minitrain.data import NPY, Blobs, Moons, Point, Polynomials, Sine
 from minitrain.diagnostics import largest_eigenvalue
+from minitrain.diagnostics_plot import draw_diagnostics
 from minitrain.nn.module import Buffer, outputs_of
 from minitrain.nn.networks import Lab2Config, LinearConfig, MLPConfig
 from minitrain.nn.sequence import CNNConfig
@@ -262,6 +263,17 @@ def test_eigenvalues_of_odd_matrices(matrix, expected):
     assert found == pytest.approx(expected, nan_ok=True)
 
 
+def test_gradient_descent_sharpens_to_the_edge_of_stability(tmp_path):
+    data = Polynomials(validation=0.0)
+    config = replace(PERCEPTRON, data=data, network=MLPConfig([64, 64]), lr=0.05, steps=1500, eval_every=50, l2=None)
+    train(build(replace(config, dtype="float32", metrics=["sharpness"])), tmp_path, bar=False)
+    sharpness = read_metrics(tmp_path)["sharpness"]
+    sharpness = sharpness[np.isfinite(sharpness)]
+    assert sharpness[0] < 20
+    assert (np.diff(sharpness[:10]) > 0).all()
+    assert 36 < sharpness[-10:].mean() < 46  # 2 / lr is 40
+
+
 def test_dead_units_by_hand():
     step = step_of(replace(BASE, network=MLPConfig([4, 2])))
     arrays = {name: array.copy() for name, array in step.arrays().items()}
@@ -380,3 +392,64 @@ def test_the_console_leaves_out_what_there_is_of_each_layer(command):
     assert status == 0, err
     assert ", grad_norm 0." in out
     assert "layer_grad_norm/" not in out
+
+
+# What is drawn
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The figures that are saved, by file name."""
+    found = {}
+    monkeypatch.setattr(diagnostics_plot, "save_figure", lambda figure, path: found.update({path.name: figure}))
+    return found
+
+
+def a_run(directory, columns, rows=((0, 0.1, 1.0, 2.0), (10, 0.05, 0.5, 3.0))):
+    lines = [["step", "lr", "train_loss", *columns]]
+    lines += [[*row[:3], *[row[3]] * len(columns)] for row in rows]
+    (directory / "metrics.csv").write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
+    return directory
+
+
+def legend(axes):
+    return [] if axes.get_legend() is None else [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_a_panel_for_each_diagnostic_with_a_curve_for_each_layer(tmp_path, drawn):
+    columns = ["sharpness", "layer_grad_norm/0.weight", "layer_grad_norm/0.bias", "layer_grad_norm/2.weight", "mine"]
+    path = draw_diagnostics(a_run(tmp_path, columns), "a title", edge=True)
+    assert (path.name, sorted(drawn)) == ("diagnostics.png", ["diagnostics.png", "diagnostics.svg"])
+    figure = drawn["diagnostics.png"]
+    panels = [axes for axes in figure.axes if axes.get_visible()]
+    assert [axes.get_title(loc="left") for axes in panels] == [
+        "largest eigenvalue of the Hessian", "gradient norm of each parameter", "mine",
+    ]  # fmt: skip
+    assert [legend(axes) for axes in panels] == [["2 / lr"], ["0.weight", "0.bias", "2.weight"], []]
+    value, edge = panels[0].lines
+    assert list(value.get_ydata()) == [2.0, 3.0]
+    assert list(edge.get_ydata()) == pytest.approx([20.0, np.nan], nan_ok=True)  # 40 is far above what is drawn
+    weight, bias, last = panels[1].lines
+    assert (weight.get_color(), weight.get_linestyle()) == (bias.get_color(), "-")
+    assert (weight.get_color() == last.get_color(), bias.get_linestyle()) == (False, "--")
+
+
+def test_of_many_layers_some_are_named(tmp_path, drawn):
+    columns = [f"layer_grad_norm/{i}.{kind}" for i in range(20) for kind in ("weight", "bias")]
+    draw_diagnostics(a_run(tmp_path, columns), "")
+    (axes,) = drawn["diagnostics.png"].axes
+    assert (len(axes.lines), len(legend(axes))) == (40, 9)
+    assert (legend(axes)[0], legend(axes)[-2:]) == ("0.weight", ["19.weight", "biases"])
+
+
+def test_a_run_alone_is_drawn_with_the_edge_of_stability_under_plain_gradient_descent(command, drawn):
+    for optimizer in ("sgd", "momentum"):
+        status, out, _ = command("metrics=[sharpness]", f"optimizer={optimizer}", "lr=0.5", *SMALL)
+        assert status == 0
+        assert out.splitlines()[-1].startswith("diagnostics outputs")
+        assert legend(drawn["diagnostics.png"].axes[0]) == (["2 / lr"] if optimizer == "sgd" else [])
+
+
+def test_without_metrics_nothing_is_drawn(tmp_path, drawn):
+    assert draw_diagnostics(a_run(tmp_path, ["val_loss"]), "a title") is None
+    assert drawn == {}

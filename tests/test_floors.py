@@ -19,7 +19,7 @@ FLOORS = [
     ["streams", "config", "data.dataset", "data.bundled", "data.generated", "data.files", "record"],
     ["nn.module", "nn.activation", "nn.init", "nn.layers", "nn.normalization", "nn.convolution",
      "nn.networks", "nn.sequence", "nn.losses",
-     "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "diagnostics", "plot",
+     "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "diagnostics", "plot", "diagnostics_plot",
      "diagram", "layout", "drawing", "progress"],
     ["step", "compiled", "problem", "run", "train"],
     ["sweep", "sweep_report", "compare", "listing"],

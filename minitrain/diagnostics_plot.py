@@ -28,6 +28,7 @@ TITLES = {
     "sharpness": "largest eigenvalue of the Hessian",
 }
 LISTED = 9  # names that fit beside a panel: of more layers, so many are named
+LONGEST = 15  # characters of such a name
 
 
 def draw_diagnostics(directory: Path, title: str, note: str = "", edge: bool = False) -> Path | None:
@@ -45,9 +46,14 @@ def draw_diagnostics(directory: Path, title: str, note: str = "", edge: bool = F
         return None
     across = min(len(panels), 2 if len(panels) in (2, 4) else 3)
     down = math.ceil(len(panels) / across)
-    width = max(6.6, 1.4 + 3.9 * across)
-    figure = new_figure(width, 0.7 + 2.8 * down)
-    figure.set_layout_engine("constrained", h_pad=0.08, w_pad=0.08)
+    # Fixed margins, in inches: a layout engine would take five times as long as the rest.
+    panel, right = (5.0 if across == 1 else 2.9), 1.75 if any("/" in column for column in metrics) else 0.85
+    width, height = across * (panel + right) + 0.6, 2.7 * down + 0.7
+    figure = new_figure(width, height)
+    figure.subplots_adjust(
+        left=0.75 / width, right=1 - (right - 0.15) / width, wspace=right / panel,
+        bottom=0.55 / height, top=1 - 0.85 / height, hspace=0.3,
+    )  # fmt: skip
     panes: Any = figure.subplots(down, across, squeeze=False).ravel()
     for axes, (name, columns) in zip(panes, panels.items(), strict=False):
         _draw_panel(axes, name, {column.partition("/")[2]: known(metrics, column) for column in columns})
@@ -86,8 +92,9 @@ def _draw_panel(axes: Axes, name: str, curves: dict[str, tuple[Array, Array]]) -
         log_scale(axes)
     if "" not in lines:
         named = _some(lines)
+        labels = [part if len(part) <= LONGEST else f"…{part[1 - LONGEST :]}" for part in named]
         axes.legend(
-            named.values(), named.keys(), fontsize=7.5, frameon=False, handlelength=1.6,
+            list(named.values()), labels, fontsize=7.5, frameon=False, handlelength=1.6,
             loc="upper left", bbox_to_anchor=(1.0, 1.03), borderaxespad=0.2,
         )  # fmt: skip
 

@@ -16,7 +16,7 @@ import numpy as np
 from minitrain.autograd import functional as F
 from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Tensor
-from minitrain.config import TABLES, register
+from minitrain.config import TABLES, ConfigError, register
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,13 @@ def compute_of_hessian(names: Iterable[str], product: Callable[[Array], Array], 
 
 
 def kind(name: str) -> str:
-    """What a diagnostic is a function of."""
-    of: str = TABLES["diagnostic"][name].of
-    return of
+    """What a diagnostic is a function of. Raises ConfigError for an entry of a person's own that does not tell."""
+    entry = TABLES["diagnostic"][name]
+    if not isinstance(entry, Diagnostic):
+        raise ConfigError(
+            f'metrics=[{name}]: what was registered is no Diagnostic; make it one: Diagnostic(..., "step")'
+        )
+    return entry.of
 
 
 def _column(name: str, part: str) -> str:

@@ -12,11 +12,11 @@ from minitrain import functional as F
 from minitrain.compiled import Compiled
 from minitrain.config import TABLES, RunConfig
 from minitrain.data import NPY, Blobs, Moons, Point, Polynomials, Sine
-from minitrain.diagnostics import largest_eigenvalue
+from minitrain.diagnostics import Diagnostic, largest_eigenvalue
 from minitrain.diagnostics_plot import draw_diagnostics
 from minitrain.nn.module import Buffer, outputs_of
 from minitrain.nn.networks import Lab2Config, LinearConfig, MLPConfig
-from minitrain.nn.sequence import CNNConfig
+from minitrain.nn.sequence import CNNConfig, SequentialConfig
 from minitrain.optim import AdamRule, MomentumRule, SGDRule
 from minitrain.optim.gradient import l2_penalty
 from minitrain.problem import assemble
@@ -84,8 +84,14 @@ def seeds(config, count=3):
     [
         MLPConfig([5], norm="batch"), MLPConfig([5, 4], dropout=0.3, norm="layer"), CNNConfig([3, 2]),
         MLPConfig([16, 16], residual=True, norm="batch", dropout=0.2, frozen=["0.*"]),
+        SequentialConfig(
+            [
+                {"linear": 16}, {"reshape": [2, 8]}, {"conv": {"channels": 3}}, "layer_norm", "tanh", "avg_pool",
+                {"residual": ["batch_norm", "silu"]}, "flatten", "linear",
+            ]
+        ),
     ],
-    ids=str,
+    ids=lambda network: type(network).__name__,
 )  # fmt: skip
 def test_networks(network, dtype):
     check(*seeds(replace(BASE, data=IMAGES, network=network, dtype=dtype)))
@@ -154,6 +160,18 @@ class Centred(nn.Module):
 def test_a_layer_whose_buffer_is_in_the_gradient(own_components):
     register("activation", "centred")(Centred)
     check(*seeds(replace(BASE, activation="centred"), 2))
+
+
+def test_diagnostics_of_ones_own(own_components):
+    register("diagnostic", "largest_weight")(Diagnostic(lambda step: step.params.abs().max(), "step"))
+    register("diagnostic", "largest")(Diagnostic(lambda gradient: gradient.abs().max(), "parameter"))
+    register("diagnostic", "smallest")(
+        Diagnostic(lambda product, v: -largest_eigenvalue(lambda w: -product(w), v), "hessian")
+    )
+    check(*seeds(replace(BASE, metrics=["smallest", "sharpness", "largest", "largest_weight"]), 2))
+    register("diagnostic", "plain")(lambda step: step.params.max())
+    with pytest.raises(ConfigError, match=r"metrics=\[plain\]: what was registered is no Diagnostic"):
+        build(replace(BASE, metrics=["plain"]))
 
 
 # The numbers
@@ -427,6 +445,7 @@ def test_a_panel_for_each_diagnostic_with_a_curve_for_each_layer(tmp_path, drawn
         "largest eigenvalue of the Hessian", "gradient norm of each parameter", "mine",
     ]  # fmt: skip
     assert [legend(axes) for axes in panels] == [["2 / lr"], ["0.weight", "0.bias", "2.weight"], []]
+    assert {axes.get_xlabel() for axes in panels} == {"step"}
     value, edge = panels[0].lines
     assert list(value.get_ydata()) == [2.0, 3.0]
     assert list(edge.get_ydata()) == pytest.approx([20.0, np.nan], nan_ok=True)  # 40 is far above what is drawn

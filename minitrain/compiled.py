@@ -6,28 +6,24 @@ data is there once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import lru_cache, partial
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minitrain.autograd.engine import Replay
-from minitrain.autograd.functional.arrays import concatenate
-from minitrain.autograd.graph import no_grad
 from minitrain.autograd.passes import optimize
 from minitrain.autograd.primitives import Array
 from minitrain.autograd.tape import Tape, stack, unstack
-from minitrain.autograd.tensor import Tensor
-from minitrain.autograd.trace import Tracer, trace_once, trace_twice
 from minitrain.config import RunConfig
-from minitrain.data import Rows, blocks
+from minitrain.data import blocks
 from minitrain.diagnostics import kind
 from minitrain.schedule import warmed_up
 from minitrain.step import Step
 from minitrain.streams import stream
+from minitrain.tapes import curvature_tapes, diagnostics_tapes, metrics_tapes, output_tapes, training_tape
 
 LARGEST = 64  # runs of a stack: more save nothing (measured)
 SHARED = ("x_train", "y_train", "x_val", "y_val")  # inputs that the runs of a stack have in common
@@ -56,7 +52,7 @@ class Compiled:
         self._outputs: dict[int, Replay] = {}  # examples at once -> what gives the network's output for them
         self._metrics: Replay | None = None
         self._diagnostics: Replay | None = None
-        self._curvature: tuple[Replay, dict[str, Array]] | None = None  # and what differs between its runs
+        self._curvature: tuple[Replay, dict[str, Array]] | None = None  # and what differs between runs in it
 
     def loss(self, k: int) -> Array:
         """The losses of step k; nothing changes until `update`. The array is written over by the next step."""
@@ -88,14 +84,15 @@ class Compiled:
         for block in blocks(val.x):
             x = val.x[block]
             if len(x) not in self._outputs:
-                self._outputs[len(x)] = self._output_of(x)
+                self._outputs[len(x)] = self._replay(self._optimized(output_tapes(self.steps, x)))
             replay = self._outputs[len(x)]
             replay.inputs["x_val"][...] = x
             replay.run()
             outputs.append(replay.outputs["output"].copy())
         output = np.concatenate(outputs, axis=0 if self.runs is None else 1)
         if self._metrics is None:
-            self._metrics = self._metrics_of(output)
+            one = output if self.runs is None else output[0]
+            self._metrics = self._replay(self._optimized(metrics_tapes(self.steps, one)))
         self._metrics.inputs["output"][...] = output
         self._metrics.run()
         return {name: array.copy() for name, array in self._metrics.outputs.items()}
@@ -106,7 +103,8 @@ class Compiled:
         if not columns:
             return {}
         if self._diagnostics is None:
-            self._diagnostics = self._diagnostics_of()
+            tape = self._optimized(diagnostics_tapes(self.steps))
+            self._diagnostics = self._replay(tape, given=self.training.inputs)  # where the training step has them
         self._set_numbers(k)
         self._diagnostics.run()
         found = {name: array.copy() for name, array in self._diagnostics.outputs.items()} | self._inspect_hessian()
@@ -135,7 +133,7 @@ class Compiled:
             self.training.inputs[f"optimizer.{name}"][...] = values
 
     def _inspect_hessian(self) -> dict[str, Array]:
-        """What products with each run's Hessian tell, one run after the other: all examples fill a cache."""
+        """What products with each run's Hessian tell, one run after the other: one fills a core's cache."""
         if not any(kind(name) == "hessian" for name in self.first.config.metrics):
             return {}
         if self._curvature is None:
@@ -193,39 +191,8 @@ class Compiled:
         there = {name: array for name, array in arrays.items() if name in tape.inputs and isinstance(array, np.ndarray)}
         return Replay(tape, self.runs, [n for n in tape.inputs if n not in SHARED], there, in_place, first)
 
-    def _output_of(self, x: Array) -> Replay:
-        def trace(step: Step, tracer: Tracer) -> Mapping[str, Tensor]:
-            _enter(step, tracer)
-            with no_grad():
-                return {"output": step.model.eval()(tracer.input("x_val", Tensor(x)))}
-
-        return self._replay(self._optimized(_traced(trace, self.steps)))
-
-    def _metrics_of(self, output: Array) -> Replay:
-        def trace(step: Step, tracer: Tracer) -> Mapping[str, Tensor]:
-            one = tracer.input("output", Tensor(output if self.runs is None else output[0]))
-            y = None if step.val.y is None else tracer.input("y_val", Tensor(step.val.y))
-            with no_grad():
-                return step.compute_metrics(one, y)
-
-        return self._replay(self._optimized(_traced(trace, self.steps)))
-
-    def _diagnostics_of(self) -> Replay:
-        """Reads what the training step reads, where it lies."""
-        tapes = [
-            trace_twice(partial(_inspection, self.first, 0), partial(_inspection, self.first, 1)),
-            *[trace_once(partial(_inspection, step, 0)) for step in self.steps[1:]],
-        ]
-        return self._replay(self._optimized(tapes), given=self.training.inputs)
-
     def _curvature_of(self) -> tuple[Replay, dict[str, Array]]:
-        def trace(step: Step, tracer: Tracer) -> Mapping[str, Tensor]:
-            params = _enter(step, tracer)
-            direction = tracer.input("direction", Tensor(step.parameters.vector))
-            step.model.eval()
-            return {"product": step.compute_curvature(*_examples(step, tracer), params, direction)}
-
-        tape, differing = unstack(self._optimized(_traced(trace, self.steps)))
+        tape, differing = unstack(self._optimized(curvature_tapes(self.steps)))
         given = {name: array for name, array in self.training.inputs.items() if name in ("x_train", "y_train")}
         return Replay(tape, given=given), differing
 
@@ -288,85 +255,3 @@ def _joined(steps: Sequence[Step]) -> dict[str, Array]:
     for run, step in enumerate(steps):
         step.move_to({name: array[run] for name, array in joined.items()})
     return joined
-
-
-def _traced(fn: Callable[[Step, Tracer], Mapping[str, Tensor]], steps: Sequence[Step]) -> list[Tape]:
-    """What a function computes of each run; the first is traced twice, to see that it does the same again."""
-    first = partial(fn, steps[0])
-    return [trace_twice(first, first), *[trace_once(partial(fn, step)) for step in steps[1:]]]
-
-
-def training_tape(step: Step, checked: bool = False) -> Tape:
-    """The whole step as a tape: batch, loss, gradients, update; what changes from step to step is an input.
-
-    checked: a step of the same structure was traced before, so that this one need not be traced twice
-    Raises TracingError where it looks at a value from Python, or is another at the next step.
-    """
-    first = partial(_training, step, 0)
-    return trace_once(first) if checked else trace_twice(first, partial(_training, step, 1))
-
-
-def _training(step: Step, k: int, tracer: Tracer) -> Mapping[str, Tensor]:
-    with _taking(step, k, tracer) as (x, y, params, state, numbers):
-        loss = step.compute_loss(x, y, params)
-        updated, new_state = step.compute_update(step.compute_gradient(loss, params), params, state, numbers)
-        outputs = {"loss": loss, "parameters": updated, **{f"state.{name}": t for name, t in new_state.items()}}
-        if step.buffers.tensors:
-            with no_grad():
-                outputs["buffers"] = concatenate([t.reshape(-1) for t in step.buffers.tensors.values()])
-        return outputs
-
-
-def _inspection(step: Step, k: int, tracer: Tracer) -> Mapping[str, Tensor]:
-    with _taking(step, k, tracer) as taken:
-        return step.compute_diagnostics(*taken)
-
-
-Taken = tuple[Tensor, Tensor | None, Tensor, dict[str, Tensor], dict[str, Tensor]]
-
-
-@contextmanager
-def _taking(step: Step, k: int, tracer: Tracer) -> Iterator[Taken]:
-    """Examples, parameters, optimizer state and numbers of step k as inputs; the network is afterwards as it was."""
-    before = step.buffers.vector.copy()
-    params = _enter(step, tracer)
-    state = {name: tracer.input(f"state.{name}", Tensor(vector)) for name, vector in step.state.items()}
-    x, y = _batch(step, k, tracer)
-    numbers = {name: tracer.input(f"optimizer.{name}", step.number(v)) for name, v in step.numbers(k).items()}
-    layers = step.model.train(step.config.seed, k).random_layers()
-    for name, layer in layers.items():
-        layer.rng = tracer.generator(name, layer.rng)  # type: ignore[arg-type, assignment]  # stands in for it
-    try:
-        yield x, y, params, state, numbers
-    finally:
-        step.buffers.assign(before)
-        step.model.train(step.config.seed, k)
-
-
-def _enter(step: Step, tracer: Tracer) -> Tensor:
-    """Let the network's parameters and buffers be parts of inputs, and give the vector that is trained."""
-    vectors = {}
-    for name, flat in step.flat().items():
-        vectors[name] = tracer.input(name, Tensor(flat.vector))
-        for key, part in flat.split(vectors[name]).items():
-            tracer.alias(flat.tensors[key], part)
-    return vectors["parameters"]
-
-
-def _batch(step: Step, k: int, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
-    """The examples of a step: picked by number where the data lies in memory, else read from disk before each step."""
-    rows = step.rows(k)
-    if isinstance(step.train.x, Rows):
-        x, y = step.batch(k).tensors()
-        return tracer.input("x", x), None if y is None else tracer.input("y", y)
-    x, y = _examples(step, tracer)
-    if rows is None:
-        return x, y
-    picked = tracer.input("rows", Tensor(rows))
-    return x.take(picked), None if y is None else y.take(picked)
-
-
-def _examples(step: Step, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
-    """All training examples."""
-    x, y = step.train.tensors()
-    return tracer.input("x_train", x), None if y is None else tracer.input("y_train", y)

@@ -22,13 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from minitrain.compiled import Compiled, training_tape
+from minitrain.compiled import Compiled
 from minitrain.config import RunConfig
 from minitrain.data import Dataset
 from minitrain.problem import Problem, assemble, build
 from minitrain.progress import stop_requests
 from minitrain.record import RecordError, read_summary, write_summary
 from minitrain.run import Run
+from minitrain.tapes import training_tape
 from minitrain.train import LEAVES, computing, train_together
 
 RUNNING, COMPLETED, DIVERGED, INTERRUPTED, FAILED = range(1, 6)

@@ -21,7 +21,7 @@ FLOORS = [
      "nn.networks", "nn.sequence", "nn.losses",
      "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "diagnostics", "plot", "diagnostics_plot",
      "diagram", "layout", "drawing", "progress"],
-    ["step", "compiled", "problem", "run", "train"],
+    ["step", "tapes", "compiled", "problem", "run", "train"],
     ["sweep", "sweep_report", "compare", "listing"],
     ["job", "resume", "multirun", "grid", "launcher", "__main__"],
 ]  # fmt: skip

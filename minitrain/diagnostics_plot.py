@@ -47,7 +47,7 @@ def draw_diagnostics(directory: Path, title: str, note: str = "", edge: bool = F
     across = min(len(panels), 2 if len(panels) in (2, 4) else 3)
     down = math.ceil(len(panels) / across)
     # Fixed margins, in inches: a layout engine would take five times as long as the rest.
-    panel, right = (5.0 if across == 1 else 2.9), 1.75 if any("/" in column for column in metrics) else 0.85
+    panel, right = (6.4 if across == 1 else 2.9), 1.75 if any("/" in column for column in metrics) else 0.85
     width, height = across * (panel + right) + 0.6, 2.7 * down + 0.7
     figure = new_figure(width, height)
     figure.subplots_adjust(

@@ -99,7 +99,7 @@ def test_networks(network, dtype):
 
 @pytest.mark.parametrize("name", TABLES["activation"])
 def test_activations(name):
-    check(*seeds(replace(BASE, activation=name), 2))
+    check(*seeds(replace(BASE, network=MLPConfig([4]), activation=name), 2))
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_activations(name):
     ],
 )  # fmt: skip
 def test_losses(name, data):
-    check(*seeds(replace(BASE, loss=name, data=data, activation="tanh"), 2))
+    check(*seeds(replace(BASE, network=MLPConfig([4]), loss=name, data=data, activation="tanh"), 2))
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 Each is a column of metrics.csv, or a column for each parameter or activation layer: `layer_grad_norm/0.weight`. All but
 sharpness are about one step: the network before it, in training mode, and the batch that it takes, with the very
-random numbers that it draws. Sharpness is about all training examples.
+random numbers that it draws. Sharpness is about the loss of all training examples, l2 penalty included, in evaluation
+mode. Values have the run's dtype.
 """
 
 from __future__ import annotations
@@ -169,9 +170,9 @@ def largest_eigenvalue(product: Callable[[Array], Array], start: Array) -> float
 
     Of the Hessian of what training makes small it is the sharpness: gradient descent with a steady rate goes on to
     where that hovers about 2 / lr (Cohen et al. 2021, "Gradient descent on neural networks typically occurs at the edge
-    of stability", section 3). As there, it comes by Lanczos's iteration (1950), here with full reorthogonalisation: it
-    ends when the residual |A v - λ v| is small beside λ, or with the best value found after 50 products. Sums are
-    float64. nan where a product is not finite.
+    of stability", section 3). It comes by Lanczos's iteration (1950) with full reorthogonalisation, which ends when the
+    residual |A v - λ v| is small beside λ, or after 50 products; the value is then one from
+    below. Sums are float64. nan where a product is not finite.
 
     start: the first direction: another one gives another rounding, not another eigenvalue
 

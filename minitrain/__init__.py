@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from minitrain import data, nn, optim, schedule
+from minitrain import data, diagnostics, nn, optim, schedule
 from minitrain.autograd import functional
 from minitrain.autograd.grad import check_grads, grad, gradients, hessian, hvp, jacobian, value_and_grad
 from minitrain.autograd.graph import no_grad
@@ -34,6 +34,7 @@ __all__ = [
     "TracingError",
     "check_grads",
     "data",
+    "diagnostics",
     "draw",
     "draw_network",
     "functional",

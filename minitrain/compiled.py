@@ -6,26 +6,24 @@ data is there once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache, partial
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from minitrain.autograd.engine import Replay
-from minitrain.autograd.functional.arrays import concatenate
-from minitrain.autograd.graph import no_grad
 from minitrain.autograd.passes import optimize
 from minitrain.autograd.primitives import Array
-from minitrain.autograd.tape import Tape, stack
-from minitrain.autograd.tensor import Tensor
-from minitrain.autograd.trace import Tracer, trace_once, trace_twice
+from minitrain.autograd.tape import Tape, stack, unstack
 from minitrain.config import RunConfig
-from minitrain.data import Rows, blocks
+from minitrain.data import blocks
+from minitrain.diagnostics import kind
 from minitrain.schedule import warmed_up
 from minitrain.step import Step
 from minitrain.streams import stream
+from minitrain.tapes import curvature_tapes, diagnostics_tapes, metrics_tapes, output_tapes, training_tape
 
 LARGEST = 64  # runs of a stack: more save nothing (measured)
 SHARED = ("x_train", "y_train", "x_val", "y_val")  # inputs that the runs of a stack have in common
@@ -53,6 +51,8 @@ class Compiled:
         self._orders: tuple[int, Array] = (-1, np.empty(0, np.intp))
         self._outputs: dict[int, Replay] = {}  # examples at once -> what gives the network's output for them
         self._metrics: Replay | None = None
+        self._diagnostics: Replay | None = None
+        self._curvature: tuple[Replay, dict[str, Array]] | None = None  # and what differs between runs in it
 
     def loss(self, k: int) -> Array:
         """The losses of step k; nothing changes until `update`. The array is written over by the next step."""
@@ -72,8 +72,7 @@ class Compiled:
 
     def update(self, k: int) -> None:
         """Take step k, whose loss was computed last."""
-        for name, values in self._numbers.changed_at(k).items():
-            self.training.inputs[f"optimizer.{name}"][...] = values
+        self._set_numbers(k)
         self.training.run(1)
 
     def evaluate(self) -> dict[str, Array]:
@@ -85,17 +84,31 @@ class Compiled:
         for block in blocks(val.x):
             x = val.x[block]
             if len(x) not in self._outputs:
-                self._outputs[len(x)] = self._output_of(x)
+                self._outputs[len(x)] = self._replay(self._optimized(output_tapes(self.steps, x)))
             replay = self._outputs[len(x)]
             replay.inputs["x_val"][...] = x
             replay.run()
             outputs.append(replay.outputs["output"].copy())
         output = np.concatenate(outputs, axis=0 if self.runs is None else 1)
         if self._metrics is None:
-            self._metrics = self._metrics_of(output)
+            one = output if self.runs is None else output[0]
+            self._metrics = self._replay(self._optimized(metrics_tapes(self.steps, one)))
         self._metrics.inputs["output"][...] = output
         self._metrics.run()
         return {name: array.copy() for name, array in self._metrics.outputs.items()}
+
+    def inspect(self, k: int) -> dict[str, Array]:
+        """The diagnostics of step k, whose loss was computed last, by column; nothing changes."""
+        columns = self.first.diagnostics
+        if not columns:
+            return {}
+        if self._diagnostics is None:
+            tape = self._optimized(diagnostics_tapes(self.steps))
+            self._diagnostics = self._replay(tape, given=self.training.inputs)  # where the training step has them
+        self._set_numbers(k)
+        self._diagnostics.run()
+        found = {name: array.copy() for name, array in self._diagnostics.outputs.items()} | self._inspect_hessian()
+        return {name: found[name] for name in columns if name in found}
 
     @property
     def nbytes(self) -> int:
@@ -114,6 +127,32 @@ class Compiled:
     def _runs(self) -> list[tuple[Any, Step]]:
         """Each run with its place in the arrays."""
         return [(..., self.first)] if self.runs is None else list(enumerate(self.steps))
+
+    def _set_numbers(self, k: int) -> None:
+        for name, values in self._numbers.changed_at(k).items():
+            self.training.inputs[f"optimizer.{name}"][...] = values
+
+    def _inspect_hessian(self) -> dict[str, Array]:
+        """What products with each run's Hessian tell, one run after the other: one fills a core's cache."""
+        if not any(kind(name) == "hessian" for name in self.first.config.metrics):
+            return {}
+        if self._curvature is None:
+            self._curvature = self._curvature_of()
+        replay, differing = self._curvature
+        inputs = replay.inputs
+
+        def product(direction: Array) -> Array:
+            inputs["direction"][...] = direction
+            replay.run()
+            return replay.outputs["product"]
+
+        found = []
+        for run, step in self._runs():
+            values = step.vectors() | {name: array[run] for name, array in differing.items()}
+            for name in inputs.keys() & values.keys():
+                inputs[name][...] = values[name]
+            found.append(step.inspect_hessian(product))
+        return found[0] if self.runs is None else {name: np.array([one[name] for one in found]) for name in found[0]}
 
     def _read(self, step: Step, k: int, run: Any) -> None:
         """The examples of step k, where the data lies on disk."""
@@ -135,32 +174,27 @@ class Compiled:
     def _optimized(self, tapes: Sequence[Tape]) -> Tape:
         return optimize(tapes[0] if self.runs is None else stack(tapes))
 
-    def _replay(self, tape: Tape, in_place: Mapping[str, str] | None = None, first: Sequence[str] = ()) -> Replay:
+    def _replay(
+        self,
+        tape: Tape,
+        in_place: Mapping[str, str] | None = None,
+        first: Sequence[str] = (),
+        given: Mapping[str, Array] | None = None,
+    ) -> Replay:
         arrays = {
             "x_train": self.first.train.x,
             "y_train": self.first.train.y,
             "y_val": self.first.val.y,
             **self.vectors,
+            **(given or {}),
         }
-        given = {name: array for name, array in arrays.items() if name in tape.inputs and isinstance(array, np.ndarray)}
-        return Replay(tape, self.runs, [n for n in tape.inputs if n not in SHARED], given, in_place, first)
+        there = {name: array for name, array in arrays.items() if name in tape.inputs and isinstance(array, np.ndarray)}
+        return Replay(tape, self.runs, [n for n in tape.inputs if n not in SHARED], there, in_place, first)
 
-    def _output_of(self, x: Array) -> Replay:
-        def trace(step: Step, tracer: Tracer) -> Mapping[str, Tensor]:
-            _enter(step, tracer)
-            with no_grad():
-                return {"output": step.model.eval()(tracer.input("x_val", Tensor(x)))}
-
-        return self._replay(self._optimized(_traced(trace, self.steps)))
-
-    def _metrics_of(self, output: Array) -> Replay:
-        def trace(step: Step, tracer: Tracer) -> Mapping[str, Tensor]:
-            one = tracer.input("output", Tensor(output if self.runs is None else output[0]))
-            y = None if step.val.y is None else tracer.input("y_val", Tensor(step.val.y))
-            with no_grad():
-                return step.compute_metrics(one, y)
-
-        return self._replay(self._optimized(_traced(trace, self.steps)))
+    def _curvature_of(self) -> tuple[Replay, dict[str, Array]]:
+        tape, differing = unstack(self._optimized(curvature_tapes(self.steps)))
+        given = {name: array for name, array in self.training.inputs.items() if name in ("x_train", "y_train")}
+        return Replay(tape, given=given), differing
 
 
 @lru_cache
@@ -221,65 +255,3 @@ def _joined(steps: Sequence[Step]) -> dict[str, Array]:
     for run, step in enumerate(steps):
         step.move_to({name: array[run] for name, array in joined.items()})
     return joined
-
-
-def _traced(fn: Callable[[Step, Tracer], Mapping[str, Tensor]], steps: Sequence[Step]) -> list[Tape]:
-    """What a function computes of each run; the first is traced twice, to see that it does the same again."""
-    first = partial(fn, steps[0])
-    return [trace_twice(first, first), *[trace_once(partial(fn, step)) for step in steps[1:]]]
-
-
-def training_tape(step: Step, checked: bool = False) -> Tape:
-    """The whole step as a tape: batch, loss, gradients, update; what changes from step to step is an input.
-
-    checked: a step of the same structure was traced before, so that this one need not be traced twice
-    Raises TracingError where it looks at a value from Python, or is another at the next step.
-    """
-    first = partial(_training, step, 0)
-    return trace_once(first) if checked else trace_twice(first, partial(_training, step, 1))
-
-
-def _training(step: Step, k: int, tracer: Tracer) -> Mapping[str, Tensor]:
-    before = step.buffers.vector.copy()
-    params = _enter(step, tracer)
-    state = {name: tracer.input(f"state.{name}", Tensor(vector)) for name, vector in step.state.items()}
-    x, y = _batch(step, k, tracer)
-    numbers = {name: tracer.input(f"optimizer.{name}", step.number(v)) for name, v in step.numbers(k).items()}
-    layers = step.model.train(step.config.seed, k).random_layers()
-    for name, layer in layers.items():
-        layer.rng = tracer.generator(name, layer.rng)  # type: ignore[arg-type, assignment]  # stands in for it
-    try:
-        loss = step.compute_loss(x, y, params)
-        updated, new_state = step.compute_update(loss, params, state, numbers)
-        outputs = {"loss": loss, "parameters": updated, **{f"state.{name}": t for name, t in new_state.items()}}
-        if step.buffers.tensors:
-            with no_grad():
-                outputs["buffers"] = concatenate([t.reshape(-1) for t in step.buffers.tensors.values()])
-    finally:
-        step.buffers.assign(before)
-        step.model.train(step.config.seed, k)
-    return outputs
-
-
-def _enter(step: Step, tracer: Tracer) -> Tensor:
-    """Let the network's parameters and buffers be parts of inputs, and give the vector that is trained."""
-    vectors = {}
-    for name, flat in step.flat().items():
-        vectors[name] = tracer.input(name, Tensor(flat.vector))
-        for key, part in flat.split(vectors[name]).items():
-            tracer.alias(flat.tensors[key], part)
-    return vectors["parameters"]
-
-
-def _batch(step: Step, k: int, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
-    """The examples of a step: picked by number where the data lies in memory, else read from disk before each step."""
-    rows = step.rows(k)
-    if isinstance(step.train.x, Rows):
-        x, y = step.batch(k).tensors()
-        return tracer.input("x", x), None if y is None else tracer.input("y", y)
-    x, y = step.train.tensors()
-    x, y = tracer.input("x_train", x), None if y is None else tracer.input("y_train", y)
-    if rows is None:
-        return x, y
-    picked = tracer.input("rows", Tensor(rows))
-    return x.take(picked), None if y is None else y.take(picked)

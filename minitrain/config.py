@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 T = TypeVar("T")
 
 COMPONENTS = ("data", "network", "optimizer", "schedule", "layer")  # groups of dataclasses
-TABLES: dict[str, dict[str, Any]] = {group: {} for group in (*COMPONENTS, "activation", "init", "loss")}
+TABLES: dict[str, dict[str, Any]] = {group: {} for group in (*COMPONENTS, "activation", "init", "loss", "diagnostic")}
 
 
 class ConfigError(ValueError):
@@ -139,6 +139,7 @@ class RunConfig:
     l2: float | None = option(None, "penalty: training makes loss + l2 * sum(p^2) small", at_least=0)
     l2_on: str = option("weights", "parameters p that l2 holds small", choices=("weights", "all"))
     patience: int | None = option(None, "evaluations without a better metric before training stops", at_least=1)
+    metrics: list[str] = option([], "columns that evaluations add to metrics.csv, and draw", choices="diagnostic")
     metric: str = option("auto", "what best is judged by; auto: the first there is", choices=METRICS)
     dtype: str = option("float32", "type of every number", choices=("float32", "float64"))
     engine: str = option("replay", "how steps are computed: compiled, or one operation at a time", choices=ENGINES)
@@ -243,11 +244,13 @@ def expected(hint: Any, range_: Range) -> str:
         return ", or ".join(expected(each, range_) for each in arguments)
     if hint is types.NoneType:
         return "null"
+    names = range_.names()
     if typing.get_origin(hint) is list:
+        if names is not None:
+            return f"a list of {', '.join(names)}"
         kind = {int: "whole numbers", float: "numbers", str: "names", Any: "layers"}[arguments[0]]
         return f"a list of {kind} {range_.bounds()}".rstrip()
-    names = range_.names() if hint is str else None
-    if names is not None:
+    if hint is str and names is not None:
         return f"one of {', '.join(names)}" if len(names) > 1 else names[0]
     kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[hint]
     return f"{kind} {range_.bounds()}".rstrip()

@@ -15,6 +15,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from minitrain.config import ConfigError, RunConfig, read
+from minitrain.diagnostics_plot import draw_diagnostics
+from minitrain.optim import SGDRule
 from minitrain.plot import draw_run
 from minitrain.progress import format_outcome, format_outcome_briefly, stop_requests
 from minitrain.record import RecordError, read_summary, write_atomically
@@ -66,12 +68,16 @@ def perform(
             return {"status": "failed", "best": None}
         summary = read_summary(directory)
         with stop_requests() as stop:  # an import or a file that is cut short would harm what comes after
-            plot = draw_run(directory, ", ".join(overrides), problem.describe_briefly())
+            headings = ", ".join(overrides), problem.describe_briefly()
+            plot = draw_run(directory, *headings)
+            diagnostics = draw_diagnostics(directory, *headings, edge=isinstance(problem.config.optimizer, SGDRule))
         interrupted = interrupted or stop.is_set()
         if name:
             log.info("%s%s", name, format_outcome_briefly(summary))
         else:
             log.info("%s\nloss curve  %s", format_outcome(summary), shown / plot.name)
+            if diagnostics is not None:
+                log.info("diagnostics %s", shown / diagnostics.name)
             if interrupted:
                 log.info("go on with  python -m minitrain resume %s", shown)
         if interrupted:

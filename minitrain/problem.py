@@ -11,11 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from minitrain import diagnostics
 from minitrain.autograd.cost import largest_product
 from minitrain.autograd.trace import TracingError, is_own
 from minitrain.compiled import Compiled
 from minitrain.config import TABLES, ConfigError, RunConfig
-from minitrain.data import Dataset
+from minitrain.data import Dataset, Rows
 from minitrain.nn import losses
 from minitrain.nn.activation import activation_layer
 from minitrain.nn.module import Module
@@ -136,9 +137,21 @@ def assemble(config: RunConfig, data: Dataset | None = None) -> Problem:
     activation, loss = activation_layer(config.activation), losses.chosen(config)
     model = config.network.build(data.inputs, loss.outputs(data), activation, config.seed)
     problem = Problem(config, data, model, loss, Step(config, data, model, loss))
+    _check_metrics(problem)
     if config.metric not in ("auto", *problem.metrics):
         raise ConfigError(f"metric={config.metric}: the data gives {', '.join(problem.metrics)}; choose one, or auto")
     return problem
+
+
+def _check_metrics(problem: Problem) -> None:
+    for name in problem.config.metrics:
+        kind = diagnostics.kind(name)
+        if kind == "activation" and not problem.step.layers:
+            raise ConfigError(f"metrics=[{name}]: the network has no activation layer; leave it out")
+        if kind == "hessian" and isinstance(problem.data.x_train, Rows):
+            raise ConfigError(
+                f"metrics=[{name}]: takes all training examples at once, and this data lies on disk; leave it out"
+            )
 
 
 def _try(problem: Problem) -> None:
@@ -153,6 +166,9 @@ def _try(problem: Problem) -> None:
                 step.update(0)
                 step.restore(before)
             problem.engine.evaluate()
+            if config.metrics:
+                problem.engine.loss(0)
+                problem.engine.inspect(0)
     except TracingError as error:
         raise ConfigError(f"engine={config.engine}: {error}") from error
     except ConfigError:

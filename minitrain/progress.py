@@ -54,9 +54,11 @@ class Progress:
 
 
 def format_metrics(metrics: dict[str, Any]) -> str:
-    """Metrics in words: `train_loss 0.0123, val_accuracy 97.5%`."""
+    """Metrics in words: `train_loss 0.0123, val_accuracy 97.5%`; without those that there are of each layer."""
     return ", ".join(
-        f"{name} {format_value(name, value)}" for name, value in metrics.items() if name not in ("step", "lr")
+        f"{name} {format_value(name, value)}"
+        for name, value in metrics.items()
+        if name not in ("step", "lr") and "/" not in name
     )
 
 

@@ -1,9 +1,9 @@
 """A run's directory on disk: claimed by one run, written so that a kill at any moment loses nothing.
 
     .hydra/{config,hydra,overrides}.yaml   minitrain.log
-    metrics.csv        step, lr, train_loss, and at evaluations val_loss, val_accuracy
+    metrics.csv        step, lr, train_loss, and at evaluations val_loss, val_accuracy, what `metrics` asks for
     summary.json       status, final and best metrics, seconds, versions
-    loss.png loss.svg
+    loss.png loss.svg  diagnostics.png diagnostics.svg
     checkpoints/last.npz best.npz
 
 Every file but metrics.csv is written beside its place and renamed; metrics.csv only grows, and a resumed run

@@ -6,20 +6,24 @@ which is traced from the same functions.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from minitrain import diagnostics
 from minitrain.autograd import functional as F
 from minitrain.autograd.flat import FlatParameters, FlatTensors
+from minitrain.autograd.grad import gradients
 from minitrain.autograd.graph import no_grad, topological_order
 from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Tensor
 from minitrain.config import ConfigError, RunConfig
 from minitrain.data import Dataset, Rows, blocks
 from minitrain.nn import losses
-from minitrain.nn.module import Module
+from minitrain.nn.activation import activation_layers
+from minitrain.nn.module import Module, outputs_of
 from minitrain.optim.gradient import clip_by_global_norm, l2_gradient, l2_penalty
 from minitrain.schedule import warmed_up
 from minitrain.streams import stream
@@ -53,6 +57,8 @@ class Step:
 
     parameters, buffers: flat vectors, of which the network's own are views
     state: the optimizer's, flat vectors by name
+    layers: the network's activations, by name
+    diagnostics: the columns that `metrics` asks for
     """
 
     def __init__(self, config: RunConfig, data: Dataset, model: Module, loss: losses.Loss) -> None:
@@ -65,6 +71,9 @@ class Step:
         start = Tensor(self.parameters.vector)
         self.state: dict[str, Array] = {name: t.numpy() for name, t in config.optimizer.init(start).items()}
         self.penalized = self.parameters.weights if config.l2_on == "weights" else self.parameters.vector.size
+        self.layers = activation_layers(model)
+        trained = [name for name, p in model.named_parameters().items() if p.requires_grad]
+        self.diagnostics = diagnostics.columns(config.metrics, trained, self.layers)
         self._epoch: tuple[int, Array] = (-1, np.empty(0, np.intp))
         self._pending: tuple[Tensor, Array] | None = None  # the loss, and the buffers as it leaves them
 
@@ -115,7 +124,7 @@ class Step:
     def compute_loss(self, x: Tensor, y: Tensor | None, params: Tensor) -> Tensor:
         """What training makes small; `params` is the flat vector. It moves the network's buffers.
 
-        The l2 penalty is a constant in it: `compute_update` adds its gradient on one slice.
+        The l2 penalty is a constant in it: `compute_gradient` adds its gradient on one slice.
         """
         loss = self.objective(self.model(x), y)
         if not isinstance(loss, Tensor) or loss.size != 1:
@@ -128,18 +137,23 @@ class Step:
             loss = loss + l2_penalty(params, self.config.l2, self.penalized)
         return loss
 
+    @no_grad()
+    def compute_gradient(self, loss: Tensor, params: Tensor) -> Tensor:
+        """The gradient of what training makes small, before clipping: [n]."""
+        grads = self.parameters.gradient(loss)
+        if self.config.l2 is not None:
+            grads = grads + l2_gradient(params, self.config.l2, self.penalized)
+        return grads
+
+    @no_grad()
     def compute_update(
-        self, loss: Tensor, params: Tensor, state: dict[str, Tensor], numbers: dict[str, Any]
+        self, grads: Tensor, params: Tensor, state: dict[str, Tensor], numbers: dict[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The next parameters and optimizer state."""
         config = self.config
-        grads = self.parameters.gradient(loss)
-        with no_grad():
-            if config.l2 is not None:
-                grads = grads + l2_gradient(params, config.l2, self.penalized)
-            if config.clip is not None:
-                grads = clip_by_global_norm(grads, config.clip)
-            updated, new_state = config.optimizer.update(grads, state, params, **numbers)
+        if config.clip is not None:
+            grads = clip_by_global_norm(grads, config.clip)
+        updated, new_state = config.optimizer.update(grads, state, params, **numbers)
         if new_state.keys() != state.keys():
             raise ConfigError(
                 f"the optimizer: update gives the state {', '.join(new_state) or 'nothing'}, and init "
@@ -154,6 +168,36 @@ class Step:
             assert y is not None  # where there are classes, there are targets
             metrics["val_accuracy"] = F.accuracy(output, y)
         return metrics
+
+    def compute_diagnostics(
+        self, x: Tensor, y: Tensor | None, params: Tensor, state: dict[str, Tensor], numbers: dict[str, Any]
+    ) -> dict[str, Tensor]:
+        """What a step tells of itself, by column. It moves the network's buffers, as `compute_loss` does."""
+        with outputs_of(self.layers) as outputs:
+            loss = self.compute_loss(x, y, params)
+        grads = self.compute_gradient(loss, params)
+        updated, _ = self.compute_update(grads, params, state, numbers)
+        frozen, parts = [*self.parameters.frozen.tensors.values()], self.parameters.split(grads)
+        seen = diagnostics.Observed(params, updated, frozen, grads, parts, outputs)
+        with no_grad():
+            return diagnostics.compute(self.config.metrics, seen)
+
+    def compute_curvature(self, x: Tensor, y: Tensor | None, params: Tensor, direction: Tensor) -> Tensor:
+        """The Hessian of what training makes small times a direction: [n] -> [n]."""
+        slopes = gradients(self.compute_loss(x, y, params), list(self.parameters.tensors.values()))
+        along = self.parameters.split(direction).values()
+        slope = F.concatenate([(g * v).sum().reshape(1) for g, v in zip(slopes, along, strict=True)]).sum()
+        product = self.parameters.gradient(slope)
+        if self.config.l2 is not None:
+            with no_grad():
+                product = product + l2_gradient(direction, self.config.l2, self.penalized)
+        return product
+
+    def inspect_hessian(self, product: Callable[[Array], Array]) -> dict[str, Array]:
+        """What products with the Hessian tell, by column."""
+        start = stream(self.config.seed, "hessian").normal(size=self.parameters.vector.size)
+        found = diagnostics.compute_of_hessian(self.config.metrics, product, start)
+        return {name: np.asarray(value, self.config.dtype) for name, value in found.items()}
 
     # One operation after the other
 
@@ -170,13 +214,18 @@ class Step:
         """Take step k, whose loss was computed last."""
         assert self._pending is not None
         loss, self.buffers.vector[...] = self._pending
-        state = {name: Tensor(vector) for name, vector in self.state.items()}
-        numbers = {name: self.number(value) for name, value in self.numbers(k).items()}
-        params, state = self.compute_update(loss, Tensor(self.parameters.vector), state, numbers)
+        params, state, numbers = self._update_from(k)
+        params, state = self.compute_update(self.compute_gradient(loss, params), params, state, numbers)
         for name, t in state.items():
             self.state[name][...] = t.numpy()
         self.parameters.assign(params.numpy())
         self._pending = None
+
+    def _update_from(self, k: int) -> tuple[Tensor, dict[str, Tensor], dict[str, Tensor]]:
+        """Parameters, optimizer state and numbers that step k starts from."""
+        state = {name: Tensor(vector) for name, vector in self.state.items()}
+        numbers = {name: self.number(value) for name, value in self.numbers(k).items()}
+        return Tensor(self.parameters.vector), state, numbers
 
     @no_grad()
     def evaluate(self) -> dict[str, Array]:
@@ -187,6 +236,24 @@ class Step:
         outputs = [model(Tensor(self.val.x[block])).numpy() for block in blocks(self.val.x)]
         y = None if self.val.y is None else Tensor(self.val.y)
         return {name: t.numpy() for name, t in self.compute_metrics(Tensor(np.concatenate(outputs)), y).items()}
+
+    def inspect(self, k: int) -> dict[str, Array]:
+        """The diagnostics of step k, whose loss was computed last, by column; nothing changes."""
+        if not self.diagnostics:
+            return {}
+        before = self.buffers.vector.copy()
+        self.model.train(self.config.seed, k)
+        x, y = self.batch(k).tensors()
+        seen = self.compute_diagnostics(x, y, *self._update_from(k))
+        self.buffers.vector[...] = before
+        self.loss(k)  # anew: the buffers have moved since, and `update` walks its graph
+        found = {name: t.numpy() for name, t in seen.items()} | self.inspect_hessian(self._curvature)
+        return {name: found[name] for name in self.diagnostics if name in found}
+
+    def _curvature(self, direction: Array) -> Array:
+        self.model.eval()
+        vectors = Tensor(self.parameters.vector), Tensor(direction.astype(self.config.dtype))
+        return self.compute_curvature(*self.train[:].tensors(), *vectors).numpy()
 
     def diagnose(self, k: int) -> dict[str, Any]:
         """Where a loss that is not finite comes from: the first such operation, and the parameter behind it."""

@@ -23,13 +23,14 @@ from typing import Any
 
 import numpy as np
 
-from minitrain.compiled import Compiled, training_tape
+from minitrain.compiled import Compiled
 from minitrain.config import RunConfig
 from minitrain.data import Dataset
 from minitrain.problem import Problem, assemble, build
 from minitrain.progress import stop_requests
 from minitrain.record import RecordError, read_summary, write_summary
 from minitrain.run import Run, describe_error
+from minitrain.tapes import training_tape
 from minitrain.train import LEAVES, computing, train_together
 
 RUNNING, COMPLETED, DIVERGED, INTERRUPTED, FAILED = range(1, 6)
@@ -137,7 +138,9 @@ def _seconds_of_a_run(problem: Problem, tried: int = 3) -> float:
                 engine.loss(k)
                 engine.update(k)
                 times.append(time.perf_counter())
+            engine.loss(tried)
             engine.evaluate()
+            engine.inspect(tried)
             times.append(time.perf_counter())
     except LEAVES:
         return 0.0  # a run that comes to this step will tell it

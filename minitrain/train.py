@@ -88,7 +88,7 @@ def train_together(runs: Sequence[Run], engine: Step | Compiled, progress: Shown
     engine: computes the steps of these runs together
     """
     try:
-        names = list(engine.evaluate())
+        names = [*engine.evaluate(), *runs[0].problem.step.diagnostics]
     except LEAVES as error:
         if len(runs) == 1:
             return runs[0].fail(error, runs[0].step)
@@ -128,7 +128,8 @@ def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown,
             last = step == config.steps
             evaluated = last or step % config.eval_every == 0
             if evaluated or step % config.log_every == 0:
-                _record(runs, step, losses, engine.evaluate() if evaluated else None, progress)
+                metrics = engine.evaluate() | engine.inspect(step) if evaluated else None
+                _record(runs, step, losses, metrics, progress)
                 if last:
                     _each([r for r in runs if not r.ended], methodcaller("end", "completed", step, stopped_early=False))
                 if any(run.ended for run in runs):

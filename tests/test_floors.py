@@ -19,13 +19,13 @@ FLOORS = [
     ["streams", "config", "data.dataset", "data.bundled", "data.generated", "data.files", "record"],
     ["nn.module", "nn.activation", "nn.init", "nn.layers", "nn.normalization", "nn.convolution",
      "nn.networks", "nn.sequence", "nn.losses",
-     "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "figure", "plot",
-     "diagram", "layout", "drawing", "progress"],
-    ["step", "compiled", "problem", "run", "train"],
+     "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "diagnostics",
+     "figure", "plot", "diagnostics_plot", "diagram", "layout", "drawing", "progress"],
+    ["step", "tapes", "compiled", "problem", "run", "train"],
     ["sweep", "sweep_report", "results", "comparison", "curves_plot", "values_plot", "table", "compare", "listing"],
     ["job", "resume", "multirun", "grid", "composer", "start", "launcher", "__main__"],
 ]  # fmt: skip
-APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}
+APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("results", "train"), ("compare", "train")}
 # Rooms' front doors and the package's name only list what is inside.
 DOORS = {f"{room}__init__" for room in ("", "autograd.", "autograd.functional.", "data.", "nn.", "optim.")}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -167,6 +167,14 @@ def stack(tapes: Sequence[Tape]) -> Tape:
     return Tape(
         first.types, first.inputs, constants, first.instructions, first.outputs, frozenset(varying), first.draws
     )
+
+
+def unstack(tape: Tape) -> tuple[Tape, dict[str, Array]]:
+    """A stack's tape as one for a run at a time: what differs between the runs is an input, with [runs, ...] values."""
+    differing = {f"constant.{v}": v for v in sorted(tape.varying)}
+    constants = {v: array for v, array in tape.constants.items() if v not in tape.varying}
+    one = replace(tape, inputs=tape.inputs | differing, constants=constants, varying=frozenset())
+    return one, {name: tape.constants[v] for name, v in differing.items()}
 
 
 def renumbered(tape: Tape) -> Tape:

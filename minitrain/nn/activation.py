@@ -21,6 +21,17 @@ def activation_layer(name: str) -> Callable[[], Module]:
     return entry if isinstance(entry, type) else lambda: Function(entry)
 
 
+def activation_layers(model: Module) -> dict[str, Module]:
+    """Name -> module, of those that are activations.
+
+    >>> from minitrain.nn import Linear, Sequential
+    >>> list(activation_layers(Sequential(Linear(2, 3, rng=0), ReLU(), Linear(3, 1, rng=1))))
+    ['1']
+    """
+    kinds = (Function, *(entry for entry in TABLES["activation"].values() if isinstance(entry, type)))
+    return {name: module for name, module in model.named_modules().items() if isinstance(module, kinds)}
+
+
 class Function(Module):
     """A plain function as a layer."""
 

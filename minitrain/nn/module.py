@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -30,6 +32,7 @@ class Module:
 
     training: whether it is in training mode, as it starts, or in evaluation mode (`train`, `eval`)
     rng: what a layer that is random in training draws from; None in every other layer
+    observer: who is told each output, while `outputs_of` watches
 
     >>> class Scale(Module):
     ...     def __init__(self):
@@ -43,12 +46,16 @@ class Module:
 
     training: bool = True
     rng: np.random.Generator | None = None
+    observer: Callable[[Tensor], None] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} has no forward(self, x): write one that gives the output")
 
     def __call__(self, x: Any) -> Tensor:
-        return self.forward(to_tensor(x))
+        output = self.forward(to_tensor(x))
+        if self.observer is not None:
+            self.observer(output)
+        return output
 
     def __repr__(self) -> str:
         own = [f"{name} {list(t.shape)}" for name, t in self.children().items() if isinstance(t, (Parameter, Buffer))]
@@ -185,6 +192,27 @@ class Module:
 
     def _state(self) -> dict[str, Parameter | Buffer]:
         return {**self.named_parameters(), **self.named_buffers()}
+
+
+@contextmanager
+def outputs_of(modules: Mapping[str, Module]) -> Iterator[dict[str, Tensor]]:
+    """Watch modules by name: name -> what each gave last inside, as soon as it was called.
+
+    >>> from minitrain.nn import ReLU, Sequential, Tanh
+    >>> net = Sequential(ReLU(), Tanh())
+    >>> with outputs_of(net.named_modules()) as outputs:
+    ...     last = net(Tensor([-1.0, 0.0]))
+    >>> {name: t.numpy().tolist() for name, t in outputs.items()}
+    {'0': [0.0, 0.0], '1': [0.0, 0.0], '': [0.0, 0.0]}
+    """
+    found: dict[str, Tensor] = {}
+    for name, module in modules.items():
+        module.observer = partial(found.__setitem__, name)
+    try:
+        yield found
+    finally:
+        for module in modules.values():
+            del module.observer
 
 
 def _named(root: Module, kind: type[Kind]) -> dict[str, Kind]:

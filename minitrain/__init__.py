@@ -1,5 +1,7 @@
 """minitrain: train small networks, and whole sweeps of them, on an autograd core that hides nothing."""
 
+from typing import TYPE_CHECKING, Any
+
 from minitrain import data, nn, optim, schedule
 from minitrain.autograd import functional
 from minitrain.autograd.grad import check_grads, grad, gradients, hessian, hvp, jacobian, value_and_grad
@@ -8,6 +10,9 @@ from minitrain.autograd.tensor import Parameter, Tensor
 from minitrain.autograd.trace import TracingError, trace
 from minitrain.config import ConfigError, option, register
 from minitrain.drawing import draw, draw_network
+
+if TYPE_CHECKING:
+    from minitrain.predict import load_model as load_model
 
 __version__ = "0.1.0"
 
@@ -26,6 +31,7 @@ __all__ = [
     "hessian",
     "hvp",
     "jacobian",
+    "load_model",
     "nn",
     "no_grad",
     "optim",
@@ -35,3 +41,11 @@ __all__ = [
     "trace",
     "value_and_grad",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "load_model":  # Hydra's config files are read by it, and OmegaConf is not loaded for less
+        from minitrain.predict import load_model
+
+        return load_model
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -119,7 +119,8 @@ def read_config(directory: Path) -> RunConfig:
 def _stored(directory: Path) -> tuple[Path, DictConfig]:
     stored = directory / ".hydra" / "config.yaml"
     if not stored.is_file():
-        raise ConfigError(f"resume {directory}: not a run's directory; expected .hydra/config.yaml in it")
+        sweep = "; of a sweep, give one of its runs" if (directory / "multirun.yaml").exists() else ""
+        raise ConfigError(f"{directory}: not a run's directory; expected .hydra/config.yaml in it{sweep}")
     try:
         config = OmegaConf.load(stored)
     except Exception as error:  # whatever a damaged YAML file raises

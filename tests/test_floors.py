@@ -23,8 +23,8 @@ FLOORS = [
      "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "plot",
      "diagram", "layout", "drawing", "progress"],
     ["step", "compiled", "problem", "run", "train"],
-    ["sweep", "sweep_report", "compare", "listing"],
-    ["job", "resume", "multirun", "grid", "launcher", "__main__"],
+    ["model", "sweep", "sweep_report", "compare", "listing"],
+    ["job", "predict", "resume", "multirun", "grid", "launcher", "__main__"],
 ]  # fmt: skip
 APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}
 # Rooms' front doors and the package's name only list what is inside.

@@ -29,7 +29,7 @@ def read_inputs(path: str, data: Dataset, delimiter: str = ",", array: str = "x"
 
 def as_inputs(x: Array, data: Dataset, what: str) -> Array:
     """An array [examples, ...] as [examples, inputs]. Raises ConfigError where a dataset has others."""
-    if x.dtype.kind not in "biuf" or x.ndim < 2 or math.prod(x.shape[1:]) != data.inputs:
+    if x.dtype.kind not in "biuf" or not x.size or math.prod(x.shape[1:]) != data.inputs:
         kind = f"of shape {list(x.shape)}" if x.dtype.kind in "biuf" else f"of type {x.dtype}"
         raise ConfigError(f"{what}: {kind}; expected numbers [examples, {data.inputs}], the inputs of training")
     x = x.reshape(len(x), -1).astype(np.float64)

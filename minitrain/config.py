@@ -103,6 +103,9 @@ METRICS = ("auto", "val_accuracy", "val_loss", "train_loss")
 # replay: each step is traced once and replayed as a flat list of NumPy calls; eager: the oracle. Equal, bit for bit.
 ENGINES = ("replay", "eager")
 
+# Pictures of a trained network, drawn in `model_plots.py`.
+PLOTS = ("confusion_matrix", "decision_boundary", "first_layer_weights", "fitted_curve")
+
 
 def option(default: Any, help: str, **limits: Any) -> Any:
     """A dataclass field with its meaning and its limits (see `Range`)."""
@@ -151,6 +154,7 @@ class RunConfig:
     on_divergence: str = option(
         "record", "a run that diverges: record it as a result, or let the command fail", choices=("record", "fail")
     )
+    plots: list[str] = option([], "pictures of the best network, drawn when a run ends", choices=PLOTS)
     extensions: list[str] = option([], "your own modules with components, imported at the start")
 
 
@@ -245,7 +249,8 @@ def expected(hint: Any, range_: Range) -> str:
         return "null"
     if typing.get_origin(hint) is list:
         kind = {int: "whole numbers", float: "numbers", str: "names", Any: "layers"}[arguments[0]]
-        return f"a list of {kind} {range_.bounds()}".rstrip()
+        among = f"among {', '.join(range_.names() or [])}" if range_.choices else range_.bounds()
+        return f"a list of {kind} {among}".rstrip()
     names = range_.names() if hint is str else None
     if names is not None:
         return f"one of {', '.join(names)}" if len(names) > 1 else names[0]

@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from minitrain.config import ConfigError, RunConfig, read
+from minitrain.model_plots import draw_plots
 from minitrain.plot import draw_run
 from minitrain.progress import format_outcome, format_outcome_briefly, stop_requests
 from minitrain.record import RecordError, read_summary, write_atomically
@@ -68,11 +69,16 @@ def perform(
         summary = read_summary(directory)
         with stop_requests() as stop:  # an import or a file that is cut short would harm what comes after
             plot = draw_run(directory, ", ".join(overrides), problem.describe_briefly())
+            for line in draw_plots(problem.config, directory, problem.data):
+                log.warning("%s%s", name, line)
         interrupted = interrupted or stop.is_set()
         if name:
             log.info("%s%s", name, format_outcome_briefly(summary))
         else:
             log.info("%s\nloss curve  %s", format_outcome(summary), shown / plot.name)
+            for plotted in problem.config.plots:
+                if (directory / f"{plotted}.png").exists():
+                    log.info("%s  %s", plotted.replace("_", " "), shown / f"{plotted}.png")
             if interrupted:
                 log.info("go on with  python -m minitrain resume %s", shown)
         if interrupted:
@@ -96,13 +102,15 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
     summary = read_summary(directory) if (directory / "summary.json").exists() else {"step": 0}
     if summary["step"] > run_config.steps:
         raise ConfigError(f"steps={run_config.steps}: the run is at step {summary['step']} already; expected more")
+    done = ""
     if summary.get("stopped_early"):
-        log.info("nothing left to do: the run stopped early at step %s", f"{summary['step']:,}")
-        return 0
-    if summary["step"] == run_config.steps:
-        log.info(
-            "nothing left to do: the run has completed its %s steps; give steps=N for more", f"{run_config.steps:,}"
-        )
+        done = f"the run stopped early at step {summary['step']:,}"
+    elif summary["step"] == run_config.steps:
+        done = f"the run has completed its {run_config.steps:,} steps; give steps=N for more"
+    if done:
+        log.info("nothing left to do: %s", done)
+        for line in draw_plots(run_config, directory, missing=True):  # it may have been killed while it drew them
+            log.warning("%s", line)
         return 0
     if overrides:
         write_atomically(stored, lambda file: file.write(OmegaConf.to_yaml(config).encode()))

@@ -14,7 +14,6 @@ from minitrain.autograd.tensor import Tensor
 from minitrain.config import ConfigError, RunConfig
 from minitrain.data import Dataset, Rows, blocks
 from minitrain.data.inputs import as_inputs
-from minitrain.nn import losses
 from minitrain.nn.module import Module
 from minitrain.problem import Problem, assemble
 from minitrain.record import RecordError, load_checkpoint
@@ -44,6 +43,7 @@ class Prediction:
 class Model:
     """A network in evaluation mode, and what it was trained by and on.
 
+    problem: what its config asks for; network, config and data are parts of it
     step: how many updates the network has had
 
     >>> from minitrain.data import Iris
@@ -51,17 +51,26 @@ class Model:
     >>> from minitrain.optim import SGDRule
     >>> from minitrain.schedule import Constant
     >>> problem = assemble(RunConfig(Iris(), LinearConfig(), SGDRule(), Constant(), lr=0.1))
-    >>> model = Model(problem.model, problem.config, problem.data, problem.loss, step=0)
+    >>> model = Model(problem, step=0)
     >>> prediction = model.predict([[5.1, 3.5, 1.4, 0.2], [6.2, 2.9, 4.3, 1.3]])  # centimetres, as in the data
     >>> prediction.probabilities.shape, prediction.labels[0] in model.data.labels
     ((2, 3), True)
     """
 
-    network: Module
-    config: RunConfig
-    data: Dataset
-    loss: losses.Loss
+    problem: Problem
     step: int
+
+    @property
+    def network(self) -> Module:
+        return self.problem.model
+
+    @property
+    def config(self) -> RunConfig:
+        return self.problem.config
+
+    @property
+    def data(self) -> Dataset:
+        return self.problem.data
 
     def predict(self, x: Any) -> Prediction:
         """x: [examples, inputs] or, as of images, [examples, ...], in the data's own units.
@@ -78,7 +87,7 @@ class Model:
             if self.data.classes is None:
                 return Prediction(outputs, values=self.data.y_scale.undo(outputs.astype(np.float64)))
             classes = (outputs[:, 0] > 0).astype(np.int64) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
-            found = self.loss.probabilities
+            found = self.problem.loss.probabilities
             probabilities = None if found is None else found(Tensor(outputs)).numpy()
         labels = np.array(self.data.labels)[classes]
         return Prediction(outputs, classes=classes, labels=labels, probabilities=probabilities)
@@ -111,7 +120,7 @@ def restore(config: RunConfig, directory: Path, checkpoint: str = "best", data: 
         raise RecordError(f"{path}: of another network than config.yaml and the data describe: {wrong}") from error
     if path.stem == "best":
         _check_data(problem, meta, path)
-    return Model(problem.model, config, problem.data, problem.loss, meta["step"])
+    return Model(problem, meta["step"])
 
 
 def _check_data(problem: Problem, meta: dict[str, Any], path: Path) -> None:

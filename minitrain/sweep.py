@@ -25,6 +25,7 @@ import numpy as np
 from minitrain.compiled import Compiled, training_tape
 from minitrain.config import RunConfig
 from minitrain.data import Dataset
+from minitrain.model_plots import check_plots, draw_plots
 from minitrain.problem import Problem, assemble, build
 from minitrain.progress import stop_requests
 from minitrain.record import RecordError, read_summary, write_summary
@@ -109,6 +110,7 @@ def stacks(configs: Mapping[int, RunConfig], cores: int) -> list[Stack]:
     for family in families.values():
         config = configs[family[0]]
         problem = build(config, _data(config))
+        check_plots(problem)
         engine, seconds = problem.engine, _seconds_of_a_run(problem)
         nbytes, size = (engine.nbytes, engine.runs_at_once) if isinstance(engine, Compiled) else (0, 1)
         count = max(math.ceil(len(family) / size), min(cores // len(families), len(family)))
@@ -233,6 +235,11 @@ def train_stack(jobs: Sequence[Job], path: Path, total: int, resume: bool, repor
             continue
         with computing(group[0].problem.blas_threads):
             train_together(group, engine, _Progress(group, report), board)
+        for run in group:
+            if not board.is_set():
+                report()
+                for line in draw_plots(run.config, run.directory, run.problem.data):
+                    note(run.directory, line)
 
 
 def _groups(runs: Sequence[_BoardRun]) -> Iterator[tuple[list[_BoardRun], Any]]:

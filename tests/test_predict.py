@@ -100,8 +100,9 @@ def test_numbers_are_in_the_targets_own_units(command):
 
 
 def test_best_and_last_and_last_where_there_is_no_best(command):
-    run(command, "data=moons", *FAST, "lr=3")
+    run(command, "data=moons", "network.dropout=0.5", *FAST, "lr=3")
     best, last = (minitrain.load_model("run", name) for name in ("best", "last"))
+    assert not any(layer.training for model in (best, last) for layer in model.network.named_modules().values())
     assert (best.step, last.step) == (read_summary(Path("run"))["best"]["step"], 60)
     assert best.step < 60
     Path("run/checkpoints/best.npz").unlink()

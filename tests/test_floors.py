@@ -23,7 +23,7 @@ FLOORS = [
      "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "plot",
      "diagram", "layout", "drawing", "progress"],
     ["step", "compiled", "problem", "run", "train"],
-    ["model", "model_plots", "sweep", "sweep_report", "compare", "listing"],
+    ["model", "model_figures", "model_plots", "sweep", "sweep_report", "compare", "listing"],
     ["job", "predict", "resume", "multirun", "grid", "launcher", "__main__"],
 ]  # fmt: skip
 APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}

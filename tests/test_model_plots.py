@@ -54,7 +54,7 @@ def in_order(points):
 
 
 def test_the_names_of_the_config_are_those_that_can_be_drawn():
-    assert sorted(config.PLOTS) == sorted(model_plots._table)
+    assert sorted(config.PLOTS) == sorted(model_plots.PLOTS)
 
 
 def test_a_confusion_matrix_counts_the_validation_examples(command, figures):
@@ -86,7 +86,8 @@ def test_a_confusion_matrix_of_all_examples_where_none_is_held_out(command, figu
 def test_a_boundary_of_two_classes_shows_their_probability_in_own_units(command, figures):
     assert command("plots=[decision_boundary]", "hydra.run.dir=run", *MOONS)[0] == 0
     assert are_pictures(Path("run"), "decision_boundary")
-    axes, bar = figures["decision_boundary"].axes
+    (axes,) = figures["decision_boundary"].axes
+    (bar,) = axes.child_axes
     model = load_model("run")
     data = model.data
     for k in range(2):
@@ -184,8 +185,8 @@ def test_a_plot_that_fails_is_one_line_and_the_others_are_drawn(command, monkeyp
     def fail(model):
         raise RuntimeError("a bug\nin lines")
 
-    misfit, _ = model_plots._table["confusion_matrix"]
-    monkeypatch.setitem(model_plots._table, "confusion_matrix", (misfit, fail))
+    misfit, _ = model_plots.PLOTS["confusion_matrix"]
+    monkeypatch.setitem(model_plots.PLOTS, "confusion_matrix", (misfit, fail))
     both = "plots=[confusion_matrix,decision_boundary]"
     status, out, _ = command(both, "hydra.run.dir=run", *MOONS)
     line = "plots: confusion_matrix not drawn: RuntimeError: a bug"

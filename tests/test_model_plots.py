@@ -94,6 +94,7 @@ def test_a_boundary_of_two_classes_shows_their_probability_in_own_units(command,
         raw = data.x_scale.undo(data.x_train[data.y_train == k])
         np.testing.assert_allclose(in_order(offsets(axes, f"class {k}")), in_order(raw))
     (image,) = axes.images
+    assert image.origin == "lower"  # the first row of its array is at the bottom
     left, right, bottom, top = image.get_extent()
     corners = model.predict([[left, bottom], [right, bottom], [left, top], [right, top]]).probabilities[:, 1]
     shown = image.get_array()

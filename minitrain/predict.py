@@ -68,7 +68,7 @@ def _rows(found: Prediction, labels: Sequence[str]) -> Iterator[Sequence[object]
     if found.values is not None:
         count = found.values.shape[1]
         yield ["prediction"] if count == 1 else [f"prediction {i + 1}" for i in range(count)]
-        yield from found.values
+        yield from found.values.astype(found.outputs.dtype)  # no more digits than the network has
         return
     assert found.labels is not None
     if found.probabilities is None:

@@ -1,5 +1,6 @@
 """minitrain: train small networks, and whole sweeps of them, on an autograd core that hides nothing."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from minitrain import data, nn, optim, schedule
@@ -12,9 +13,19 @@ from minitrain.config import ConfigError, option, register
 from minitrain.drawing import draw, draw_network
 
 if TYPE_CHECKING:
-    from minitrain.predict import load_model as load_model
+    from minitrain.predict import load_model
 
 __version__ = "0.1.0"
+
+# What a run does not need is imported when it is first asked for.
+_LATER = {"load_model": "predict"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module 'minitrain' has no attribute {name!r}")
+    return getattr(import_module(f"minitrain.{_LATER[name]}"), name)
+
 
 __all__ = [
     "ConfigError",
@@ -41,11 +52,3 @@ __all__ = [
     "trace",
     "value_and_grad",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name == "load_model":  # Hydra's config files are read by it, and OmegaConf is not loaded for less
-        from minitrain.predict import load_model
-
-        return load_model
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

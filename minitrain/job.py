@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from minitrain.config import ConfigError, RunConfig, read
-from minitrain.model_plots import draw_plots
+from minitrain.data import Dataset
 from minitrain.plot import draw_run
 from minitrain.progress import format_outcome, format_outcome_briefly, stop_requests
 from minitrain.record import RecordError, read_summary, write_atomically
@@ -69,8 +69,7 @@ def perform(
         summary = read_summary(directory)
         with stop_requests() as stop:  # an import or a file that is cut short would harm what comes after
             plot = draw_run(directory, ", ".join(overrides), problem.describe_briefly())
-            for line in draw_plots(problem.config, directory, problem.data):
-                log.warning("%s%s", name, line)
+            _draw_plots(problem.config, directory, problem.data, told=name)
         interrupted = interrupted or stop.is_set()
         if name:
             log.info("%s%s", name, format_outcome_briefly(summary))
@@ -84,6 +83,17 @@ def perform(
         if interrupted:
             raise KeyboardInterrupt
         return summary
+
+
+def _draw_plots(
+    config: RunConfig, directory: Path, data: Dataset | None = None, missing: bool = False, told: str = ""
+) -> None:
+    """Draw what `plots` names, as `draw_plots` does, and log what went wrong."""
+    if config.plots:  # what others do not need is not imported for them
+        from minitrain.model_plots import draw_plots
+
+        for line in draw_plots(config, directory, data, missing):
+            log.warning("%s%s", told, line)
 
 
 def resume(directory: Path, overrides: Sequence[str]) -> int:
@@ -109,8 +119,7 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
         done = f"the run has completed its {run_config.steps:,} steps; give steps=N for more"
     if done:
         log.info("nothing left to do: %s", done)
-        for line in draw_plots(run_config, directory, missing=True):  # it may have been killed while it drew them
-            log.warning("%s", line)
+        _draw_plots(run_config, directory, missing=True)  # it may have been killed while it drew them
         return 0
     if overrides:
         write_atomically(stored, lambda file: file.write(OmegaConf.to_yaml(config).encode()))

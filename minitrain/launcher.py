@@ -35,7 +35,6 @@ from minitrain.compiled import Compiled
 from minitrain.config import COMPONENTS, REQUIRED, TABLES, ConfigError, RunConfig, conf_directory, options
 from minitrain.grid import KEYS, expand
 from minitrain.job import checked, exit_status, one_line, perform
-from minitrain.model_plots import check_plots
 from minitrain.multirun import Draft, Section, write_files
 from minitrain.problem import cores
 from minitrain.record import claim_directory, read_summary
@@ -238,7 +237,10 @@ class Launcher:
             log.info("%s", format_dry_run([overrides], stacks({0: run_config}, 1), 1))
             return 0
         problem = build(run_config)
-        check_plots(problem)
+        if run_config.plots:
+            from minitrain.model_plots import check_plots
+
+            check_plots(problem)
         label = ",".join(config.hydra.overrides.task)
         with read_write(config), open_dict(config):
             config.hydra.run.dir = str(_directory(config, "run", Path("outputs"), label))

@@ -247,12 +247,13 @@ def expected(hint: Any, range_: Range) -> str:
         return ", or ".join(expected(each, range_) for each in arguments)
     if hint is types.NoneType:
         return "null"
+    names = range_.names()
     if typing.get_origin(hint) is list:
+        if names is not None:
+            return f"a list of {', '.join(names)}"
         kind = {int: "whole numbers", float: "numbers", str: "names", Any: "layers"}[arguments[0]]
-        among = f"among {', '.join(range_.names() or [])}" if range_.choices else range_.bounds()
-        return f"a list of {kind} {among}".rstrip()
-    names = range_.names() if hint is str else None
-    if names is not None:
+        return f"a list of {kind} {range_.bounds()}".rstrip()
+    if hint is str and names is not None:
         return f"one of {', '.join(names)}" if len(names) > 1 else names[0]
     kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[hint]
     return f"{kind} {range_.bounds()}".rstrip()

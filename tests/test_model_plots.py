@@ -153,9 +153,9 @@ def test_first_layer_weights_are_images_on_one_symmetric_scale(command, figures,
     [
         (
             ["plots=[foo]"],
-            "expected a list of names among confusion_matrix, decision_boundary, first_layer_weights, fit",
+            "expected a list of confusion_matrix, decision_boundary, first_layer_weights, fitted_curve",
         ),
-        (["plots=decision_boundary"], "plots=decision_boundary: expected a list of names among"),
+        (["plots=decision_boundary"], "plots=decision_boundary: expected a list of confusion_matrix"),
         (["plots=[decision_boundary]"], "plots=[decision_boundary]: needs 2 inputs, the data has 64"),
         (["-m", "seed=0,1", "plots=[decision_boundary]"], "plots=[decision_boundary]: needs 2 inputs, the data has 64"),
         (

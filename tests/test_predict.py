@@ -17,6 +17,11 @@ FAST = ["steps=60", "eval_every=20", "batch_size=16", "network.widths=[8]"]
 FLOWERS = ("a", "b", "c", "d", "species")
 
 
+@pytest.fixture(autouse=True)
+def empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
 @pytest.fixture
 def flowers():
     """Irises as a csv with a header and species by name: the rows of the file, without the header."""

@@ -22,6 +22,8 @@ minitrain: train small networks, and whole sweeps of them.
   minitrain resume DIR [steps=N]           go on with a run that was stopped
   minitrain resume SWEEP_DIR               go on with every run of a sweep that is not complete
   minitrain compare DIR [DIR ...]          set runs and sweeps side by side: table, figures; compare --help
+  minitrain predict RUN FILE               predict the examples of a csv, npy or npz file by a run's best network;
+      [--output FILE] [--checkpoint last]  writes RUN/predictions.csv, or FILE
   minitrain graph [key=value ...]          print the compiled step with its cost and draw the network, train nothing
   minitrain --cfg job [key=value ...]      print the config, train nothing
   minitrain --shell-completion install=bash   complete keys and names; eval its output in ~/.bashrc
@@ -84,6 +86,10 @@ def _command(given: list[str]) -> int:
 
             return resume.resume_sweep(directory, given[2:], extensions)
         return job.resume(directory, given[2:])
+    if given[:1] == ["predict"]:
+        from minitrain import predict
+
+        return predict.main(given[1:])
     graph = given[:1] == ["graph"]
     parser = get_args_parser()
     parser.prog = "minitrain"

@@ -103,6 +103,9 @@ METRICS = ("auto", "val_accuracy", "val_loss", "train_loss")
 # replay: each step is traced once and replayed as a flat list of NumPy calls; eager: the oracle. Equal, bit for bit.
 ENGINES = ("replay", "eager")
 
+# Pictures of a trained network, drawn in `model_plots.py`.
+PLOTS = ("confusion_matrix", "decision_boundary", "first_layer_weights", "fitted_curve")
+
 
 def option(default: Any, help: str, **limits: Any) -> Any:
     """A dataclass field with its meaning and its limits (see `Range`)."""
@@ -152,6 +155,7 @@ class RunConfig:
     on_divergence: str = option(
         "record", "a run that diverges: record it as a result, or let the command fail", choices=("record", "fail")
     )
+    plots: list[str] = option([], "pictures of the best network, drawn when a run ends", choices=PLOTS)
     extensions: list[str] = option([], "your own modules with components, imported at the start")
 
 

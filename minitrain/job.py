@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from minitrain.config import ConfigError, RunConfig, read
+from minitrain.data import Dataset
 from minitrain.diagnostics_plot import draw_diagnostics
 from minitrain.optim import SGDRule
 from minitrain.plot import draw_run
@@ -71,6 +72,7 @@ def perform(
             headings = ", ".join(overrides), problem.describe_briefly()
             plot = draw_run(directory, *headings)
             diagnostics = draw_diagnostics(directory, *headings, edge=isinstance(problem.config.optimizer, SGDRule))
+            _draw_plots(problem.config, directory, problem.data, told=name)
         interrupted = interrupted or stop.is_set()
         if name:
             log.info("%s%s", name, format_outcome_briefly(summary))
@@ -78,6 +80,9 @@ def perform(
             log.info("%s\nloss curve  %s", format_outcome(summary), shown / plot.name)
             if diagnostics is not None:
                 log.info("diagnostics %s", shown / diagnostics.name)
+            for plotted in problem.config.plots:
+                if (directory / f"{plotted}.png").exists():
+                    log.info("%s  %s", plotted.replace("_", " "), shown / f"{plotted}.png")
             if interrupted:
                 log.info("go on with  python -m minitrain resume %s", shown)
         if interrupted:
@@ -93,6 +98,17 @@ def _advice(error: Exception, directory: Path) -> str:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         return f"make room on the disk and go on with  python -m minitrain resume {directory}"
     return f"where: {directory / 'minitrain.log'}"
+
+
+def _draw_plots(
+    config: RunConfig, directory: Path, data: Dataset | None = None, missing: bool = False, told: str = ""
+) -> None:
+    """Draw what `plots` names, as `draw_plots` does, and log what went wrong."""
+    if config.plots:  # what others do not need is not imported for them
+        from minitrain.model_plots import draw_plots
+
+        for line in draw_plots(config, directory, data, missing):
+            log.warning("%s%s", told, line)
 
 
 def resume(directory: Path, overrides: Sequence[str]) -> int:
@@ -111,13 +127,14 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
     summary = read_summary(directory) if (directory / "summary.json").exists() else {"step": 0}
     if summary["step"] > run_config.steps:
         raise ConfigError(f"steps={run_config.steps}: the run is at step {summary['step']} already; expected more")
+    done = ""
     if summary.get("stopped_early"):
-        log.info("nothing left to do: the run stopped early at step %s", f"{summary['step']:,}")
-        return 0
-    if summary["step"] == run_config.steps:
-        log.info(
-            "nothing left to do: the run has completed its %s steps; give steps=N for more", f"{run_config.steps:,}"
-        )
+        done = f"the run stopped early at step {summary['step']:,}"
+    elif summary["step"] == run_config.steps:
+        done = f"the run has completed its {run_config.steps:,} steps; give steps=N for more"
+    if done:
+        log.info("nothing left to do: %s", done)
+        _draw_plots(run_config, directory, missing=True)  # it may have been killed while it drew them
         return 0
     if overrides:
         write_atomically(stored, lambda file: file.write(OmegaConf.to_yaml(config).encode()))
@@ -134,7 +151,8 @@ def read_config(directory: Path) -> RunConfig:
 def _stored(directory: Path) -> tuple[Path, DictConfig]:
     stored = directory / ".hydra" / "config.yaml"
     if not stored.is_file():
-        raise ConfigError(f"resume {directory}: not a run's directory; expected .hydra/config.yaml in it")
+        sweep = "; of a sweep, give one of its runs" if (directory / "multirun.yaml").exists() else ""
+        raise ConfigError(f"{directory}: not a run's directory; expected .hydra/config.yaml in it{sweep}")
     try:
         config = OmegaConf.load(stored)
     except Exception as error:  # whatever a damaged YAML file raises

@@ -13,10 +13,11 @@ from minitrain.compare import read_title, write_comparison
 from minitrain.comparison import compare
 from minitrain.config import ConfigError, RunConfig
 from minitrain.job import exit_status, read_config
+from minitrain.model_plots import draw_plots
 from minitrain.problem import cores
 from minitrain.record import RecordError, read_summary
 from minitrain.results import load_runs
-from minitrain.sweep import Job, stacks, train_jobs
+from minitrain.sweep import Job, note, stacks, train_jobs
 from minitrain.sweep_report import SweepReport, format_plan
 from minitrain.table import format_table
 
@@ -59,6 +60,9 @@ def train_left(jobs: Mapping[int, Job], directory: Path, extensions: Sequence[st
     left = {number: job for number, job in jobs.items() if number not in done}
     if done:
         log.info("%d of %d runs are complete%s", len(done), len(jobs), "" if left else ": nothing left to do")
+    for job in done.values():
+        for line in draw_plots(job.config, job.directory, missing=True):
+            note(job.directory, line)
     found = stacks({number: job.config for number, job in left.items()}, cores())
     if left:
         log.info("%s", format_plan(found, cores()))

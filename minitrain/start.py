@@ -36,6 +36,10 @@ def start_run(composer: Composer, overrides: Sequence[str], dry: bool = False) -
         log.info("%s", format_dry_run([overrides], stacks({0: run_config}, 1), 1))
         return 0
     problem = build(run_config)
+    if run_config.plots:
+        from minitrain.model_plots import check_plots
+
+        check_plots(problem)
     given = list(config.hydra.overrides.task)
     directory = own_directory(config, "run", Path("outputs"), ",".join(given))
     with read_write(config), open_dict(config):

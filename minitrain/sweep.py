@@ -26,6 +26,7 @@ import numpy as np
 from minitrain.compiled import Compiled
 from minitrain.config import RunConfig
 from minitrain.data import Dataset
+from minitrain.model_plots import check_plots, draw_plots
 from minitrain.problem import Problem, assemble, build
 from minitrain.progress import stop_requests
 from minitrain.record import RecordError, read_summary, write_summary
@@ -124,6 +125,7 @@ _measured: dict[str, tuple[int, int, float]] = {}
 
 def _measure(config: RunConfig) -> tuple[int, int, float]:
     problem = build(config, _data(config))
+    check_plots(problem)
     engine, seconds = problem.engine, _seconds_of_a_run(problem)
     return (engine.nbytes, engine.runs_at_once, seconds) if isinstance(engine, Compiled) else (0, 1, seconds)
 
@@ -245,6 +247,11 @@ def train_stack(jobs: Sequence[Job], path: Path, total: int, report: Callable[[]
             continue
         with computing(group[0].problem.blas_threads):
             train_together(group, engine, _Progress(group, report), board)
+        for run in group:
+            if not board.is_set():
+                report()
+                for line in draw_plots(run.config, run.directory, run.problem.data):
+                    note(run.directory, line)
 
 
 def _groups(runs: Sequence[_BoardRun]) -> Iterator[tuple[list[_BoardRun], Any]]:

@@ -16,14 +16,16 @@ FLOORS = [
      "autograd.functional.losses", "autograd.grad", "autograd.flat",
      "autograd.symbols", "autograd.tape", "autograd.trace", "autograd.passes", "autograd.plan", "autograd.cost",
      "autograd.engine"],
-    ["streams", "config", "data.dataset", "data.bundled", "data.generated", "data.files", "record"],
+    ["streams", "config", "data.dataset", "data.reading", "data.bundled", "data.generated", "data.files",
+     "data.inputs", "record"],
     ["nn.module", "nn.activation", "nn.init", "nn.layers", "nn.normalization", "nn.convolution",
      "nn.networks", "nn.sequence", "nn.losses",
      "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "diagnostics",
      "figure", "plot", "diagnostics_plot", "diagram", "layout", "drawing", "progress"],
     ["step", "tapes", "compiled", "problem", "run", "train"],
-    ["sweep", "sweep_report", "results", "comparison", "curves_plot", "values_plot", "table", "compare", "listing"],
-    ["job", "resume", "multirun", "grid", "composer", "start", "launcher", "__main__"],
+    ["model", "model_figures", "model_plots", "sweep", "sweep_report",
+     "results", "comparison", "curves_plot", "values_plot", "table", "compare", "listing"],
+    ["job", "predict", "resume", "multirun", "grid", "composer", "start", "launcher", "__main__"],
 ]  # fmt: skip
 APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("results", "train"), ("compare", "train")}
 # Rooms' front doors and the package's name only list what is inside.

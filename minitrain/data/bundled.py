@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 
 import numpy as np
@@ -40,7 +40,7 @@ class Iris(Split):
     """
 
     def load(self) -> Dataset:
-        return self.split(*_read("iris"))
+        return replace(self.split(*_read("iris")), class_names=("setosa", "versicolor", "virginica"))
 
 
 @register("data", "wine")
@@ -66,7 +66,7 @@ class BreastCancer(Split):
     """
 
     def load(self) -> Dataset:
-        return self.split(*_read("breast_cancer"))
+        return replace(self.split(*_read("breast_cancer")), class_names=("malignant", "benign"))
 
 
 @register("data", "diabetes")

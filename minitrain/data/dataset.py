@@ -63,11 +63,55 @@ def blocks(x: Array | Rows) -> Iterator[slice]:
 
 
 @dataclass(frozen=True)
+class Scale:
+    """How columns were shifted and scaled: scaled = (raw - mean) / deviation.
+
+    >>> scale = Scale(mean=5.0, deviation=2.0)
+    >>> scale.apply(9.0), scale.undo(2.0)
+    (2.0, 9.0)
+    """
+
+    mean: Array | float = 0.0
+    deviation: Array | float = 1.0
+
+    def apply(self, raw: Any) -> Any:
+        return (raw - self.mean) / self.deviation
+
+    def undo(self, scaled: Any) -> Any:
+        return scaled * self.deviation + self.mean
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table that networks take in: one input of numbers, or one for each of its texts, 1 where it is.
+
+    name: of its header; empty where the table has none
+    place: which column of the table it is, from 0
+
+    >>> Column("town", 1, ("Bonn", "Ulm")).inputs, Column("", 0).inputs
+    (['town=Bonn', 'town=Ulm'], ['column 1'])
+    """
+
+    name: str
+    place: int
+    texts: tuple[str, ...] = ()
+
+    @property
+    def inputs(self) -> list[str]:
+        """What its inputs are called."""
+        name = self.name or f"column {self.place + 1}"
+        return [f"{name}={text}" for text in self.texts] or [name]
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Examples in float64, and what they are.
 
     x_train: [examples, inputs]; y_train: [examples] integer classes, or [examples, outputs] numbers, or None where
     there is no target; x_val, y_val: the same for validation, with no rows where nothing is held out.
+    x_scale, y_scale: how inputs, and numbers to predict, were scaled
+    class_names: what the classes 0, 1, ... are called, where that is not by their numbers
+    columns, target: where there is a table, its columns of inputs, and the name of the one to predict
     """
 
     x_train: Array | Rows
@@ -75,10 +119,31 @@ class Dataset:
     x_val: Array | Rows
     y_val: Array | None
     classes: int | None = None
+    x_scale: Scale = Scale()
+    y_scale: Scale = Scale()
+    class_names: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    target: str = ""
 
     @property
     def inputs(self) -> int:
         return int(self.x_train.shape[1])
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What each class is called; nothing where there are none.
+
+        >>> x = np.zeros((2, 1))
+        >>> Dataset(x, np.array([0, 1]), x[:0], np.empty(0, int), classes=2).labels
+        ('0', '1')
+        """
+        return self.class_names or tuple(map(str, range(self.classes or 0)))
+
+    @property
+    def input_names(self) -> list[str]:
+        """What each input is called: by its column, else by its number from 1."""
+        named = [name for column in self.columns for name in column.inputs]
+        return named or [f"input {i + 1}" for i in range(self.inputs)]
 
     @property
     def outputs(self) -> int:
@@ -109,14 +174,16 @@ def moments(x: Array | Rows) -> tuple[Array, Array]:
     return mean, np.where(constant, 1.0, deviation)
 
 
-def standardized(train: Examples, val: Examples) -> tuple[Examples, Examples]:
-    """Both shifted and scaled by the mean and deviation of the first."""
-    mean, deviation = moments(train)
+def standardized(train: Examples, val: Examples) -> tuple[Examples, Examples, Scale]:
+    """Both shifted and scaled by the mean and deviation of the first, and how."""
+    scale = Scale(*moments(train))
 
     def scaled(x: Any) -> Any:
-        return replace(x, mean=mean, deviation=deviation) if isinstance(x, Rows) else (x - mean) / deviation
+        if isinstance(x, Rows):
+            return replace(x, mean=scale.mean, deviation=scale.deviation)
+        return scale.apply(x)
 
-    return scaled(train), scaled(val)
+    return scaled(train), scaled(val), scale
 
 
 @dataclass(frozen=True)
@@ -147,12 +214,13 @@ class Split:
             x_train, x_val = Rows(x, train), Rows(x, val)
         else:
             x_train, x_val = x[train], x[val]
+        scale = Scale()
         if self.standardize:
-            x_train, x_val = standardized(x_train, x_val)
+            x_train, x_val, scale = standardized(x_train, x_val)
         if y.dtype.kind == "f":
             y = y.reshape(len(y), -1)
-            return Dataset(x_train, y[train], x_val, y[val])
-        return Dataset(x_train, y[train], x_val, y[val], classes=int(y.max()) + 1)
+            return Dataset(x_train, y[train], x_val, y[val], x_scale=scale)
+        return Dataset(x_train, y[train], x_val, y[val], classes=int(y.max()) + 1, x_scale=scale)
 
 
 @dataclass(frozen=True)
@@ -165,5 +233,5 @@ class RegressionSplit(Split):
         data = super().split(x, y)
         if data.classes is not None or data.y_train is None or data.y_val is None or not self.standardize_target:
             return data
-        y_train, y_val = standardized(data.y_train, data.y_val)
-        return replace(data, y_train=y_train, y_val=y_val)
+        y_train, y_val, scale = standardized(data.y_train, data.y_val)
+        return replace(data, y_train=y_train, y_val=y_val, y_scale=scale)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import math
-import zipfile
-import zlib
-from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from minitrain.autograd.primitives import Array
 from minitrain.config import ConfigError, option, register
-from minitrain.data.dataset import Dataset, RegressionSplit, blocks
+from minitrain.data.dataset import Column, Dataset, RegressionSplit, blocks
+from minitrain.data.reading import Table, as_table, existing, number, read_rows, reading
 
 
 @dataclass(frozen=True)
@@ -29,8 +24,8 @@ class FileSplit(RegressionSplit):
         choices=("auto", "classification", "regression"),
     )
 
-    def as_target(self, y: Array, where: str) -> Array:
-        """What `split` takes: classes 0, 1, ... in sorted order of their values, or float64 numbers.
+    def as_target(self, y: Array, where: str) -> tuple[Array, tuple[str, ...]]:
+        """What `split` takes: classes 0, 1, ... in sorted order of their values, or float64 numbers; and their names.
 
         y: [examples], or [examples, outputs] numbers
         """
@@ -42,99 +37,17 @@ class FileSplit(RegressionSplit):
         if y.ndim == 2 and (is_text or self.task == "classification"):
             raise ConfigError(f"{where}: of shape {list(y.shape)}; expected [examples], one class for each")
         if y.ndim == 2 or self.task == "regression":
-            return y.astype(np.float64)
+            return y.astype(np.float64), ()
         values, classes = np.unique(y, return_inverse=True)
         if not is_text and self.task == "auto" and (values != np.arange(len(values)) + (values[0] == 1)).any():
-            return y.astype(np.float64)
+            return y.astype(np.float64), ()
         if len(values) == 1:
             raise ConfigError(f"{where}: every example has the one class {values[0]}; expected two classes or more")
-        return classes
-
-
-def _given(key: str, path: str | None, kind: str) -> Path:
-    if path is None:
-        raise ConfigError(f"{key}=null: expected the path of {kind}; set {key}=FILE")
-    found = Path(path).expanduser()
-    if not found.is_file():
-        raise ConfigError(f"{key}={path}: no such file; expected a path from the current directory, {Path.cwd()}")
-    return found
-
-
-@contextmanager
-def _reading(key: str, path: Path, expected: str) -> Iterator[None]:
-    """Tell whatever a reader finds wrong with a file in one line."""
-    try:
-        yield
-    except ConfigError:
-        raise
-    except (OSError, ValueError, EOFError, csv.Error, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).partition("\n")[0]
-        raise ConfigError(f"{key}={path}: cannot be read ({reason}); expected {expected}") from error
+        as_text = partial(np.format_float_positional, trim="-") if y.dtype.kind == "f" else str
+        return classes, tuple(map(as_text, values))
 
 
 # csv
-
-
-@dataclass(frozen=True)
-class _Table:
-    """The cells of a csv file by column, and the number in the file of each row, from 1."""
-
-    path: str
-    columns: dict[str, tuple[str, ...]]
-    rows: list[int]
-
-    def place(self, index: int, column: str) -> str:
-        return f"{self.path} row {self.rows[index]}, column {column}"
-
-    def check_names(self, key: str, names: list[str]) -> None:
-        for name in names:
-            if name not in self.columns:
-                raise ConfigError(f"{key}={name}: {self.path} has no such column; there is {', '.join(self.columns)}")
-
-    def numbers(self, column: str, advice: str) -> Array:
-        numbers = np.array([_number(text) for text in self.columns[column]])
-        for i in np.flatnonzero(np.isnan(numbers)).tolist():
-            shown = repr(self.columns[column][i]) if self.columns[column][i] else "an empty cell"
-            raise ConfigError(f"{self.place(i, column)}: {shown} is not a number; clean it, or {advice}")
-        return numbers
-
-    def categories(self, column: str) -> Array:
-        """1 at the place of each row's text among the column's texts in sorted order, 0 elsewhere: [rows, texts]."""
-        texts, places = np.unique(np.array(self.columns[column]), return_inverse=True)
-        return (places[:, None] == np.arange(len(texts))).astype(np.float64)
-
-
-def _number(text: str) -> float:
-    """The finite number that a text is, or nan."""
-    try:
-        number = float(text)
-    except ValueError:
-        return math.nan
-    return number if math.isfinite(number) else math.nan
-
-
-def _read_table(path: str | None, header: bool, delimiter: str) -> _Table:
-    delimiter = delimiter.replace("\\t", "\t")
-    if len(delimiter) != 1 or delimiter in '"\r\n':
-        raise ConfigError(f"data.delimiter={delimiter}: expected one character, or \\t for a tab")
-    file = _given("data.path", path, "a csv file")
-    with _reading("data.path", file, "a table of UTF-8 text"), file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.reader(lines, delimiter=delimiter)
-        rows = [(number, [cell.strip() for cell in row]) for number, row in enumerate(reader, 1) if row]
-    if not rows:
-        raise ConfigError(f"{path}: an empty file; expected a row for each example")
-    names = rows.pop(0)[1] if header else [str(i + 1) for i in range(len(rows[0][1]))]
-    if not rows:
-        raise ConfigError(f"{path}: a header and no rows; if it is an example itself, set data.header=false")
-    name, times = Counter(names).most_common(1)[0]
-    if times > 1:
-        raise ConfigError(f"{path} row 1: {times} columns are named {name!r}; rename them")
-    for number, row in rows:
-        if (count := len(row)) != len(names):
-            cells = f"{count} cell{'s' * (count != 1)}"
-            raise ConfigError(f"{path} row {number}: {cells}; expected {len(names)}, as in row 1")
-    columns = zip(*(row for _, row in rows), strict=True)
-    return _Table(str(path), dict(zip(names, columns, strict=True)), [number for number, _ in rows])
 
 
 @register("data", "csv")
@@ -154,32 +67,35 @@ class CSV(FileSplit):
     delimiter: str = option(",", "the character between columns")
 
     def load(self) -> Dataset:
-        table = _read_table(self.path, self.header, self.delimiter)
+        advice = "; if it is an example itself, set data.header=false"
+        table = as_table(str(self.path), read_rows("data.path", self.path, self.delimiter), self.header, advice)
         table.check_names("data.target", [] if self.target is None else [self.target])
         table.check_names("data.categories", self.categories)
-        target = list(table.columns)[-1] if self.target is None else self.target
-        inputs = [
-            table.categories(name)
-            if name in self.categories
-            else table.numbers(name, "list the column in data.categories")[:, None]
-            for name in table.columns
+        names = list(table.columns)
+        target = names[-1] if self.target is None else self.target
+        columns = [
+            Column(name if self.header else "", place, table.texts(name) if name in self.categories else ())
+            for place, name in enumerate(names)
             if name != target
         ]
-        if not inputs:
+        if not columns:
             raise ConfigError(f"{self.path}: {target} is the only column; expected inputs beside the target")
-        y = self.as_target(self._target_cells(table, target), f"{self.path} column {target}")
-        return self.split(np.concatenate(inputs, axis=1), y)
+        or_categories = ", or list the column in data.categories"
+        x = np.concatenate([table.inputs(names[column.place], column, or_categories) for column in columns], axis=1)
+        y, class_names = self.as_target(self._target_cells(table, target), f"{self.path} column {target}")
+        target = target if self.header else ""
+        return replace(self.split(x, y), class_names=class_names, columns=tuple(columns), target=target)
 
-    def _target_cells(self, table: _Table, target: str) -> Array:
+    def _target_cells(self, table: Table, target: str) -> Array:
         """Numbers where the cells are; texts where none of them is, or where they are classes anyway."""
         cells = table.columns[target]
         if "" in cells:
             raise ConfigError(f"{table.place(cells.index(''), target)}: an empty cell; expected the value to predict")
-        is_number = [not math.isnan(_number(cell)) for cell in cells]
+        is_number = [not math.isnan(number(cell)) for cell in cells]
         any_or_all = all if self.task == "classification" else any
         if target in self.categories or (self.task != "regression" and not any_or_all(is_number)):
             return np.array(cells)
-        return table.numbers(target, "set data.task=classification")
+        return table.numbers(target, ", or set data.task=classification")
 
 
 # NumPy's files
@@ -187,8 +103,8 @@ class CSV(FileSplit):
 
 def _mapped(key: str, name: str | None) -> Array:
     """An npy file's array, on disk."""
-    path = _given(key, name, "an npy file")
-    with _reading(key, path, "one array of plain numbers, as np.save writes it"):
+    path = existing(key, name, "an npy file")
+    with reading(key, path, "one array of plain numbers, as np.save writes it"):
         return np.lib.format.open_memmap(path, mode="r")
 
 
@@ -216,7 +132,8 @@ def _dataset(split: FileSplit, x: Array, y: Array, x_name: str, y_name: str) -> 
         )
     if not isinstance(x, np.memmap):
         x = x.reshape(len(x), -1).astype(np.float64)
-    return split.split(x, split.as_target(y, y_name))
+    y, class_names = split.as_target(y, y_name)
+    return replace(split.split(x, y), class_names=class_names)
 
 
 @register("data", "npz")
@@ -232,9 +149,9 @@ class NPZ(FileSplit):
     y: str = option("y", "name of the array to predict")
 
     def load(self) -> Dataset:
-        path = _given("data.path", self.path, "an npz file")
+        path = existing("data.path", self.path, "an npz file")
         expected = "arrays of plain numbers with their names, as np.savez writes them"
-        with _reading("data.path", path, expected), path.open("rb") as file:
+        with reading("data.path", path, expected), path.open("rb") as file:
             arrays = np.load(file)
             if isinstance(arrays, np.ndarray):
                 raise ValueError("one array")

@@ -20,6 +20,7 @@ class Loss:
 
     function: (output, target, reduction="mean" or "sum") -> a scalar
     outputs: how many outputs a network for a dataset has; raises ConfigError for data that the loss does not fit
+    probabilities: output [batch, outputs] -> probabilities of the classes [batch, classes], if the loss is about such
 
     >>> from minitrain.data import Moons
     >>> TABLES["loss"]["hinge"].outputs(Moons().load())
@@ -28,6 +29,7 @@ class Loss:
 
     function: Callable[..., Tensor]
     outputs: Callable[[Dataset], int]
+    probabilities: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, output: Tensor, target: Tensor | None) -> Tensor:
         return self.function(output, target)
@@ -86,11 +88,13 @@ def _one_for_two(name: str, data: Dataset) -> int:
     return 1
 
 
-def _loss(name: str, outputs: Callable[[str, Dataset], int]) -> Callable[[Function], Function]:
+def _loss(
+    name: str, outputs: Callable[[str, Dataset], int], probabilities: Callable[[Tensor], Tensor] | None = None
+) -> Callable[[Function], Function]:
     """Enter the decorated function into the table."""
 
     def enter(function: Function) -> Function:
-        register("loss", name)(Loss(function, partial(outputs, name)))
+        register("loss", name)(Loss(function, partial(outputs, name), probabilities))
         return function
 
     return enter
@@ -99,7 +103,7 @@ def _loss(name: str, outputs: Callable[[str, Dataset], int]) -> Callable[[Functi
 # For classes: target integers [batch]
 
 
-@_loss("cross_entropy", _one_per_class)
+@_loss("cross_entropy", _one_per_class, F.softmax)
 def cross_entropy(
     output: Tensor, target: Tensor, reduction: str = "mean", label_smoothing: float | None = None
 ) -> Tensor:
@@ -111,7 +115,12 @@ def cross_entropy(
     return F.cross_entropy(output, target, label_smoothing, reduction)
 
 
-@_loss("binary_cross_entropy", _one_for_two)
+def _of_two(logit: Tensor) -> Tensor:
+    """The probabilities of class 0 and 1 from the logit of class 1: [batch, 1] -> [batch, 2]."""
+    return F.concatenate([F.sigmoid(-logit), F.sigmoid(logit)], axis=-1)
+
+
+@_loss("binary_cross_entropy", _one_for_two, _of_two)
 def binary_cross_entropy(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """The negative log-likelihood of the target class, 0 or 1, from one output: the logit of class 1.
 

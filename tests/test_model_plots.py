@@ -1,0 +1,251 @@
+"""What pictures of a trained network show, seen through the figures' own objects; they never harm a run."""
+
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from matplotlib.contour import ContourSet
+
+from minitrain import config, load_model, model_plots, sweep
+from minitrain.record import read_summary
+
+FAST = ["steps=60", "eval_every=20", "batch_size=16"]
+MOONS = ["data=moons", "data.samples=100", "network.widths=[8]", *FAST]
+SPIRALS = ["data=spirals", "network.widths=[16]", *FAST]
+IRIS = ["data=iris", "network.widths=[8]", *FAST]
+SINE = ["data=sine", "data.extent=50", "data.frequency=0.1", "loss=mse", "network.widths=[8]", "lr=0.05", *FAST]
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that are drawn, by name."""
+    drawn = {}
+    save = model_plots.save_figure
+
+    def keep(figure, path):
+        drawn[path.stem] = figure
+        save(figure, path)
+
+    monkeypatch.setattr(model_plots, "save_figure", keep)
+    return drawn
+
+
+def are_pictures(directory, *names):
+    svg = all(ElementTree.parse(directory / f"{name}.svg").getroot().tag.endswith("svg") for name in names)
+    return svg and all((directory / f"{name}.png").read_bytes().startswith(b"\x89PNG") for name in names)
+
+
+def offsets(axes, label):
+    (found,) = (c for c in axes.collections if c.get_label() == label)
+    return np.asarray(found.get_offsets())
+
+
+def lines(axes):
+    """The points of each boundary line; there is one for each class."""
+    found = [c for c in axes.collections if isinstance(c, ContourSet) and not c.filled]
+    assert len(found) >= 2
+    return [np.concatenate([path.vertices for path in line.get_paths()]) for line in found]
+
+
+def in_order(points):
+    return points[np.lexsort(points.T)]
+
+
+def test_the_names_of_the_config_are_those_that_can_be_drawn():
+    assert sorted(config.PLOTS) == sorted(model_plots.PLOTS)
+
+
+def test_a_confusion_matrix_counts_the_validation_examples(command, figures):
+    status, out, err = command("data=iris", "plots=[confusion_matrix]", "hydra.run.dir=run", *FAST)
+    assert (status, err) == (0, "")
+    assert "confusion matrix  run/confusion_matrix.png" in out
+    assert are_pictures(Path("run"), "confusion_matrix")
+    (axes,) = figures["confusion_matrix"].axes
+    model = load_model("run")
+    predicted = model.predict_scaled(model.data.x_val).classes
+    written = {text.xy: text.get_text() for text in axes.texts if "%" not in text.get_text()}
+    shares = {text.xy: text.get_text() for text in axes.texts if "%" in text.get_text()}
+    for actual in range(3):
+        for taken in range(3):
+            count = int(((model.data.y_val == actual) & (predicted == taken)).sum())
+            assert written.get((taken, actual), "0") == str(count)
+            share = 100 * count / (model.data.y_val == actual).sum()
+            assert float(shares.get((taken, actual), "0%")[:-1]) == pytest.approx(share, abs=0.051)
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["setosa", "versicolor", "virginica"]
+    best = read_summary(Path("run"))["best"]["value"]
+    assert figures["confusion_matrix"].get_suptitle().startswith(f"{best:.1%} of 30 validation examples right\nmlp 4-")
+
+
+def test_a_confusion_matrix_of_all_examples_where_none_is_held_out(command, figures):
+    assert command("data=iris", "data.validation=0", "plots=[confusion_matrix]", *FAST)[0] == 0
+    assert "of 150 training examples right" in figures["confusion_matrix"].get_suptitle()
+
+
+def test_a_boundary_of_two_classes_shows_their_probability_in_own_units(command, figures):
+    assert command("plots=[decision_boundary]", "hydra.run.dir=run", *MOONS)[0] == 0
+    assert are_pictures(Path("run"), "decision_boundary")
+    (axes,) = figures["decision_boundary"].axes
+    (bar,) = axes.child_axes
+    model = load_model("run")
+    data = model.data
+    for k in range(2):
+        raw = data.x_scale.undo(data.x_train[data.y_train == k])
+        np.testing.assert_allclose(in_order(offsets(axes, f"class {k}")), in_order(raw))
+    (image,) = axes.images
+    assert image.origin == "lower"  # the first row of its array is at the bottom
+    left, right, bottom, top = image.get_extent()
+    corners = model.predict([[left, bottom], [right, bottom], [left, top], [right, top]]).probabilities[:, 1]
+    shown = image.get_array()
+    np.testing.assert_allclose([shown[0, 0], shown[0, -1], shown[-1, 0], shown[-1, -1]], corners, rtol=1e-5)
+    for line in lines(axes):
+        np.testing.assert_allclose(model.predict(line).probabilities, 0.5, atol=0.01)
+    assert bar.get_ylabel() == "probability of class 1"
+
+
+@pytest.mark.parametrize("arguments", [["data=spirals", "data.arms=3"], ["data=circles", "loss=hinge"]], ids=" ".join)
+def test_a_boundary_without_probabilities_has_a_region_for_each_class(command, figures, arguments):
+    assert command("plots=[decision_boundary]", "hydra.run.dir=run", *arguments, *FAST, "steps=200")[0] == 0
+    (axes,) = figures["decision_boundary"].axes
+    model = load_model("run")
+    regions = [c for c in axes.collections if c.get_alpha() == 0.25]
+    assert len(regions) == model.data.classes
+    for line in lines(axes):
+        outputs = np.sort(model.predict(line).outputs, axis=1)
+        ahead = outputs[:, -1] - (outputs[:, -2] if len(regions) > 2 else 0)
+        assert abs(ahead).max() < 0.02 * np.ptp(model.predict_scaled(model.data.x_train).outputs)
+
+
+def test_a_fitted_curve_is_the_networks_in_own_units_and_goes_beyond(command, figures):
+    assert command("plots=[fitted_curve]", "hydra.run.dir=run", *SINE)[0] == 0
+    assert are_pictures(Path("run"), "fitted_curve")
+    (axes,) = figures["fitted_curve"].axes
+    model = load_model("run")
+    raw = np.column_stack([model.data.x_scale.undo(model.data.x_val), model.data.y_scale.undo(model.data.y_val)])
+    np.testing.assert_allclose(in_order(offsets(axes, "validation")), in_order(raw))
+    x, y = (np.concatenate([getattr(line, f"get_{axis}data")() for line in axes.lines]) for axis in "xy")
+    assert (x.min(), x.max()) == (pytest.approx(-62), pytest.approx(62))
+    np.testing.assert_allclose(y, model.predict(x[:, None]).values[:, 0])
+    best = read_summary(Path("run"))["best"]["value"]
+    rms = np.sqrt(best) * model.data.y_scale.deviation[0]
+    assert figures["fitted_curve"].get_suptitle().startswith(f"off by {rms:.3g} (RMS) on 100 validation examples")
+
+
+@pytest.mark.parametrize(
+    ("network", "heading"),
+    [(["network.widths=[70]"], "first 64 of 70 units"), (["network=cnn", "network.channels=[5]"], "all 5 units")],
+)
+def test_first_layer_weights_are_images_on_one_symmetric_scale(command, figures, network, heading):
+    assert command("plots=[first_layer_weights]", "hydra.run.dir=run", *network, *FAST)[0] == 0
+    assert are_pictures(Path("run"), "first_layer_weights")
+    axes = figures["first_layer_weights"].axes[0]
+    weights = next(iter(load_model("run").network.state_dict().values()))[:64]
+    for image, weight in zip(axes.images, weights, strict=True):
+        assert (image.get_array().ravel() == weight.ravel()).all()
+        assert image.get_array().shape in ((8, 8), (3, 3))
+        assert image.get_clim() == (-abs(weights).max(), abs(weights).max())
+    assert heading in figures["first_layer_weights"].get_suptitle()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["plots=[foo]"],
+            "expected a list of confusion_matrix, decision_boundary, first_layer_weights, fitted_curve",
+        ),
+        (["plots=decision_boundary"], "plots=decision_boundary: expected a list of confusion_matrix"),
+        (["plots=[decision_boundary]"], "plots=[decision_boundary]: needs 2 inputs, the data has 64"),
+        (["-m", "seed=0,1", "plots=[decision_boundary]"], "plots=[decision_boundary]: needs 2 inputs, the data has 64"),
+        (
+            ["data=diabetes", "loss=mse", "plots=[confusion_matrix]"],
+            "plots=[confusion_matrix]: needs classes, the data",
+        ),
+        (["plots=[confusion_matrix,fitted_curve]"], "plots=[fitted_curve]: needs 1 input, the data has 64"),
+        (["data=blobs", "data.features=1", "plots=[fitted_curve]"], "needs one number to predict, the data has 3 clas"),
+        (["data=wine", "plots=[first_layer_weights]"], "needs square images, the data has 13 inputs"),
+        (
+            ["network=sequential", "network.layers=[layer_norm,linear]", "plots=[first_layer_weights]"],
+            "needs a network that begins with a linear or conv layer",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_told_before_anything_is_written(command, arguments, message):
+    status, out, err = command(*arguments)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert list(Path().iterdir()) == []
+
+
+# They never harm a run, and can be had later
+
+
+def test_a_plot_that_fails_is_one_line_and_the_others_are_drawn(command, monkeypatch):
+    def fail(model):
+        raise RuntimeError("a bug\nin lines")
+
+    misfit, _ = model_plots.PLOTS["confusion_matrix"]
+    monkeypatch.setitem(model_plots.PLOTS, "confusion_matrix", (misfit, fail))
+    both = "plots=[confusion_matrix,decision_boundary]"
+    status, out, _ = command(both, "hydra.run.dir=run", *MOONS)
+    line = "plots: confusion_matrix not drawn: RuntimeError: a bug"
+    assert status == 0
+    assert out.count(line) == 1
+    assert "in lines" not in out
+    assert read_summary(Path("run"))["status"] == "completed"
+    assert are_pictures(Path("run"), "decision_boundary", "loss")
+    assert not Path("run/confusion_matrix.png").exists()
+    assert command("-m", "seed=0,1", both, "hydra.sweep.dir=swept", *MOONS)[0] == 0
+    for name in "01":
+        assert line in Path(f"swept/{name}/minitrain.log").read_text()
+        assert are_pictures(Path(f"swept/{name}"), "decision_boundary")
+
+
+def test_a_diverged_run_is_drawn_by_its_best_network(command, figures):
+    assert command("plots=[decision_boundary]", "lr=1e30", *MOONS)[0] == 0
+    assert figures["decision_boundary"].get_suptitle().endswith("step 0")
+
+
+def test_a_damaged_checkpoint_is_one_line(tmp_path, command):
+    assert command("hydra.run.dir=run", *MOONS)[0] == 0
+    model = load_model("run")
+    Path("run/checkpoints/best.npz").write_bytes(b"junk")
+    (line,) = model_plots.draw_plots(replace(model.config, plots=["confusion_matrix"]), Path("run"))
+    assert line.startswith("plots: not drawn: run/checkpoints/best.npz: not a checkpoint that can be used")
+
+
+@pytest.mark.parametrize("worth", [0.0, 1e9])
+def test_a_sweeps_runs_have_the_pictures_that_they_have_alone(command, monkeypatch, worth):
+    monkeypatch.setattr(sweep, "WORTH_A_PROCESS", worth)  # in worker processes, and in this one
+    assert command("-m", "seed=0,1", "plots=[confusion_matrix]", "hydra.sweep.dir=swept", *MOONS)[0] == 0
+    assert command("seed=1", "plots=[confusion_matrix]", "hydra.run.dir=alone", *MOONS)[0] == 0
+    assert Path("swept/0/confusion_matrix.svg").exists()
+    for suffix in ("svg", "png"):
+        alone, swept = (Path(f"{d}/confusion_matrix.{suffix}").read_bytes() for d in ("alone", "swept/1"))
+        assert alone == swept
+
+
+def test_resume_draws_what_is_missing(command):
+    plots = "plots=[confusion_matrix,first_layer_weights]"
+    assert command(plots, "hydra.run.dir=run", *IRIS)[0] == 0
+    assert command("-m", "seed=0,1", plots, "hydra.sweep.dir=swept", *IRIS)[0] == 0
+    for run, directory in (("run", "run"), ("swept/1", "swept")):
+        before = Path(run, "confusion_matrix.svg").read_bytes()
+        for name in ("confusion_matrix.svg", "confusion_matrix.png", "first_layer_weights.svg"):
+            Path(run, name).unlink()
+        status, out, _ = command("resume", directory)
+        assert status == 0
+        assert "nothing left to do" in out
+        assert Path(run, "confusion_matrix.svg").read_bytes() == before
+        assert are_pictures(Path(run), "confusion_matrix", "first_layer_weights")
+
+
+def test_a_run_that_goes_on_is_drawn_anew(command, figures):
+    assert command("plots=[decision_boundary]", "hydra.run.dir=run", *SPIRALS)[0] == 0
+    before = figures["decision_boundary"].get_suptitle()
+    assert command("resume", "run", "steps=400")[0] == 0
+    after = figures["decision_boundary"].get_suptitle()
+    assert before != after
+    assert after.endswith(f"step {read_summary(Path('run'))['best']['step']:,}")

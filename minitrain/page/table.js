@@ -1,0 +1,136 @@
+// A table of which only the rows in sight are made, so that thousands are as quick as ten.
+
+const ROW = 27;  // pixels; as the style says
+const BEYOND = 12;  // rows made above and below those in sight
+const WIDEST = 44;  // characters
+
+class Table {
+  /** columns: fields with a label; told: pointed(row or null), picked(row); mark: row -> colour of a swatch, or null */
+  constructor(place, label, columns, told, mark = () => null) {
+    Object.assign(this, { place, columns, told, mark, rows: [], lit: null, active: null, isPicked: () => false });
+    this.heads = columns.map((column) => this.head(column));
+    this.body = element("tbody");
+    this.widths = columns.map(() => element("col"));
+    const head = element("thead", {}, element("tr", {}, ...this.heads));
+    this.table = element("table", { role: "grid", "aria-label": label, "aria-multiselectable": "true" },
+      element("colgroup", {}, ...this.widths), head, this.body);
+    place.append(this.table);
+    place.addEventListener("scroll", () => this.render());
+    new ResizeObserver(() => this.render()).observe(place);
+    this.body.addEventListener("pointerover", (event) => this.told.pointed(this.rowAt(event)));
+    this.body.addEventListener("pointerleave", () => this.told.pointed(null));
+    this.body.addEventListener("click", (event) => this.pick(this.rowAt(event)));
+    this.body.addEventListener("focusin", (event) => this.told.pointed((this.active = this.rowAt(event))));
+    this.body.addEventListener("keydown", (event) => this.onKey(event));
+  }
+
+  head(column) {
+    const button = element("button", { type: "button", onclick: () => this.sortBy(column) }, column.label ?? column.name);
+    return element("th", { scope: "col", className: column.isNumeric ? "number" : "" }, button);
+  }
+
+  rowAt(event) {
+    const found = event.target.closest("tr[data-row]");
+    return found && Number(found.dataset.row);
+  }
+
+  /** Columns as wide as the longest of all their texts, so that they stay while rows come and go. */
+  fit(rows) {
+    const sizes = this.columns.map((column) =>
+      Math.min(WIDEST, rows.reduce((most, row) => Math.max(most, column.text(row).length), (column.label ?? column.name).length + 2)));
+    this.widths.forEach((col, i) => (col.style.width = `calc(${sizes[i]}ch + ${i ? 28 : 50}px)`));
+    const sum = sizes.reduce((a, b) => a + b);
+    this.table.style.width = `max(100%, calc(${sum}ch + ${28 * sizes.length + 22}px))`;
+  }
+
+  sortBy(column, isDescending = this.sorted === column ? !this.isDescending : column.isBestHigh ?? false) {
+    [this.sorted, this.isDescending] = [column, isDescending];
+    this.columns.forEach((each, i) => {
+      if (each === column) this.heads[i].setAttribute("aria-sort", isDescending ? "descending" : "ascending");
+      else this.heads[i].removeAttribute("aria-sort");
+    });
+    this.show(this.rows);
+  }
+
+  show(rows) {
+    this.rows = [...rows].sort(byField(this.sorted, this.isDescending));
+    this.table.setAttribute("aria-rowcount", this.rows.length + 1);
+    this.place.scrollTop = Math.min(this.place.scrollTop, this.rows.length * ROW);
+    this.render();
+  }
+
+  /** Make the rows in sight; all of them for a printer. */
+  render(isAll = false) {
+    if (!this.place.offsetParent) return;
+    const first = isAll ? 0 : Math.max(0, Math.floor(this.place.scrollTop / ROW) - BEYOND);
+    const last = isAll ? this.rows.length : Math.ceil((this.place.scrollTop + this.place.clientHeight) / ROW) + BEYOND;
+    const seen = this.rows.slice(first, last);
+    const hadFocus = this.body.contains(document.activeElement);
+    const reachable = seen.includes(this.active) ? this.active : seen[0];
+    this.body.replaceChildren(
+      this.space(first),
+      ...seen.map((row, i) => this.row(row, first + i, row === reachable)),
+      this.space(this.rows.length - first - seen.length),
+    );
+    if (hadFocus && seen.includes(this.active)) this.element(this.active).focus({ preventScroll: true });
+  }
+
+  row(row, index, isReachable) {
+    const cells = this.columns.map((column) => {
+      const text = column.text(row);
+      const kind = column.isNumeric ? "number" : column.name === "status" ? text : "";
+      return element("td", { className: kind, title: text.length > WIDEST ? text : "" }, text);
+    });
+    const colour = this.mark(row);
+    if (colour) cells[0].prepend(swatch(colour));
+    return element("tr", {
+      "data-row": row, "aria-rowindex": index + 2, "aria-selected": String(this.isPicked(row)),
+      tabIndex: isReachable ? 0 : -1, className: row === this.lit ? "lit" : "",
+    }, ...cells);
+  }
+
+  space(rows) {
+    const cell = element("td", { colSpan: this.columns.length });
+    cell.style.height = `${rows * ROW}px`;
+    return element("tr", { className: "space", hidden: rows <= 0, "aria-hidden": "true" }, cell);
+  }
+
+  element(row) {
+    return this.body.querySelector(`tr[data-row="${row}"]`);
+  }
+
+  /** Light a row up, and bring it into sight where asked. */
+  light(row, isBrought = false) {
+    this.lit = row;
+    for (const lit of this.body.querySelectorAll(".lit")) lit.classList.remove("lit");
+    const place = row === null ? -1 : this.rows.indexOf(row);
+    if (place < 0) return;
+    if (isBrought) this.bring(place);
+    this.element(row)?.classList.add("lit");
+  }
+
+  bring(place) {
+    const top = place * ROW;
+    const room = this.place.clientHeight - 2 * ROW;
+    if (top < this.place.scrollTop || top > this.place.scrollTop + room) this.place.scrollTop = top - room / 2;
+    this.render();
+  }
+
+  pick(row) {
+    if (row !== null) this.told.picked(row);
+  }
+
+  onKey(event) {
+    const place = this.rows.indexOf(this.active);
+    const page = Math.floor(this.place.clientHeight / ROW) - 2;
+    const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
+    if (event.key === "Enter" || event.key === " ") this.pick(this.active);
+    else if (event.key in moves) {
+      const next = Math.max(0, Math.min(this.rows.length - 1, place + moves[event.key]));
+      this.active = this.rows[next];
+      this.bring(next);
+      this.element(this.active).focus({ preventScroll: true });
+    } else return;
+    event.preventDefault();
+  }
+}

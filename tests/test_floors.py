@@ -22,7 +22,7 @@ FLOORS = [
      "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "plot",
      "diagram", "layout", "drawing", "progress"],
     ["step", "compiled", "problem", "run", "train"],
-    ["sweep", "sweep_report", "results", "comparison", "compare", "listing"],
+    ["sweep", "sweep_report", "results", "comparison", "report", "compare", "listing"],
     ["job", "resume", "multirun", "grid", "launcher", "__main__"],
 ]  # fmt: skip
 APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}

@@ -2,6 +2,7 @@
 
 const MARGIN = { left: 56, right: 12, top: 8, bottom: 34 };
 const REACH = 30;  // pixels within which a line is pointed at
+const MANY = 300;  // lines; they are thinner, and drawn less often
 const OUTLIERS = 4;  // the scale leaves out what lies so many times further off than the rest is wide
 
 const stepsOf = data.steps.map((apart) => {
@@ -9,8 +10,10 @@ const stepsOf = data.steps.map((apart) => {
   return Float64Array.from(apart, (distance) => (step += distance));
 });
 
+const LONGEST = stepsOf.reduce((most, steps) => Math.max(most, steps.at(-1)), 1);
+
 /** A run's points of a metric, {x, y}; the mean over `share` of all steps around each, less near the ends. */
-function points(metric, run, share, longest) {
+function points(metric, run, share) {
   const curve = data.curves[metric][run];
   if (!curve) return null;
   const [x, y] = [stepsOf[curve[0]], curve[1]];
@@ -18,7 +21,7 @@ function points(metric, run, share, longest) {
   const smooth = new Float64Array(y.length);
   let [low, high, sum] = [0, 0, 0];
   for (let i = 0; i < y.length; i++) {
-    const reach = Math.min(share * longest, x[i] - x[0], x.at(-1) - x[i]);
+    const reach = Math.min(share * LONGEST, x[i] - x[0], x.at(-1) - x[i]);
     while (high < y.length && x[high] <= x[i] + reach) sum += y[high++];
     while (x[low] < x[i] - reach) sum -= y[low++];
     while (low > 0 && x[low - 1] >= x[i] - reach) sum += y[--low];
@@ -76,10 +79,11 @@ class Curves {
     place.addEventListener("dblclick", () => this.look({ zoom: null, isWhole: false }));
   }
 
-  /** Change what is shown, and draw it with the next picture. */
+  /** Change what is shown, and draw it soon: many lines when the next changes, as of typing, have been waited for. */
   look(changes) {
     Object.assign(this, changes);
-    this.waiting ??= requestAnimationFrame(() => this.draw());
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => this.draw(), this.shown.length > MANY ? 60 : 0);
   }
 
   /** Mark runs without drawing the others anew. */
@@ -89,10 +93,9 @@ class Curves {
   }
 
   measure() {
-    const longest = Math.max(1, ...stepsOf.map((steps) => steps.at(-1)));
     const drawn = [];
     for (const run of this.shown) {
-      const curve = points(this.metric, run, this.share, longest);
+      const curve = points(this.metric, run, this.share);
       if (curve) drawn.push([run, this.isLog ? { x: curve.x, y: curve.y.map((y) => (y > 0 ? Math.log10(y) : NaN)) } : curve]);
     }
     this.curves = new Map(drawn);
@@ -134,8 +137,8 @@ class Curves {
     this.drawAxes(pen);
     this.clip(pen);
     const many = this.curves.size;
-    pen.lineWidth = many > 300 ? 0.8 : many > 40 ? 1.1 : 1.6;
-    pen.globalAlpha = many > 300 ? 0.45 : many > 40 ? 0.7 : 0.9;
+    pen.lineWidth = many > MANY ? 0.8 : many > 40 ? 1.1 : 1.6;
+    pen.globalAlpha = many > MANY ? 0.45 : many > 40 ? 0.7 : 0.9;
     for (const run of [...this.curves.keys()].reverse()) this.line(pen, run);  // the best above the others
     pen.restore();
     this.drawMarks();

@@ -33,13 +33,13 @@ function readFilter(text) {
     if (wanted === "") return () => true;  // it is still being typed
     const isNumber = field.isNumeric && !Number.isNaN(number(wanted));
     if (isNumber) return (run) => SIGNS[sign](field.value(run), number(wanted));
-    return sign.includes("=") && !/[<>]/.test(sign) ? (run) => SIGNS[sign](field.text(run), wanted) : () => false;
+    return sign.includes("=") && !/[<>]/.test(sign) ? (run) => SIGNS[sign](field.exact(run), wanted) : () => false;
   });
   return { holds: (run) => tests.every((test) => test(run)), unknown };
 }
 
 /** The filter that a value of a key passes. */
 function termFor(field, run) {
-  const text = field.text(run);
+  const text = field.exact(run);
   return `${field.name}=${/\s/.test(text) ? `"${text}"` : text}`;
 }

@@ -19,12 +19,17 @@ const curves = new Curves(find("plot"), {
   },
 });
 
-const judgedLabel = (field) => ({ ...field, label: `${field.name} ${judge.metric}`, isBestHigh: judge.higher });
-const runColumns = fields.map((field) => (field === lastField || field === bestField ? judgedLabel(field) : field));
+const judgedName = `${judgedField.name} ${judge.metric}`;
+const runColumns = fields.map((field) => {
+  if (field === judgedField) return { ...field, label: judgedName, isBestHigh: judge.higher };
+  return field === bestField ? { ...field, isBestHigh: judge.higher } : field;
+});
 const runTable = new Table(find("runs"), "Runs", runColumns, {
   pointed: (run) => light(run === null ? [] : [run]),
   picked: toggle,
 }, (run) => colours.of(run));
+
+runTable.isPicked = (run) => state.selected.includes(run);
 
 // Groups: runs that differ in their seed alone
 
@@ -35,15 +40,15 @@ const groupField = (name, metric) => {
 };
 const groupedBy = keyFields.filter((field) => data.groupedBy.includes(field.name));
 const ofFirst = (field) => ({ ...field, value: (group) => field.value(groups[group].first), text: (group) => field.text(groups[group].first) });
-const meanColumn = { ...groupField("mean", judge.metric), label: `mean ${judgedField.name} ${judge.metric}`, isBestHigh: judge.higher };
+const meanColumn = { ...groupField("mean", judge.metric), label: `mean ${judgedName}`, isBestHigh: judge.higher };
 const groupTable = new Table(find("groups"), "Groups of runs", [
   ...(groupedBy.length ? groupedBy.map(ofFirst) : [{ name: "all runs", isNumeric: false, value: () => "all", text: () => "all" }]),
   meanColumn,
-  { ...groupField("deviation", judge.metric), label: "± deviation" },
+  { ...groupField("deviation", judge.metric), label: "±" },
   groupField("runs"),
   groupField("diverged"),
-  { ...groupField("best", judge.metric), label: `best ${judge.metric}`, isBestHigh: judge.higher },
-  { ...groupField("seconds"), label: "seconds a run" },
+  { ...groupField("best", judge.metric), isBestHigh: judge.higher },
+  groupField("seconds"),
 ], {
   pointed: (group) => light(group === null ? [] : groups[group].members),
   picked: (group) => {
@@ -108,7 +113,7 @@ function select(selected) {
 function colour() {
   const field = colourable[find("colour").selectedIndex];
   colours = colouring(field);
-  showLegend(find("legend"), field === judgedField ? `${field.name} ${judge.metric}` : field.name, colours);
+  showLegend(find("legend"), field === judgedField ? judgedName : field.name, colours);
   curves.look({ colourOf: colours.of });
   runTable.render();
   select(state.selected);
@@ -141,7 +146,7 @@ function setTheme(scheme) {
 find("desk").hidden = false;
 find("metric").append(...metrics.map((metric) => element("option", {}, metric)));
 find("metric").value = judge.metric;
-find("colour").append(...colourable.map((field) => element("option", {}, field === judgedField ? `${field.name} ${judge.metric}` : field.name)));
+find("colour").append(...colourable.map((field) => element("option", {}, field === judgedField ? judgedName : field.name)));
 find("filter").placeholder = [...keyFields.slice(0, 2).map((field) => termFor(field, ranked[0])), "diverged"].join(" ");
 
 find("filter").addEventListener("input", filter);
@@ -159,7 +164,7 @@ addEventListener("beforeprint", () => {
   document.documentElement.style.colorScheme = "light";
   colour();
   curves.draw();
-  for (const table of [runTable, groupTable]) table.render(true);
+  for (const table of [runTable, groupTable]) table.render(true, true);
 });
 addEventListener("afterprint", () => setTheme(""));
 

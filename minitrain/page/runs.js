@@ -5,6 +5,7 @@ const judge = data.judge;
 const runs = data.runs.name.map((_, run) => run);  // a run is its number
 
 const MISSING = "-";  // a key that a run's config does not have
+const LONGEST_NUMBER = 9;  // characters; of longer ones five digits are shown
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?%?$/i;
 const collator = new Intl.Collator("en", { numeric: true });
 
@@ -25,13 +26,14 @@ function textOf(column, run) {
   return typeof column === "string" ? column : column.values[column.of[run]];
 }
 
-/** A field of the runs: name, the texts and the values to sort by of each run, and whether they are numbers. */
+/** A field of the runs: name, whether it is of numbers, and of each run the text, that in all its digits, and the value. */
 function fieldOfTexts(name, column) {
   const distinct = typeof column === "string" ? [column] : column.values;
   const isNumeric = distinct.every((text) => text === MISSING || !Number.isNaN(number(text)));
   const values = distinct.map((text) => (isNumeric ? number(text) : text));
   const of = typeof column === "string" ? () => 0 : (run) => column.of[run];
-  return { name, isNumeric, text: (run) => distinct[of(run)], value: (run) => values[of(run)] };
+  const texts = distinct.map((text, i) => (isNumeric && text.length > LONGEST_NUMBER ? written(values[i]) : text));
+  return { name, isNumeric, text: (run) => texts[of(run)], exact: (run) => distinct[of(run)], value: (run) => values[of(run)] };
 }
 
 function fieldOfNumbers(name, values, metric = "") {
@@ -39,7 +41,7 @@ function fieldOfNumbers(name, values, metric = "") {
 }
 
 function fieldOfNames(name, values) {
-  return { name, isNumeric: false, text: (run) => values[run], value: (run) => values[run] };
+  return { name, isNumeric: false, text: (run) => values[run], exact: (run) => values[run], value: (run) => values[run] };
 }
 
 const configOf = new Map(Object.entries(data.config));

@@ -1,7 +1,7 @@
 // A table of which only the rows in sight are made, so that thousands are as quick as ten.
 
 const ROW = 27;  // pixels; as the style says
-const BEYOND = 12;  // rows made above and below those in sight
+const BEYOND = 16;  // rows are made in so many at once, and as many above and below those in sight
 const WIDEST = 44;  // characters
 
 class Table {
@@ -11,12 +11,12 @@ class Table {
     this.heads = columns.map((column) => this.head(column));
     this.body = element("tbody");
     this.widths = columns.map(() => element("col"));
-    const head = element("thead", {}, element("tr", {}, ...this.heads));
+    const head = element("thead", {}, element("tr", {}, ...this.heads, element("td")));  // the last takes what is left
     this.table = element("table", { role: "grid", "aria-label": label, "aria-multiselectable": "true" },
-      element("colgroup", {}, ...this.widths), head, this.body);
+      element("colgroup", {}, ...this.widths, element("col")), head, this.body);
     place.append(this.table);
-    place.addEventListener("scroll", () => this.render());
-    new ResizeObserver(() => this.render()).observe(place);
+    place.addEventListener("scroll", () => this.render(false));
+    new ResizeObserver(() => this.render(false)).observe(place);
     this.body.addEventListener("pointerover", (event) => this.told.pointed(this.rowAt(event)));
     this.body.addEventListener("pointerleave", () => this.told.pointed(null));
     this.body.addEventListener("click", (event) => this.pick(this.rowAt(event)));
@@ -59,11 +59,14 @@ class Table {
     this.render();
   }
 
-  /** Make the rows in sight; all of them for a printer. */
-  render(isAll = false) {
+  /** Make the rows in sight and some around them, which stay until others are needed or they are to look anew. */
+  render(isAnew = true, isAll = false) {
     if (!this.place.offsetParent) return;
-    const first = isAll ? 0 : Math.max(0, Math.floor(this.place.scrollTop / ROW) - BEYOND);
-    const last = isAll ? this.rows.length : Math.ceil((this.place.scrollTop + this.place.clientHeight) / ROW) + BEYOND;
+    const { scrollTop, clientHeight } = this.place;
+    const first = isAll ? 0 : Math.max(0, Math.floor(scrollTop / ROW / BEYOND) - 1) * BEYOND;
+    const last = isAll ? this.rows.length : (Math.ceil((scrollTop + clientHeight) / ROW / BEYOND) + 1) * BEYOND;
+    if (!isAnew && first === this.first && last === this.last) return;
+    [this.first, this.last] = [first, last];
     const seen = this.rows.slice(first, last);
     const hadFocus = this.body.contains(document.activeElement);
     const reachable = seen.includes(this.active) ? this.active : seen[0];
@@ -86,11 +89,11 @@ class Table {
     return element("tr", {
       "data-row": row, "aria-rowindex": index + 2, "aria-selected": String(this.isPicked(row)),
       tabIndex: isReachable ? 0 : -1, className: row === this.lit ? "lit" : "",
-    }, ...cells);
+    }, ...cells, element("td"));
   }
 
   space(rows) {
-    const cell = element("td", { colSpan: this.columns.length });
+    const cell = element("td", { colSpan: this.columns.length + 1 });
     cell.style.height = `${rows * ROW}px`;
     return element("tr", { className: "space", hidden: rows <= 0, "aria-hidden": "true" }, cell);
   }
@@ -113,7 +116,7 @@ class Table {
     const top = place * ROW;
     const room = this.place.clientHeight - 2 * ROW;
     if (top < this.place.scrollTop || top > this.place.scrollTop + room) this.place.scrollTop = top - room / 2;
-    this.render();
+    this.render(false);
   }
 
   pick(row) {

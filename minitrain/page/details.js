@@ -9,7 +9,7 @@ function rowsOf(columns, selected) {
   });
 }
 
-/** told: dropped(run), cleared() */
+/** told: dropped(run), cleared(), narrowed(whether only to what differs) */
 function showDetails(place, selected, colourOf, isOnlyDiffering, told) {
   place.hidden = !selected.length;
   if (!selected.length) return place.replaceChildren();
@@ -27,18 +27,18 @@ function showDetails(place, selected, colourOf, isOnlyDiffering, told) {
   });
 
   const outcome = ["error", "first_operation", "first_parameter"].filter((name) => summaryOf.has(name));
-  const rest = [...summaryOf].filter(([name]) => !outcome.includes(name));
-  const told_ = (values) => ({ values, of: runs });
+  const ofRun = (values) => ({ values, of: runs });
   const parts = {
-    Run: rowsOf([["status", told_(data.runs.status)], ...outcome.map((name) => [name, summaryOf.get(name)]),
-      ["directory", told_(data.runs.directory)]], selected).map(([name, texts]) => [name, texts, false]),
-    Config: rowsOf(configOf, selected).sort((a, b) => b[2] - a[2]),
-    Summary: rowsOf(rest, selected).map(([name, texts, differs]) => [name, texts, differs && selected.length > 1]),
+    Run: [["status", ofRun(data.runs.status)], ...outcome.map((name) => [name, summaryOf.get(name)]), ["directory", ofRun(data.runs.directory)]],
+    Config: configOf,
+    Summary: [...summaryOf].filter(([name]) => !outcome.includes(name)),
   };
-  const bodies = Object.entries(parts).map(([title, rows]) => {
-    const seen = rows
-      .filter(([, texts, differs]) => texts.some((text) => text !== MISSING) && (differs || !isOnlyDiffering || title === "Run"))
-      .map(([name, texts, differs]) => element("tr", { className: differs ? "differs" : "" },
+  const bodies = Object.entries(parts).map(([title, columns]) => {
+    const isConfig = title === "Config";
+    const seen = rowsOf(columns, selected)
+      .filter(([, texts, differs]) => texts.some((text) => text !== MISSING) && (differs || !isOnlyDiffering))
+      .sort((a, b) => (isConfig ? b[2] - a[2] : 0))
+      .map(([name, texts, differs]) => element("tr", { className: isConfig && differs ? "differs" : "" },
         element("th", { scope: "row" }, name), ...texts.map((text) => element("td", {}, text))));
     return element("tbody", {}, element("tr", {}, element("th", { colSpan: selected.length + 1, scope: "colgroup" }, title)), ...seen);
   });

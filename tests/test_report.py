@@ -291,6 +291,7 @@ class Reader:
 def reader(browser, tmp_path):
     leave_sweep(tmp_path)
     reader = Reader(browser, report(tmp_path))
+    reader.wait(lambda: reader.coloured() > 500)
     yield reader
     assert reader.complaints == []
 
@@ -354,8 +355,6 @@ def test_groups_are_those_of_the_comparison(reader, tmp_path):
 
 def test_pointing_at_a_line_tells_of_it_and_lights_its_row(reader):
     reader.choose("#metric", "train_loss")
-    reader.wait(lambda: reader.coloured() > 500)
-    assert reader.coloured("marks") == 0
     reader.type("lr=0.01 seed=0 activation=relu")
     reader.wait(lambda: reader.column(1) == ["0"] and 100 < reader.coloured() < 3000)
     reader.point("#plot", 0.1, 0.1)

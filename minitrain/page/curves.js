@@ -1,67 +1,8 @@
 // The curves: all runs' lines on one canvas, and on another above it what is pointed at or selected.
 
 const MARGIN = { left: 56, right: 12, top: 8, bottom: 34 };
-const REACH = 30;  // pixels within which a line is pointed at
-const MANY = 300;  // lines; they are thinner, and drawn less often
-const OUTLIERS = 4;  // the scale leaves out what lies so many times further off than the rest is wide
-
-const stepsOf = data.steps.map((apart) => {
-  let step = 0;
-  return Float64Array.from(apart, (distance) => (step += distance));
-});
-
-const LONGEST = stepsOf.reduce((most, steps) => Math.max(most, steps.at(-1)), 1);
-
-/** A run's points of a metric, {x, y}; the mean over `share` of all steps around each, less near the ends. */
-function points(metric, run, share) {
-  const curve = data.curves[metric][run];
-  if (!curve) return null;
-  const [x, y] = [stepsOf[curve[0]], curve[1]];
-  if (!share) return { x, y };
-  const smooth = new Float64Array(y.length);
-  let [low, high, sum] = [0, 0, 0];
-  for (let i = 0; i < y.length; i++) {
-    const reach = Math.min(share * LONGEST, x[i] - x[0], x.at(-1) - x[i]);
-    while (high < y.length && x[high] <= x[i] + reach) sum += y[high++];
-    while (x[low] < x[i] - reach) sum -= y[low++];
-    while (low > 0 && x[low - 1] >= x[i] - reach) sum += y[--low];
-    while (x[high - 1] > x[i] + reach) sum -= y[--high];
-    smooth[i] = sum / (high - low);
-  }
-  return { x, y: smooth };
-}
-
-/** Round numbers from low to high: 1, 2 or 5 times a power of ten apart. */
-function ticks(low, high, most) {
-  const rough = (high - low) / most;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const apart = power * [1, 2, 5, 10].find((each) => each * power >= rough);
-  const first = Math.ceil(low / apart - 1e-9);
-  return Array.from({ length: Math.max(0, Math.floor(high / apart + 1e-9) - first + 1) }, (_, i) => (first + i) * apart);
-}
-
-function logTicks(low, high) {  // low, high: powers of ten
-  const decades = high - low;
-  if (decades < 0.7) return ticks(10 ** low, 10 ** high, 5).filter((value) => value > 0).map(Math.log10);
-  const digits = decades < 2.5 ? [1, 2, 5] : [1];
-  const apart = Math.ceil(decades / 8);
-  const found = [];
-  for (let power = Math.floor(low); power <= high; power++) {
-    if (power % apart === 0) found.push(...digits.map((digit) => power + Math.log10(digit)));
-  }
-  return found.filter((value) => value >= low && value <= high);
-}
-
-/** The lowest and highest of values; of far outliers, the rest's. */
-function span(values, isWhole) {
-  const sorted = Float64Array.from(values).sort();
-  const at = (share) => sorted[Math.round(share * (sorted.length - 1))];
-  const [first, low, high, last] = [0, 0.02, 0.98, 1].map(at);
-  const room = OUTLIERS * (high - low);
-  if (isWhole || !(room > 0)) return { low: first, high: last, isCut: false };
-  const cut = { low: first < low - room ? low : first, high: last > high + room ? high : last };
-  return { ...cut, isCut: cut.low > first || cut.high < last };
-}
+const REACH = 30; // pixels within which a line is pointed at
+const MANY = 300; // lines; they are thinner, and drawn less often
 
 class Curves {
   /** told: pointed(run or null) and picked(run), of what the pointer does */
@@ -96,7 +37,8 @@ class Curves {
     const drawn = [];
     for (const run of this.shown) {
       const curve = points(this.metric, run, this.share);
-      if (curve) drawn.push([run, this.isLog ? { x: curve.x, y: curve.y.map((y) => (y > 0 ? Math.log10(y) : NaN)) } : curve]);
+      if (curve)
+        drawn.push([run, this.isLog ? { x: curve.x, y: curve.y.map((y) => (y > 0 ? Math.log10(y) : NaN)) } : curve]);
     }
     this.curves = new Map(drawn);
     const [xs, ys] = [[], []];
@@ -125,9 +67,14 @@ class Curves {
       canvas.getContext("2d").setTransform(ratio, 0, 0, ratio, 0, 0);
     }
     const box = { left: MARGIN.left, right: width - MARGIN.right, top: MARGIN.top, bottom: height - MARGIN.bottom };
-    const { x: [x0, x1], y: [y0, y1] } = this.range;
+    const {
+      x: [x0, x1],
+      y: [y0, y1],
+    } = this.range;
     this.pixels = {
-      box, width, height,
+      box,
+      width,
+      height,
       x: (x) => box.left + ((x - x0) / (x1 - x0)) * (box.right - box.left),
       y: (y) => box.bottom - ((y - y0) / (y1 - y0)) * (box.bottom - box.top),
       step: (pixel) => x0 + ((pixel - box.left) / (box.right - box.left)) * (x1 - x0),
@@ -139,7 +86,7 @@ class Curves {
     const many = this.curves.size;
     pen.lineWidth = many > MANY ? 0.8 : many > 40 ? 1.1 : 1.6;
     pen.globalAlpha = many > MANY ? 0.45 : many > 40 ? 0.7 : 0.9;
-    for (const run of [...this.curves.keys()].reverse()) this.line(pen, run);  // the best above the others
+    for (const run of [...this.curves.keys()].reverse()) this.line(pen, run); // the best above the others
     pen.restore();
     this.drawMarks();
     this.told.drawn();
@@ -149,7 +96,10 @@ class Curves {
     const { box, x, y, width, height } = this.pixels;
     const style = getComputedStyle(this.place);
     const [quiet, rule] = [style.color, style.borderTopColor];
-    const { x: [x0, x1], y: [y0, y1] } = this.range;
+    const {
+      x: [x0, x1],
+      y: [y0, y1],
+    } = this.range;
     pen.font = `11px ${style.fontFamily}`;
     pen.lineWidth = 1;
     pen.strokeStyle = rule;
@@ -176,13 +126,15 @@ class Curves {
     pen.fillText("step", (box.left + box.right) / 2, height - 13);
     if (this.curves.size) return;
     pen.textBaseline = "middle";
-    pen.fillText(`no run that the filter passes has ${this.metric}`, (box.left + box.right) / 2, (box.top + box.bottom) / 2);
+    pen.fillText(
+      `no run that the filter passes has ${this.metric}`,
+      (box.left + box.right) / 2,
+      (box.top + box.bottom) / 2,
+    );
   }
 
   tickText(value) {
-    const size = Math.abs(value);
-    if (this.metric.includes("accuracy")) return `${Number((100 * value).toPrecision(4))}%`;
-    return size && (size >= 1e5 || size < 1e-3) ? value.toExponential().replace(/(\.\d{2})\d+/, "$1") : String(Number(value.toPrecision(4)));
+    return this.metric.includes("accuracy") ? `${rounded(100 * value, 4)}%` : rounded(value, 4);
   }
 
   clip(pen) {
@@ -200,7 +152,8 @@ class Curves {
     pen.beginPath();
     for (let i = 0; i < x.length; i++) pen.lineTo(this.pixels.x(x[i]), this.pixels.y(y[i]));
     pen.stroke();
-    if (data.runs.status[run] === "diverged" || x.length === 1) this.cross(pen, this.pixels.x(x.at(-1)), this.pixels.y(y.at(-1)));
+    if (data.runs.status[run] === "diverged" || x.length === 1)
+      this.cross(pen, this.pixels.x(x.at(-1)), this.pixels.y(y.at(-1)));
   }
 
   cross(pen, x, y) {
@@ -223,7 +176,7 @@ class Curves {
       const isLit = this.lit.includes(run);
       [pen.lineWidth, pen.globalAlpha] = [isLit ? 6 : 4.5, 0.85];
       const colourOf = this.colourOf;
-      this.colourOf = () => ground;  // a rim, so that it stands out of the others
+      this.colourOf = () => ground; // a rim, so that it stands out of the others
       this.line(pen, run);
       [this.colourOf, pen.lineWidth, pen.globalAlpha] = [colourOf, isLit ? 3 : 2, 1];
       this.line(pen, run);
@@ -290,7 +243,11 @@ class Curves {
     rows.push([`${this.metric} at step ${at.x.toLocaleString("en")}`, written(raw, this.metric)]);
     if (this.share) rows.push(["smoothed", written(value, this.metric)]);
     if (data.runs.status[at.run] !== "completed") rows.push(["status", data.runs.status[at.run]]);
-    const list = element("dl", {}, ...rows.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)]));
+    const list = element(
+      "dl",
+      {},
+      ...rows.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)]),
+    );
     this.tooltip.replaceChildren(swatch(this.colourOf(at.run)), element("b", {}, data.runs.name[at.run]), list);
     const { width, height } = this.tooltip.getBoundingClientRect();
     const left = mouse.x + 18 + width > this.pixels.width ? mouse.x - 18 - width : mouse.x + 18;
@@ -299,7 +256,7 @@ class Curves {
   }
 
   onDown(event) {
-    if (event.button !== 0 || event.pointerType !== "mouse") return;  // a finger scrolls
+    if (event.button !== 0 || event.pointerType !== "mouse") return; // a finger scrolls
     this.from = this.pixel(event);
     this.place.setPointerCapture(event.pointerId);
   }
@@ -317,12 +274,4 @@ class Curves {
     const at = this.pixels && this.nearest(to);
     if (at) this.told.picked(at.run);
   }
-}
-
-/** How far a point is from a straight line between two others. */
-function toSegment(point, a, b) {
-  const [dx, dy] = [b.x - a.x, b.y - a.y];
-  const along = ((point.x - a.x) * dx + (point.y - a.y) * dy) / (dx * dx + dy * dy || 1);
-  const share = Math.max(0, Math.min(1, along));
-  return Math.hypot(a.x + share * dx - point.x, a.y + share * dy - point.y);
 }

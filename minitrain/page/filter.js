@@ -1,19 +1,30 @@
 // Which runs a person asks for: `lr<0.5 activation=relu diverged`, terms that all have to hold.
 
 const SIGNS = {
-  "<=": (a, b) => a <= b, ">=": (a, b) => a >= b, "!=": (a, b) => a !== b,
-  "==": (a, b) => a === b, "=": (a, b) => a === b, "<": (a, b) => a < b, ">": (a, b) => a > b,
+  "<=": (a, b) => a <= b,
+  ">=": (a, b) => a >= b,
+  "!=": (a, b) => a !== b,
+  "==": (a, b) => a === b,
+  "=": (a, b) => a === b,
+  "<": (a, b) => a < b,
+  ">": (a, b) => a > b,
 };
 const TERM = /^([^<>=!"]+)(<=|>=|!=|==|=|<|>)(.*)$/;
 
-const haystacks = runs.map((run) => fields.map((field) => field.text(run)).join("\n").toLowerCase());
+const haystacks = runs.map((run) =>
+  fields
+    .map((field) => field.text(run))
+    .join("\n")
+    .toLowerCase(),
+);
 
 /** The field of a key, its last part (`widths`) or a column's name; undefined where there is none. */
 function fieldNamed(name) {
   const column = fields.find((field) => field.name.replace(" ", "_") === name);
   if (column) return column;
-  const key = [name, `${name}.name`].find((each) => configOf.has(each))
-    ?? [...configOf.keys()].find((each) => each.endsWith(`.${name}`));
+  const key =
+    [name, `${name}.name`].find((each) => configOf.has(each)) ??
+    [...configOf.keys()].find((each) => each.endsWith(`.${name}`));
   return key === undefined ? undefined : fieldOfTexts(key, configOf.get(key));
 }
 
@@ -30,7 +41,7 @@ function readFilter(text) {
       return (run) => haystacks[run].includes(sought);
     }
     const wanted = quoted.replaceAll('"', "");
-    if (wanted === "") return () => true;  // it is still being typed
+    if (wanted === "") return () => true; // it is still being typed
     const isNumber = field.isNumeric && !Number.isNaN(number(wanted));
     if (isNumber) return (run) => SIGNS[sign](field.value(run), number(wanted));
     return sign.includes("=") && !/[<>]/.test(sign) ? (run) => SIGNS[sign](field.exact(run), wanted) : () => false;
@@ -38,8 +49,18 @@ function readFilter(text) {
   return { holds: (run) => tests.every((test) => test(run)), unknown };
 }
 
-/** The filter that a value of a key passes. */
+/** A term that the value of a run passes. */
 function termFor(field, run) {
   const text = field.exact(run);
   return `${field.name}=${/\s/.test(text) ? `"${text}"` : text}`;
+}
+
+/** What one might type. */
+function exampleOf(fields, run) {
+  return fields
+    .map((field) => {
+      const value = field.value(run);
+      return Number.isFinite(value) && value ? `${field.name}<=${rounded(value, 2)}` : termFor(field, run);
+    })
+    .join(" ");
 }

@@ -1,7 +1,7 @@
 // The page: what is filtered, pointed at and selected, told to curves, tables and details.
 
 const find = (id) => document.getElementById(id);
-const state = { visible: runs, lit: [], selected: [], isOnlyDiffering: false };
+const state = { visible: runs, selected: [], isOnlyDiffering: false };
 const metrics = Object.keys(data.curves);
 const colourable = [...keyFields, statusField, judgedField];
 let colours = colouring(colourable[0]);
@@ -27,43 +27,52 @@ const runColumns = fields.map((field) => {
 const runTable = new Table(find("runs"), "Runs", runColumns, {
   pointed: (run) => light(run === null ? [] : [run]),
   picked: toggle,
-}, (run) => colours.of(run));
-
-runTable.isPicked = (run) => state.selected.includes(run);
+  isPicked: (run) => state.selected.includes(run),
+  colourOf: (run) => colours.of(run),
+});
 
 // Groups: runs that differ in their seed alone
 
 let groups = [];
-const groupField = (name, metric) => {
+const firstOf = new Map([...runs].reverse().map((run) => [data.runs.group[run], run]));
+const groupField = (name, metric, digits) => {
   const value = (group) => groups[group][name];
-  return { name, isNumeric: true, value, text: (group) => written(value(group), metric) };
+  return { name, isNumeric: true, value, text: (group) => written(value(group), metric, digits) };
 };
 const groupedBy = keyFields.filter((field) => data.groupedBy.includes(field.name));
-const ofFirst = (field) => ({ ...field, value: (group) => field.value(groups[group].first), text: (group) => field.text(groups[group].first) });
-const meanColumn = { ...groupField("mean", judge.metric), label: `mean ${judgedName}`, isBestHigh: judge.higher };
-const groupTable = new Table(find("groups"), "Groups of runs", [
-  ...(groupedBy.length ? groupedBy.map(ofFirst) : [{ name: "all runs", isNumeric: false, value: () => "all", text: () => "all" }]),
-  meanColumn,
-  { ...groupField("deviation", judge.metric), label: "±" },
-  groupField("runs"),
-  groupField("diverged"),
-  { ...groupField("best", judge.metric), isBestHigh: judge.higher },
-  groupField("seconds"),
-], {
-  pointed: (group) => light(group === null ? [] : groups[group].members),
-  picked: (group) => {
-    find("filter").value = groupedBy.map((field) => termFor(field, groups[group].first)).join(" ");
-    filter();
-  },
+const ofFirst = (field) => ({
+  ...field,
+  value: (group) => field.value(firstOf.get(group)),
+  text: (group) => field.text(firstOf.get(group)),
 });
+const meanColumn = { ...groupField("mean", judge.metric), label: `mean ${judgedName}`, isBestHigh: judge.higher };
+const groupTable = new Table(
+  find("groups"),
+  "Groups of runs",
+  [
+    ...(groupedBy.length
+      ? groupedBy.map(ofFirst)
+      : [{ name: "all runs", isNumeric: false, value: () => "all", text: () => "all" }]),
+    meanColumn,
+    { ...groupField("deviation", judge.metric), label: "±" },
+    groupField("runs"),
+    groupField("diverged"),
+    { ...groupField("best", judge.metric), isBestHigh: judge.higher },
+    groupField("seconds", "", 3),
+  ],
+  {
+    pointed: (group) => light(group === null ? [] : groups[group].members),
+    picked: (group) => {
+      find("filter").value = groupedBy.map((field) => termFor(field, firstOf.get(group))).join(" ");
+      filter();
+    },
+  },
+);
 
 function group() {
-  const members = data.runs.group.reduce((most, each) => Math.max(most, each + 1), 0);
-  const found = Array.from({ length: members }, () => []);
-  const all = found.map(() => -1);
-  for (const run of runs) if (all[data.runs.group[run]] < 0) all[data.runs.group[run]] = run;
-  for (const run of state.visible) found[data.runs.group[run]].push(run);
-  groups = found.map((those, number) => ({ ...summed(number, those), first: all[number] }));
+  const members = Array.from(firstOf, () => []);
+  for (const run of state.visible) members[data.runs.group[run]].push(run);
+  groups = members.map(summed);
   groupTable.show([...groups.keys()].filter((number) => groups[number].members.length));
 }
 
@@ -73,14 +82,17 @@ function filter() {
   const { holds, unknown } = readFilter(find("filter").value);
   state.visible = ranked.filter(holds);
   const count = state.visible.length.toLocaleString("en");
-  find("found").textContent = unknown.length ? `no key ${unknown.join(", ")}` : state.visible.length < runs.length ? `${count} of ${runs.length.toLocaleString("en")} runs` : "";
+  find("found").textContent = unknown.length
+    ? `no key ${unknown.join(", ")}`
+    : state.visible.length < runs.length
+      ? `${count} of ${runs.length.toLocaleString("en")} runs`
+      : "";
   runTable.show(state.visible);
   group();
   curves.look({ shown: state.visible });
 }
 
 function light(lit, isBrought = false) {
-  state.lit = lit;
   curves.mark({ lit });
   const run = lit.length === 1 ? lit[0] : null;
   runTable.light(run);
@@ -106,6 +118,7 @@ function select(selected) {
     narrowed: (isOnly) => {
       state.isOnlyDiffering = isOnly;
       select(state.selected);
+      find("details").querySelector("input").focus();
     },
   });
 }
@@ -123,7 +136,9 @@ function chooseMetric() {
   const metric = find("metric").value;
   find("curves").hidden = !metric;
   if (!metric) return;
-  const values = data.curves[metric].flatMap((curve) => (curve ? [curve[1].reduce((a, b) => Math.min(a, b)), curve[1].at(-1)] : []));
+  const values = data.curves[metric].flatMap((curve) =>
+    curve ? [curve[1].reduce((a, b) => Math.min(a, b)), curve[1].at(-1)] : [],
+  );
   const [low, high] = [values.reduce((a, b) => Math.min(a, b), Infinity), values.reduce((a, b) => Math.max(a, b), 0)];
   find("log").checked = low > 0 && high / low > 30;
   curves.look({ metric, isLog: find("log").checked, zoom: null, isWhole: false });
@@ -146,8 +161,10 @@ function setTheme(scheme) {
 find("desk").hidden = false;
 find("metric").append(...metrics.map((metric) => element("option", {}, metric)));
 find("metric").value = judge.metric;
-find("colour").append(...colourable.map((field) => element("option", {}, field === judgedField ? judgedName : field.name)));
-find("filter").placeholder = [...keyFields.slice(0, 2).map((field) => termFor(field, ranked[0])), "diverged"].join(" ");
+find("colour").append(
+  ...colourable.map((field) => element("option", {}, field === judgedField ? judgedName : field.name)),
+);
+find("filter").placeholder = exampleOf(keyFields.slice(0, 2), ranked[0]);
 
 find("filter").addEventListener("input", filter);
 find("search").addEventListener("submit", (event) => event.preventDefault());
@@ -161,12 +178,12 @@ find("show-groups").addEventListener("click", () => showTable(true));
 find("theme").addEventListener("click", () => setTheme(isDark() ? "light" : "dark"));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colour);
 addEventListener("beforeprint", () => {
-  document.documentElement.style.colorScheme = "light";
-  colour();
+  const before = document.documentElement.style.colorScheme;
+  addEventListener("afterprint", () => setTheme(before), { once: true });
+  setTheme("light");
   curves.draw();
   for (const table of [runTable, groupTable]) table.render(true, true);
 });
-addEventListener("afterprint", () => setTheme(""));
 
 runTable.sorted = runColumns.find((column) => column.name === judgedField.name);
 runTable.fit(runs);

@@ -1,19 +1,27 @@
 // A table of which only the rows in sight are made, so that thousands are as quick as ten.
 
-const ROW = 27;  // pixels; as the style says
-const BEYOND = 16;  // rows are made in so many at once, and as many above and below those in sight
-const WIDEST = 44;  // characters
+const ROW = 27; // pixels; as the style says
+const BEYOND = 16; // rows are made in so many at once, and as many above and below those in sight
+const WIDEST = 44; // characters
 
 class Table {
-  /** columns: fields with a label; told: pointed(row or null), picked(row); mark: row -> colour of a swatch, or null */
-  constructor(place, label, columns, told, mark = () => null) {
-    Object.assign(this, { place, columns, told, mark, rows: [], lit: null, active: null, isPicked: () => false });
+  /**
+   * columns: fields, with a label where it is not their name
+   * told: pointed(row or null), picked(row); where rows are picked to stay, isPicked(row); of a swatch, colourOf(row)
+   */
+  constructor(place, label, columns, told) {
+    Object.assign(this, { place, columns, told, rows: [], lit: null, active: null });
     this.heads = columns.map((column) => this.head(column));
     this.body = element("tbody");
     this.widths = columns.map(() => element("col"));
-    const head = element("thead", {}, element("tr", {}, ...this.heads, element("td")));  // the last takes what is left
-    this.table = element("table", { role: "grid", "aria-label": label, "aria-multiselectable": "true" },
-      element("colgroup", {}, ...this.widths, element("col")), head, this.body);
+    const head = element("thead", {}, element("tr", {}, ...this.heads, element("td"))); // the last takes what is left
+    this.table = element(
+      "table",
+      { role: "grid", "aria-label": label, "aria-multiselectable": "true" },
+      element("colgroup", {}, ...this.widths, element("col")),
+      head,
+      this.body,
+    );
     place.append(this.table);
     place.addEventListener("scroll", () => this.render(false));
     new ResizeObserver(() => this.render(false)).observe(place);
@@ -25,7 +33,11 @@ class Table {
   }
 
   head(column) {
-    const button = element("button", { type: "button", onclick: () => this.sortBy(column) }, column.label ?? column.name);
+    const button = element(
+      "button",
+      { type: "button", onclick: () => this.sortBy(column) },
+      column.label ?? column.name,
+    );
     return element("th", { scope: "col", className: column.isNumeric ? "number" : "" }, button);
   }
 
@@ -37,13 +49,17 @@ class Table {
   /** Columns as wide as the longest of all their texts, so that they stay while rows come and go. */
   fit(rows) {
     const sizes = this.columns.map((column) =>
-      Math.min(WIDEST, rows.reduce((most, row) => Math.max(most, column.text(row).length), (column.label ?? column.name).length + 2)));
+      Math.min(
+        WIDEST,
+        rows.reduce((most, row) => Math.max(most, column.text(row).length), (column.label ?? column.name).length + 2),
+      ),
+    );
     this.widths.forEach((col, i) => (col.style.width = `calc(${sizes[i]}ch + ${i ? 28 : 50}px)`));
     const sum = sizes.reduce((a, b) => a + b);
     this.table.style.width = `max(100%, calc(${sum}ch + ${28 * sizes.length + 22}px))`;
   }
 
-  sortBy(column, isDescending = this.sorted === column ? !this.isDescending : column.isBestHigh ?? false) {
+  sortBy(column, isDescending = this.sorted === column ? !this.isDescending : (column.isBestHigh ?? false)) {
     [this.sorted, this.isDescending] = [column, isDescending];
     this.columns.forEach((each, i) => {
       if (each === column) this.heads[i].setAttribute("aria-sort", isDescending ? "descending" : "ascending");
@@ -81,15 +97,26 @@ class Table {
   row(row, index, isReachable) {
     const cells = this.columns.map((column) => {
       const text = column.text(row);
-      const kind = column.isNumeric ? "number" : column.name === "status" ? text : "";
-      return element("td", { className: kind, title: text.length > WIDEST ? text : "" }, text);
+      const isBad = column.name === "status" && ["diverged", "failed"].includes(text);
+      return element(
+        "td",
+        { className: column.isNumeric ? "number" : isBad ? "bad" : "", title: text.length > WIDEST ? text : "" },
+        text,
+      );
     });
-    const colour = this.mark(row);
-    if (colour) cells[0].prepend(swatch(colour));
-    return element("tr", {
-      "data-row": row, "aria-rowindex": index + 2, "aria-selected": String(this.isPicked(row)),
-      tabIndex: isReachable ? 0 : -1, className: row === this.lit ? "lit" : "",
-    }, ...cells, element("td"));
+    if (this.told.colourOf) cells[0].prepend(swatch(this.told.colourOf(row)));
+    return element(
+      "tr",
+      {
+        "data-row": row,
+        "aria-rowindex": index + 2,
+        "aria-selected": String(this.told.isPicked?.(row) ?? false),
+        tabIndex: isReachable ? 0 : -1,
+        className: row === this.lit ? "lit" : "",
+      },
+      ...cells,
+      element("td"),
+    );
   }
 
   space(rows) {

@@ -168,6 +168,14 @@ def test_a_report_of_runs_that_have_not_begun(tmp_path):
     assert (data["curves"], data["keys"], data["runs"]["group"]) == ({}, {}, [0])
 
 
+def test_the_best_value_need_not_be_the_last(tmp_path):
+    leave_run(tmp_path / "0", None, {"step": [0, 10, 20], "train_loss": [3.0, 1.0, 2.0]})
+    for by, best, step, column in (("last", 1.0, 10, "last"), ("min", 1.0, 10, "best"), ("max", 3.0, 0, "best")):
+        data = Page(report(tmp_path, metric="train_loss", by=by)).data
+        assert (data["runs"]["last"], data["runs"]["best"], data["runs"]["bestStep"]) == ([2.0], [best], [step])
+        assert data["judge"] == {"metric": "train_loss", "column": column, "higher": by == "max"}
+
+
 def test_runs_of_two_sweeps_are_told_apart(tmp_path):
     for sweep in ("first", "second"):
         leave_run(tmp_path / sweep / "0", {"lr": 0.1}, falling(3))
@@ -412,6 +420,34 @@ def test_keys_walk_and_select_rows(reader):
     reader.browser.switch_to.active_element.send_keys(" ")
     assert reader.browser.switch_to.active_element.get_attribute("data-row") == "12"
     assert reader.texts("#details strong") == ["Selected run"]
+
+
+def test_scale_smoothing_and_zoom_change_the_picture(reader):
+    def picture():
+        return reader.browser.execute_script("return document.getElementById('lines').toDataURL()")
+
+    whole = picture()
+    for control, there, back in (("#log", " ", " "), ("#smoothing", "\ue010", "\ue011")):  # keys: end and home
+        reader.all(control)[0].send_keys(there)
+        reader.wait(lambda: picture() != whole)
+        reader.all(control)[0].send_keys(back)
+        reader.wait(lambda: picture() == whole)
+    reader.point("#plot", 0.2, 0.2).click_and_hold().move_by_offset(200, 100).release().perform()
+    reader.wait(lambda: reader.texts("#whole") == ["Reset zoom"] and picture() != whole)
+    reader.press("#whole")
+    reader.wait(lambda: picture() == whole)
+    assert not reader.all("#details")[0].is_displayed()
+
+
+def test_null_stands_among_numbers(browser, tmp_path):
+    for number, l2 in enumerate([0.01, None, 0.1]):
+        leave_run(tmp_path / str(number), {"l2": l2}, falling(9))
+    reader = Reader(browser, report(tmp_path))
+    reader.head("l2").find_element("tag name", "button").click()
+    assert reader.column(2) == ["0.01", "0.1", "null"]
+    assert reader.texts("#legend > *") == ["l2", "0.01", "0.1", "null"]
+    reader.type("l2=null")
+    assert reader.column(1) == ["1"]
 
 
 def test_light_and_dark(reader):

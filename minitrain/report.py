@@ -40,6 +40,7 @@ def write_report(comparison: Comparison, figures: Mapping[str, Path], path: Path
 
     figures: caption -> png or svg file, held by the page
     title: what was compared, a sweep's command for instance
+    Raises OSError where a figure cannot be read or the page cannot be written.
     """
     style = (PAGE / "report.css").read_text(encoding="utf-8")
     script = "\n".join((PAGE / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)

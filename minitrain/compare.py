@@ -17,6 +17,7 @@ from minitrain.config import ConfigError
 from minitrain.curves_plot import View, draw_curves
 from minitrain.figure import save_figure
 from minitrain.record import claim_directory, write_atomically
+from minitrain.report import write_report
 from minitrain.results import Results, load_runs
 from minitrain.table import format_csv, format_json, format_table
 from minitrain.values_plot import draw_heatmap, draw_values
@@ -111,19 +112,22 @@ def read_title(sweep: Path) -> str:
 
 
 def write_comparison(comparison: Comparison, directory: Path, title: str, view: View | None = None) -> dict[str, Path]:
-    """All figures that say something of these runs, as PNG and SVG; caption -> the PNG.
+    """All figures that say something of these runs, as PNG and SVG, and a page; name -> PNG or page.
 
     comparison: the curves; heatmap: the judged value over two keys; values: against one key that is a number
+    report: a page with all of it, to look into each run
     """
     figures = {
-        "comparison": draw_curves(comparison, title, view or View()),
-        "heatmap": draw_heatmap(comparison, title),
-        "values": draw_values(comparison, title),
+        "comparison": ("Curves", draw_curves(comparison, title, view or View())),
+        "heatmap": ("Over two keys", draw_heatmap(comparison, title)),
+        "values": ("Against one key", draw_values(comparison, title)),
     }
-    drawn = {}
-    for name, figure in figures.items():
+    written, pictures = {}, {}
+    for name, (caption, figure) in figures.items():
         if figure is not None:
             for suffix in ("svg", "png"):
-                drawn[name] = directory / f"{name}.{suffix}"
-                save_figure(figure, drawn[name])
-    return drawn
+                written[name] = pictures[caption] = directory / f"{name}.{suffix}"
+                save_figure(figure, written[name])
+    written["report"] = directory / "report.html"
+    write_report(comparison, pictures, written["report"], title)
+    return written

@@ -105,6 +105,7 @@ def test_folders_of_a_sweep_may_have_names(command):
         "sweep.csv",
         "comparison.png",
         "comparison.svg",
+        "report.html",
     }
     assert "0.03" in out.split("\n\n")[-2]
     status, out, _ = command("-m", "lr=0.03,0.1", "hydra.sweep.subdir=lr-${lr}", "hydra.sweep.dir=swept", *FAST)

@@ -24,7 +24,7 @@ FLOORS = [
      "figure", "plot", "diagnostics_plot", "diagram", "layout", "drawing", "progress"],
     ["step", "tapes", "compiled", "problem", "run", "train"],
     ["model", "model_figures", "model_plots", "sweep", "sweep_report",
-     "results", "comparison", "curves_plot", "values_plot", "table", "compare", "listing"],
+     "results", "comparison", "curves_plot", "values_plot", "table", "report", "compare", "listing"],
     ["job", "predict", "resume", "multirun", "grid", "composer", "start", "launcher", "__main__"],
 ]  # fmt: skip
 APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("results", "train"), ("compare", "train")}

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra import version
@@ -23,12 +24,14 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from minitrain.config import COMPONENTS, REQUIRED, TABLES, ConfigError, conf_directory, options
+from minitrain.config import COMPONENTS, REQUIRED, TABLES, ConfigError, conf_directory, options, shown
 from minitrain.grid import KEYS
 from minitrain.job import one_line
 from minitrain.multirun import Draft
 
 CONFIG = "config"
+LONGEST_KEY = 200  # characters
+LONGEST_OVERRIDE = 100_000
 
 
 def load_extensions(arguments: Sequence[str]) -> list[str]:
@@ -116,16 +119,28 @@ class Composer:
             return compose()
         except ConfigCompositionException as error:
             raise ConfigError(self._explain(error, parsed)) from error
+        except RecursionError as error:
+            raise ConfigError(f"{shown(' '.join(overrides))}: is nested too deeply") from error
 
     def parse(self, overrides: Sequence[str]) -> list[Override]:
         parsed: list[Override] = []
         for text in overrides:
+            key = text.partition("=")[0]
+            if len(key) > LONGEST_KEY or len(text) > LONGEST_OVERRIDE:
+                raise ConfigError(
+                    f"{shown(text)}: {len(text):,} characters; expected at most {LONGEST_KEY} for a key and "
+                    f"{LONGEST_OVERRIDE:,} with its value"
+                )
             try:
-                if text.startswith("="):
+                if not key:
                     raise OverrideParseException(text, "no key")
                 parsed += self.parser.parse_overrides([text])
             except OverrideParseException as error:
-                raise ConfigError(f"{text}: cannot be read; expected key=value, quoted where it has spaces") from error
+                raise ConfigError(
+                    f"{shown(text)}: cannot be read; expected key=value, quoted where it has spaces"
+                ) from error
+            except RecursionError as error:
+                raise ConfigError(f"{shown(text)}: is nested too deeply") from error
         return parsed
 
     def _check_choice(self, override: Override) -> None:
@@ -137,7 +152,7 @@ class Composer:
         values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
         for value in values:
             if value not in names:
-                raise ConfigError(f"{group}={'null' if value is None else value}: expected one of {', '.join(names)}")
+                raise ConfigError(f"{group}={shown(value)}: expected one of {', '.join(names)}")
 
     def _explain(self, error: Exception, parsed: list[Override]) -> str:
         """An unknown key with the keys that there are beside it, found by composing without it."""
@@ -194,6 +209,12 @@ class Composer:
     @cache  # noqa: B019  # one Launcher lives as long as the program
     def _is_group(self, key: str) -> bool:
         return bool(self.hydra.config_loader.get_group_options(key))
+
+
+def given_in(config: DictConfig, section: str = "task") -> list[str]:
+    """What was asked for: task, or hydra; an interpolation as it was typed."""
+    given: Any = OmegaConf.to_container(config.hydra.overrides)
+    return list(given[section])
 
 
 def task_config(config: DictConfig) -> DictConfig:

@@ -134,7 +134,7 @@ class RunConfig:
     label_smoothing: float | None = option(
         None, "share of each target spread over all classes (loss=cross_entropy)", at_least=0, at_most=1
     )
-    steps: int = option(1000, "number of updates", at_least=1)
+    steps: int = option(1000, "number of updates", at_least=1, at_most=10**12)
     warmup: int | None = option(None, "steps that rise to lr before the schedule begins", at_least=1)
     batch_size: int | None = option(64, "examples per step; null takes all of them", at_least=1)
     seed: int = option(0, "initial weights and order of the examples", at_least=0)
@@ -199,7 +199,7 @@ def checked(cls: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any]
     for key in values:
         if key not in known:
             has = ", ".join(prefix + name for name in known) or "none"
-            raise ConfigError(f"{prefix}{key}={_show(values[key])}: unknown key; there is {has}")
+            raise ConfigError(f"{prefix}{key}={shown(values[key])}: unknown key; there is {has}")
     result = {}
     for name, (hint, default, range_) in known.items():
         if name in values or default is REQUIRED:
@@ -211,11 +211,12 @@ def check(value: Any, hint: Any, range_: Range, key: str) -> Any:
     """The value as its type, or ConfigError: `lr=abc: expected a number above 0`."""
     ok, converted = _convert(value, hint)
     if not ok or (converted is not None and not range_.admits(converted)):
-        raise ConfigError(f"{key}={_show(value)}: expected {expected(hint, range_)}")
+        raise ConfigError(f"{key}={shown(value)}: expected {expected(hint, range_)}")
     return converted
 
 
-def _show(value: Any) -> str:
+def shown(value: Any) -> str:
+    """A value as a message names it."""
     text = "null" if value is None else str(value)
     return text if len(text) <= 60 else text[:59] + "…"
 

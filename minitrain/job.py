@@ -21,6 +21,7 @@ from minitrain.optim import SGDRule
 from minitrain.plot import draw_run
 from minitrain.progress import format_outcome, format_outcome_briefly, stop_requests
 from minitrain.record import RecordError, read_summary, write_atomically
+from minitrain.results import read_values
 from minitrain.train import Interrupted, Problem, build, train
 
 log = logging.getLogger("minitrain")
@@ -30,6 +31,8 @@ def checked(config: DictConfig) -> RunConfig:
     """The config as typed values. Raises ConfigError for the first that is wrong."""
     try:
         values = OmegaConf.to_container(config, resolve=True)
+    except RecursionError as error:
+        raise ConfigError("the config is nested too deeply") from error
     except OmegaConfBaseException as error:
         if "optimizer.default_lr" in str(error):
             raise ConfigError("lr: not given, and the optimizer has no default_lr; give one of them") from error
@@ -153,6 +156,7 @@ def _stored(directory: Path) -> tuple[Path, DictConfig]:
     if not stored.is_file():
         sweep = "; of a sweep, give one of its runs" if (directory / "multirun.yaml").exists() else ""
         raise ConfigError(f"{directory}: not a run's directory; expected .hydra/config.yaml in it{sweep}")
+    read_values(stored)
     try:
         config = OmegaConf.load(stored)
     except Exception as error:  # whatever a damaged YAML file raises

@@ -16,7 +16,7 @@ from hydra.plugins.launcher import Launcher as HydraLauncher
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from minitrain.composer import CONFIG, Composer
+from minitrain.composer import CONFIG, Composer, given_in
 from minitrain.config import ConfigError, RunConfig
 from minitrain.grid import KEYS, expand
 from minitrain.job import checked, perform
@@ -95,7 +95,7 @@ class Launcher:
                 self.composer.hydra.multirun(CONFIG, job, [*placed, *_direction(config, configs[0])])
         except KeyboardInterrupt:
             interrupted = True
-        return conclude(directory, " ".join(config.hydra.overrides.task), configs, interrupted)
+        return conclude(directory, " ".join(given_in(config)), configs, interrupted)
 
     def _train_grid(
         self,
@@ -149,14 +149,14 @@ class Launcher:
     def _jobs(self, config: DictConfig, own: Sequence[str]) -> list[list[str]]:
         """The overrides of each job of a grid: of a study, and of the command line, whose values come first."""
         params = config.hydra.sweeper.get("params") or {}
-        given = [*(f"{key!s}={value}" for key, value in params.items()), *config.hydra.overrides.task, *own]
+        given = [*(f"{key!s}={value}" for key, value in params.items()), *given_in(config), *own]
         return expand(self.composer.parse(given), config.seed)
 
     def _common(self, config: DictConfig, own: Sequence[str]) -> list[list[str]]:
         """What all jobs of another sweeper have in common, as one job."""
         if own:
             raise ConfigError(f"{own[0]}: is for the grid; the sweeper that was chosen has options of its own")
-        parsed = self.composer.parse(config.hydra.overrides.task)
+        parsed = self.composer.parse(given_in(config))
         return [[o.input_line for o in parsed if o.input_line is not None and not o.is_sweep_override()]]
 
 
@@ -190,7 +190,7 @@ class StackedLauncher(HydraLauncher):
 def _direction(config: DictConfig, run: RunConfig) -> list[str]:
     """A sweeper that searches makes a value small if nobody says otherwise: accuracy is to be made large."""
     key = "hydra.sweeper.direction"
-    given = any(text.startswith(f"{key}=") for text in config.hydra.overrides.hydra)
+    given = any(text.startswith(f"{key}=") for text in given_in(config, "hydra"))
     searches = OmegaConf.select(config, key) is not None
     return [f"{key}=maximize"] if searches and not given and build(run).metric == "val_accuracy" else []
 

@@ -159,7 +159,7 @@ def read_summary(directory: Path) -> dict[str, Any]:
     path = directory / "summary.json"
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path}: not a run's summary ({error})") from error
     if not isinstance(summary, dict):
         raise RecordError(f"{path}: not a run's summary")

@@ -135,7 +135,7 @@ def find_runs(directory: Path) -> Iterator[Path]:
 
 def load_run(directory: Path) -> Result:
     """Raises RecordError where the directory is not a run's, or is damaged."""
-    raw = _read_config(directory / ".hydra" / "config.yaml")
+    raw = read_values(directory / ".hydra" / "config.yaml")
     config = {key: _resolved(raw, key) for key in raw}
     has_begun = (directory / "metrics.csv").exists()
     summary = read_summary(directory) if (directory / "summary.json").exists() else {}
@@ -152,8 +152,11 @@ def load_run(directory: Path) -> Result:
     )
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    """A config's keys, dotted, and its values as they stand in the file."""
+def read_values(path: Path) -> dict[str, Any]:
+    """The keys of a run's config, dotted, and their values as they stand in the file.
+
+    Raises RecordError for a file that is no such thing, or would not be read in a moment.
+    """
     try:
         if path.stat().st_size > LONGEST_CONFIG:
             raise ValueError(f"longer than {LONGEST_CONFIG:,} bytes")
@@ -168,7 +171,7 @@ def _read_config(path: Path) -> dict[str, Any]:
     return flat
 
 
-def _flatten(value: Any, key: str, flat: dict[str, Any], left: list[int]) -> Any:
+def _flatten(value: Any, key: str, flat: dict[str, Any], left: list[int]) -> None:
     """Enter the leaves under a value; lists are leaves. `left`: values that may still be met, lest aliases multiply."""
     left[0] -= 1
     if left[0] < 0:

@@ -15,7 +15,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from minitrain.compiled import Compiled
-from minitrain.composer import CONFIG, Composer, task_config
+from minitrain.composer import CONFIG, Composer, given_in, task_config
 from minitrain.config import ConfigError
 from minitrain.job import checked, exit_status, perform
 from minitrain.multirun import write_files
@@ -40,7 +40,7 @@ def start_run(composer: Composer, overrides: Sequence[str], dry: bool = False) -
         from minitrain.model_plots import check_plots
 
         check_plots(problem)
-    given = list(config.hydra.overrides.task)
+    given = given_in(config)
     directory = own_directory(config, "run", Path("outputs"), ",".join(given))
     with read_write(config), open_dict(config):
         config.hydra.run.dir, config.hydra.mode = str(directory), RunMode.RUN
@@ -76,9 +76,8 @@ def show_graph(composer: Composer, overrides: Sequence[str]) -> int:
     from minitrain.listing import write_graph
 
     config = composer.compose(overrides)
-    if config.hydra.overrides.hydra:
-        given = config.hydra.overrides.hydra[0]
-        raise ConfigError(f"{given}: graph starts no run of Hydra's; leave it out, files go to outputs/graphs")
+    if of_hydra := given_in(config, "hydra"):
+        raise ConfigError(f"{of_hydra[0]}: graph starts no run of Hydra's; leave it out, files go to outputs/graphs")
     problem = build(checked(task_config(config)))
     if not isinstance(problem.engine, Compiled):
         raise ConfigError("engine=eager: has no compiled step to show; set engine=replay, the bits are the same")
@@ -106,10 +105,10 @@ def own_directory(config: DictConfig, mode: str, parent: Path, label: str) -> Pa
 
 
 def is_given(config: DictConfig, mode: str) -> bool:
-    return any(override.startswith(f"hydra.{mode}.dir=") for override in config.hydra.overrides.hydra)
+    return any(override.startswith(f"hydra.{mode}.dir=") for override in given_in(config, "hydra"))
 
 
 def place() -> tuple[Path, list[str]]:
     """The directory of the run that Hydra is at, and what was asked for."""
-    section = HydraConfig.get()
-    return Path(section.runtime.output_dir), list(section.overrides.task)
+    whole: Any = HydraConfig.instance().cfg
+    return Path(whole.hydra.runtime.output_dir), given_in(whole)

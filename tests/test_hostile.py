@@ -1,6 +1,7 @@
 """Configs and directories that mean harm are refused in a line: no code of theirs runs, nothing is written."""
 
 import json
+import pickle
 import sys
 import tracemalloc
 from pathlib import Path
@@ -41,7 +42,6 @@ def everything(folder):
         ["lr=true"],
         ["lr=null"],
         ["seed=-1"],
-        ["seed=99999999999999999999999"],
         ["steps=1e300"],
         ["steps=0"],
         ["batch_size=1e18"],
@@ -64,25 +64,35 @@ def everything(folder):
         ["metric=__class__"],
         ["dtype=object"],
         ["engine=../../x"],
-        ["hydra.run.dir=/proc/x"],
-        ["hydra.run.dir=/dev/null/x"],
     ],
     ids=lambda arguments: " ".join(arguments)[:40],
 )
 @pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["run", "sweep"])
 def test_a_hostile_config_is_refused(command, tmp_path, sweep, arguments):
-    tracemalloc.start()
     status, _, err = command(*sweep, *arguments)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
     assert status == 2, (status, err)
     assert len(err.splitlines()) == 1
     assert len(err) < 2000
     assert everything(tmp_path) == []
+
+
+@pytest.mark.parametrize("given", ["network.widths=[1000000000,1000000000]", "network.init_file=/dev/zero"])
+def test_what_would_fill_the_memory_is_refused_before_it_does(command, given):
+    tracemalloc.start()
+    status, _, _ = command(given)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert status == 2
     assert peak < 2**28
 
 
-PICKLE = b"\x80\x04\x95\x1d\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94\x8c\x01:\x94\x85\x94R\x94."
+class Touch:
+    """Pickled, it makes a file when it is loaded."""
+
+    def __reduce__(self):
+        return Path.touch, (Path("here"),)
+
+
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )
@@ -135,7 +145,7 @@ def test_a_stranger_s_extensions_are_never_imported(command, stranger):
 
 def test_a_stranger_s_checkpoint_runs_nothing(command, tmp_path, stranger):
     (stranger / "checkpoints").mkdir()
-    (stranger / "checkpoints" / "last.npz").write_bytes(PICKLE)
+    (stranger / "checkpoints" / "last.npz").write_bytes(pickle.dumps(Touch()))
     (stranger / "summary.json").write_text(json.dumps({"status": "interrupted", "step": 3}))
     status, _, err = command("resume", "theirs")
     assert (status, len(err.splitlines())) == (2, 1)

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from minitrain.plot import BLUE, GREEN, GREY, ORANGE
+from minitrain.figure import BLUE, GREEN, GREY, ORANGE
 from minitrain.record import write_atomically
 
 BEGIN, END = "<!-- steps.py writes from here -->", "<!-- to here -->"

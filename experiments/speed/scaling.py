@@ -20,7 +20,7 @@ from cases import case
 from libraries.minitrain import Replayed
 from matplotlib.figure import Figure
 
-from minitrain.plot import BLUE, ORANGE
+from minitrain.figure import BLUE, ORANGE
 from minitrain.record import write_atomically
 
 CASES = {"A": BLUE, "digits-Adam": ORANGE}

@@ -6,8 +6,9 @@ connections: in times the kernel's size, out times the kernel's size.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
-from math import prod, sqrt
+from math import inf, prod, sqrt
 
 import numpy as np
 
@@ -34,12 +35,20 @@ def initial(
     table: dict[str, Initialiser] = TABLES["init"]
     if init not in table:
         raise ValueError(f"init={init}: expected one of {', '.join(sorted(table))}")
+    if 8 * prod(shape) > _memory():
+        raise MemoryError(f"a weight {list(shape)} of {8 * prod(shape) / 2**30:,.0f} GiB")
     rng = np.random.default_rng(rng)
     weight = Parameter(table[init](shape, rng) * scale, "weight")
     if not bias:
         return weight, None
     start = _symmetric(rng, shape[:1], 1 / sqrt(_fans(shape)[0])) if init == "pytorch" else np.zeros(shape[0])
     return weight, Parameter(start, "bias")
+
+
+def _memory() -> float:
+    """Bytes that this machine has: a system may promise more, and end the process later."""
+    names = os.sysconf_names if hasattr(os, "sysconf_names") else {}
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if "SC_PHYS_PAGES" in names else inf
 
 
 def _fans(shape: Shape) -> tuple[int, int]:

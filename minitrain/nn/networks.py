@@ -12,7 +12,7 @@ import numpy as np
 
 from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Parameter, Tensor
-from minitrain.config import ConfigError, option, register
+from minitrain.config import ConfigError, find_file, option, register
 from minitrain.nn.layers import Dropout, Linear, Residual, Sequential
 from minitrain.nn.module import Module
 from minitrain.nn.normalization import BatchNorm1d, LayerNorm
@@ -35,7 +35,7 @@ class Network:
         model = self.assemble(inputs, outputs, activation, seed)
         if self.init_file is not None:
             try:
-                model.load_state_dict(_state_in(Path(self.init_file)))
+                model.load_state_dict(_state_in(find_file(self.init_file)))
             except (OSError, ValueError, zipfile.BadZipFile) as error:
                 raise ConfigError(f"network.init_file={self.init_file}: {error}") from error
         try:

@@ -1,0 +1,126 @@
+"""The studies in experiments/ show what their first lines say."""
+
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from published import MAZUR_ERROR, MAZUR_FIRST, MAZUR_SECOND, MICROGRAD
+
+from minitrain.job import read_config
+from minitrain.problem import build
+from minitrain.record import load_checkpoint
+from minitrain.results import load_run, load_runs
+
+
+@pytest.fixture
+def study(command):
+    """Run a study in an empty folder, with overrides: of one run, the run; of a sweep, all of them."""
+
+    def run(name, *overrides, sweep=False):
+        where = "hydra.sweep.dir=found" if sweep else "hydra.run.dir=found"
+        status, out, err = command(*["-m"] * sweep, f"experiments={name}", where, *overrides)
+        assert status == 0, out + err
+        return load_runs("found") if sweep else load_run(Path("found"))
+
+    return run
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-4)])
+def test_micrograd_moons(study, dtype, tolerance):
+    metrics = study("micrograd_moons", f"dtype={dtype}").metrics
+    for step, (loss, percent) in MICROGRAD.items():
+        assert metrics["step"][step] == step
+        assert metrics["train_loss"][step] == pytest.approx(loss, rel=tolerance)
+        assert round(metrics["val_accuracy"][step] * 100, 9) == percent
+
+
+def test_micrograd_moons_starts_from_what_the_demo_draws(study):
+    """Its data; the weights are drawn in tests/test_published.py."""
+    datasets = pytest.importorskip("sklearn.datasets", reason="the demo's data are scikit-learn's moons")
+    np.random.seed(1337)  # noqa: NPY002  # as the demo does
+    x, y = datasets.make_moons(n_samples=100, noise=0.1)
+    data = build(read_config(study("micrograd_moons", "steps=1").directory)).data
+    for found in ((data.x_train, data.y_train), (data.x_val, data.y_val)):
+        np.testing.assert_array_equal(found[0], x)
+        np.testing.assert_array_equal(found[1], y)
+
+
+def test_mazur(study):
+    run = study("mazur")
+    assert run.metrics["train_loss"][0] == pytest.approx(MAZUR_ERROR, abs=5e-9)
+    after, _ = load_checkpoint(run.directory / "checkpoints" / "last.npz")
+    np.testing.assert_allclose(after["parameters/0.weight"], MAZUR_FIRST, rtol=0, atol=5e-9)
+    np.testing.assert_allclose(after["parameters/2.weight"], MAZUR_SECOND, rtol=0, atol=5e-9)
+    np.testing.assert_array_equal(after["parameters/0.bias"], [0.35, 0.35])
+    np.testing.assert_array_equal(after["parameters/2.bias"], [0.60, 0.60])
+
+
+def sigmoid(x):
+    return 1 / (1 + math.exp(-x))
+
+
+# name -> value, derivative
+BY_HAND = {
+    "relu": (lambda x: max(0.0, x), lambda x: float(x > 0)),
+    "silu": (lambda x: x * sigmoid(x), lambda x: sigmoid(x) * (1 + x * (1 - sigmoid(x)))),
+    "sigmoid": (sigmoid, lambda x: sigmoid(x) * (1 - sigmoid(x))),
+}
+
+
+def lab2_by_hand(activation):
+    """The losses before each step and after the last."""
+    a, slope = BY_HAND[activation]
+    x, w1, w2, b, losses = 3.0, 1.0, 2.0, 1.0, []
+    for _ in range(21):
+        inner = w1 * x + b
+        outer = w2 * a(inner) + b
+        losses.append(a(outer))
+        through = slope(outer) * w2 * slope(inner)
+        g1, g2, gb = through * x, slope(outer) * a(inner), through + slope(outer)
+        w1, w2, b = w1 - 0.3 * g1, w2 - 0.3 * g2, b - 0.3 * gb
+    return losses
+
+
+def test_lab2(study):
+    found = {run.config["activation"]: run.metrics["train_loss"] for run in study("lab2", sweep=True)}
+    assert found.keys() == BY_HAND.keys()
+    for activation, losses in found.items():
+        np.testing.assert_allclose(losses, lab2_by_hand(activation), rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(found["relu"], [9, 0.1] + [0] * 19, rtol=1e-14, atol=0)
+
+
+def by_scikit_learn(problem, solver):
+    """The loss curve of MLPClassifier from a problem's weights."""
+    neural_network = pytest.importorskip("sklearn.neural_network", reason="it is compared with scikit-learn")
+    config, data, start = problem.config, problem.data, problem.model.state_dict()
+    examples = len(data.x_train)
+    net = neural_network.MLPClassifier(
+        config.network.widths, activation=config.activation, alpha=2 * examples * config.l2, batch_size=examples,
+        learning_rate_init=config.lr, n_iter_no_change=10**6, warm_start=True, **solver,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it has not converged
+        net.set_params(max_iter=1).fit(data.x_train, data.y_train)  # which makes the arrays to be given values
+        net.coefs_ = [start["0.weight"].T.copy(), start["2.weight"].T.copy()]
+        net.intercepts_ = [start["0.bias"].copy(), start["2.bias"].copy()]
+        net.set_params(max_iter=config.steps).fit(data.x_train, data.y_train)
+    return net.loss_curve_[-config.steps :]
+
+
+SOLVERS = {
+    "momentum": {"solver": "sgd", "momentum": 0.9, "nesterovs_momentum": False},
+    "nesterov": {"solver": "sgd", "momentum": 0.9, "nesterovs_momentum": True},
+    "adam_hat": {"solver": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8},
+}
+
+
+def test_sklearn_digits(study):
+    runs = study("sklearn_digits", sweep=True)
+    assert [run.config["optimizer.name"] for run in runs] == list(SOLVERS)
+    for run, solver in zip(runs, SOLVERS.values(), strict=True):
+        config = read_config(run.directory)
+        theirs = by_scikit_learn(build(config), solver)
+        assert len(theirs) == 200
+        np.testing.assert_allclose(run.metrics["train_loss"][:200], theirs, rtol=1e-9)

@@ -1,17 +1,22 @@
 """The studies in experiments/ show what their first lines say."""
 
+import importlib
 import math
+import sys
 import warnings
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 from published import MAZUR_ERROR, MAZUR_FIRST, MAZUR_SECOND, MICROGRAD
+from threadpoolctl import threadpool_limits
 
+from minitrain.comparison import compare
 from minitrain.job import read_config
 from minitrain.problem import build
 from minitrain.record import load_checkpoint
-from minitrain.results import load_run, load_runs
+from minitrain.results import load_run, load_runs, value_of
 
 
 @pytest.fixture
@@ -25,6 +30,17 @@ def study(command):
         return load_runs("found") if sweep else load_run(Path("found"))
 
     return run
+
+
+def final(runs, key, metric="val_accuracy"):
+    """Value of a key -> what the metric comes to at the end, in the order of the runs: [runs]."""
+    found = {}
+    for run in runs:
+        found.setdefault(value_of(run, key), []).append(run.curve(metric)[1][-1])
+    return {value: np.array(values) for value, values in found.items()}
+
+
+# Printed by others
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-4)])
@@ -55,6 +71,9 @@ def test_mazur(study):
     np.testing.assert_allclose(after["parameters/2.weight"], MAZUR_SECOND, rtol=0, atol=5e-9)
     np.testing.assert_array_equal(after["parameters/0.bias"], [0.35, 0.35])
     np.testing.assert_array_equal(after["parameters/2.bias"], [0.60, 0.60])
+
+
+# Recomputed by other means
 
 
 def sigmoid(x):
@@ -100,7 +119,7 @@ def by_scikit_learn(problem, solver):
         config.network.widths, activation=config.activation, alpha=2 * examples * config.l2, batch_size=examples,
         learning_rate_init=config.lr, n_iter_no_change=10**6, warm_start=True, **solver,
     )  # fmt: skip
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")  # that it has not converged
         net.set_params(max_iter=1).fit(data.x_train, data.y_train)  # which makes the arrays to be given values
         net.coefs_ = [start["0.weight"].T.copy(), start["2.weight"].T.copy()]
@@ -124,3 +143,65 @@ def test_sklearn_digits(study):
         theirs = by_scikit_learn(build(config), solver)
         assert len(theirs) == 200
         np.testing.assert_allclose(run.metrics["train_loss"][:200], theirs, rtol=1e-9)
+
+
+# Seen
+
+
+def test_spirals(study):
+    found = final(study("spirals", sweep=True), "network")
+    assert found["linear"].mean() == pytest.approx(0.66, abs=0.02)
+    assert found["mlp"].min() > 0.95
+
+
+@pytest.mark.slow
+def test_optimizers(study):
+    runs = study("optimizers", sweep=True)
+    best = {}
+    for group in compare(runs).groups:  # the best first
+        best.setdefault(group.values["optimizer"], group)
+    assert len(best) == 9
+    assert all(len(group.runs) == 5 for group in best.values())
+    means = {name: 100 * group.mean for name, group in best.items()}
+    assert means.pop("lion") == pytest.approx(96.0, abs=0.5)
+    assert min(means.values()) == pytest.approx(97.7, abs=0.3)
+    assert max(means.values()) == pytest.approx(98.3, abs=0.3)
+    rates = {name: group.values["lr"] for name, group in best.items()}
+    assert rates["sgd"] >= 0.3 > rates["momentum"] > rates["adam"] >= 0.001
+
+
+@pytest.fixture
+def seeds(monkeypatch):
+    """experiments/seeds.py as a module."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "experiments")
+    yield importlib.import_module("seeds")
+    sys.modules.pop("seeds")
+
+
+def test_the_bootstrap_of_seeds(seeds):
+    """For normal differences the interval is mean ± 1.96 deviation / √n."""
+    difference = NormalDist(0.5, 2.0).samples(200, seed=0)
+    many = seeds.COUNTS >= 20
+    half = 1.96 * np.std(difference) / np.sqrt(seeds.COUNTS[many])
+    low, high = seeds.bootstrap(np.array(difference))[:, many]
+    np.testing.assert_allclose(np.mean(difference) - low, half, rtol=0.05)
+    np.testing.assert_allclose(high - np.mean(difference), half, rtol=0.05)
+
+
+def test_seeds_of_a_small_sweep(study, seeds, capsys):
+    study("seeds", "activation=silu,relu", "seed=range(4)", "steps=30", "data=iris", sweep=True)
+    seeds.main(Path("found"))
+    told = capsys.readouterr().out
+    assert "silu: " in told
+    assert "silu - relu: " in told
+    assert Path("found/seeds.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_seeds(study, seeds):
+    found = seeds.final_accuracies(study("seeds", sweep=True))
+    difference = found["tanh"] - found["relu"]
+    assert found["tanh"].mean() == pytest.approx(97.73, abs=0.1)
+    assert found["relu"].mean() == pytest.approx(97.61, abs=0.1)
+    low, _ = seeds.bootstrap(difference)
+    assert 40 < seeds.COUNTS[(low > 0).argmax()] < 150

@@ -12,6 +12,7 @@ import pytest
 from published import MAZUR_ERROR, MAZUR_FIRST, MAZUR_SECOND, MICROGRAD
 from threadpoolctl import threadpool_limits
 
+from minitrain import functional as F
 from minitrain.comparison import compare
 from minitrain.job import read_config
 from minitrain.problem import build
@@ -23,11 +24,11 @@ from minitrain.results import load_run, load_runs, value_of
 def study(command):
     """Run a study in an empty folder, with overrides: of one run, the run; of a sweep, all of them."""
 
-    def run(name, *overrides, sweep=False):
-        where = "hydra.sweep.dir=found" if sweep else "hydra.run.dir=found"
-        status, out, err = command(*["-m"] * sweep, f"experiments={name}", where, *overrides)
+    def run(name, *overrides, sweep=False, where="found"):
+        placed = f"hydra.{'sweep' if sweep else 'run'}.dir={where}"
+        status, out, err = command(*["-m"] * sweep, f"experiments={name}", placed, *overrides)
         assert status == 0, out + err
-        return load_runs("found") if sweep else load_run(Path("found"))
+        return load_runs(where) if sweep else load_run(Path(where))
 
     return run
 
@@ -205,3 +206,32 @@ def test_seeds(study, seeds):
     assert found["relu"].mean() == pytest.approx(97.61, abs=0.1)
     low, _ = seeds.bootstrap(difference)
     assert 40 < seeds.COUNTS[(low > 0).argmax()] < 150
+
+
+def test_grokking_in_short(study):
+    """The training examples are known by step 50; the others are 150 steps later, with weight decay alone."""
+    short = ["optimizer.weight_decay=0,4", "seed=0", "steps=300"]
+    without, with_decay = study("grokking", *short, sweep=True)
+    assert without.curve("val_accuracy")[1].max() < 0.1
+    steps, accuracy = with_decay.curve("val_accuracy")
+    assert accuracy[steps <= 50].max() < 0.2
+    assert accuracy[-1] == 1.0
+    for run in study("grokking", *short[:2], "steps=50", sweep=True, where="known"):
+        problem = build(read_config(run.directory))
+        problem.step.restore(load_checkpoint(run.directory / "checkpoints" / "last.npz")[0])
+        x, y = problem.step.train.tensors()
+        assert F.accuracy(problem.model.eval()(x), y).item() == 1.0
+
+
+@pytest.mark.slow
+def test_grokking(study):
+    runs = study("grokking", sweep=True)
+    known = {}
+    for run in runs:
+        steps, accuracy = run.curve("val_accuracy")
+        known.setdefault(run.config["optimizer.weight_decay"], []).append(steps[np.argmax(accuracy > 0.99)])
+    assert max(known[4]) < min(known[2])
+    assert max(known[2]) < min(known[1]) < 2000
+    found = final(runs, "optimizer.weight_decay")
+    assert found[0.5].max() < 0.6
+    assert found[0].max() < 0.1

@@ -235,3 +235,16 @@ def test_grokking(study):
     found = final(runs, "optimizer.weight_decay")
     assert found[0.5].max() < 0.6
     assert found[0].max() < 0.1
+
+
+@pytest.mark.slow
+def test_lr_transfer(study):
+    keys = ["network.parametrization", "network.widths", "lr"]
+    best = {}
+    for group in compare(study("lr_transfer", sweep=True), "val_loss", keys=keys).groups:  # the best first
+        name, widths, lr = group.values.values()
+        best.setdefault((name, widths[0]), lr)
+    assert len(best) == 10
+    assert all(best["mup_adam", width] in (0.008, 0.016) for width in (32, 64, 128, 256, 512))
+    assert best["standard", 32] == best["mup_adam", 32]
+    assert best["standard", 512] <= 0.002

@@ -12,6 +12,7 @@ import pytest
 from published import MAZUR_ERROR, MAZUR_FIRST, MAZUR_SECOND, MICROGRAD
 from threadpoolctl import threadpool_limits
 
+from minitrain import Tensor
 from minitrain import functional as F
 from minitrain.comparison import compare
 from minitrain.job import read_config
@@ -248,3 +249,63 @@ def test_lr_transfer(study):
     assert all(best["mup_adam", width] in (0.008, 0.016) for width in (32, 64, 128, 256, 512))
     assert best["standard", 32] == best["mup_adam", 32]
     assert best["standard", 512] <= 0.002
+
+
+def gradient_of(step, params):
+    """The gradient of what training makes small, at other parameters: [n]."""
+    step.parameters.assign(params)
+    x, y = step.batch(0).tensors()
+    return step.parameters.gradient(step.compute_loss(x, y, Tensor(params))).numpy()
+
+
+def sharpness(step):
+    """The largest eigenvalue of the Hessian at the parameters, by power iteration on differences of gradients."""
+    params, value = step.parameters.vector.copy(), 0.0
+    direction = np.random.default_rng(0).normal(size=params.size)
+    for _ in range(100):
+        direction /= np.linalg.norm(direction)
+        ahead, behind = (gradient_of(step, params + sign * 1e-4 * direction) for sign in (1, -1))
+        product = (ahead - behind) / 2e-4
+        value, direction = direction @ product, product
+    return value
+
+
+def test_edge_of_stability_in_short(study):
+    """The sharpness begins at 13; 3,000 steps of rates 0.1 and 0.05 take it to 20 and to 40."""
+    runs = study("edge_of_stability", "dtype=float64", "lr=0.1,0.05", "seed=0", "steps=3000", sweep=True)
+    for run in runs:
+        step = build(read_config(run.directory)).step
+        assert sharpness(step) < 14
+        step.restore(load_checkpoint(run.directory / "checkpoints" / "last.npz")[0])
+        assert sharpness(step) == pytest.approx(2 / run.config["lr"], rel=0.25)
+
+
+@pytest.mark.parametrize(
+    ("activation", "init", "low", "high"),
+    [
+        ("relu", "pytorch", 0, 1e-8),
+        ("relu", "xavier_normal", 1e-5, 1e-2),
+        ("relu", "he_normal", 0.3, 3),
+        ("relu", "normal", 1e16, 1e20),
+        ("tanh", "pytorch", 0, 1e-4),
+        ("tanh", "orthogonal", 0.1, 1),
+        ("tanh", "normal", 1e6, 1e9),
+        ("sigmoid", "he_normal", 0, 1e-10),
+    ],
+)
+def test_depth_init_at_the_start(study, activation, init, low, high):
+    """The norm of the first of 25 layers' gradient."""
+    run = study("depth_init", f"activation={activation}", f"network.init={init}", "network.depth=24", "steps=1")
+    step = build(read_config(run.directory)).step
+    gradient = step.parameters.split(gradient_of(step, step.parameters.vector.copy()))["0.weight"]
+    assert low <= np.linalg.norm(gradient) <= high
+
+
+@pytest.mark.slow
+def test_depth_init(study):
+    runs = study("depth_init", sweep=True)
+    deep = {(r.config["activation"], r.config["network.init"]): r for r in runs if r.config["network.depth"] == 24}
+    assert len(deep) == 15
+    learned = {key for key, run in deep.items() if run.status == "completed" and run.curve("val_accuracy")[1][-1] > 0.9}
+    assert learned == {("tanh", "xavier_normal"), ("tanh", "he_normal"), ("tanh", "orthogonal")}
+    assert deep["relu", "normal"].status == "diverged"

@@ -82,6 +82,9 @@ class MLPConfig(Network):
     """
 
     widths: list[int] = option([64, 32], "units of each hidden layer", at_least=1)
+    depth: int | None = option(
+        None, "how many hidden layers, all of the one width in widths; null: widths tells", at_least=1
+    )
     bias: bool = option(True, "whether the linear layers have biases")
     norm: str | None = option(None, "normalisation before each activation", choices=("batch", "layer"))
     dropout: float | None = option(None, "share of hidden units dropped in training", at_least=0, below=1)
@@ -90,7 +93,12 @@ class MLPConfig(Network):
     base_width: int = option(64, "width of hidden layers at which mup is the standard", at_least=1)
 
     def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
-        sizes = [inputs, *self.widths]
+        if self.depth is not None and len(self.widths) != 1:
+            raise ConfigError(
+                f"network.depth={self.depth}: needs one width for all layers, network.widths={self.widths} has "
+                f"{len(self.widths)}; set e.g. network.widths=[64]"
+            )
+        sizes = [inputs, *self.hidden]
         if self.parametrization != "standard" and self.norm is not None:
             raise ConfigError(
                 f"network.norm={self.norm}: has no rates of its own under mup; set network.norm=null, or "
@@ -98,17 +106,22 @@ class MLPConfig(Network):
             )
         if self.residual and all(size != before for before, size in pairwise(sizes)):
             raise ConfigError(
-                f"network.residual=true: none of the widths {self.widths} is equal to the one before, or to the "
+                f"network.residual=true: none of the widths {self.hidden} is equal to the one before, or to the "
                 f"{inputs} inputs; set e.g. network.widths=[64,64]"
             )
         layers: list[Module] = []
         for i, (before, size) in enumerate(pairwise(sizes)):
             hidden = [self._linear(before, size, seed, i), *self._norm(size), activation(), *self._dropout(seed, i)]
             layers += [Residual(Sequential(*hidden))] if self.residual and size == before else hidden
-        return Sequential(*layers, self._linear(sizes[-1], outputs, seed, len(self.widths)))
+        return Sequential(*layers, self._linear(sizes[-1], outputs, seed, len(self.hidden)))
+
+    @property
+    def hidden(self) -> list[int]:
+        """Units of each hidden layer."""
+        return self.widths * (self.depth or 1)
 
     def _linear(self, fan_in: int, fan_out: int, seed: int, i: int) -> Module:
-        rng, is_last = stream(seed, "init", i), i == len(self.widths)
+        rng, is_last = stream(seed, "init", i), i == len(self.hidden)
         if self.parametrization == "standard":
             return Linear(fan_in, fan_out, self.bias, rng=rng, init=self.init, init_scale=self.init_scale)
         # How many times as wide as the base are the hidden layers before and after? By table 3 a weight's rate goes
@@ -131,7 +144,8 @@ class MLPConfig(Network):
         return [] if self.dropout is None else [Dropout(self.dropout, rng=stream(seed, "dropout", i))]
 
     def describe(self, inputs: int, outputs: int, activation: str) -> str:
-        parts = ["mlp " + "-".join(map(str, [inputs, *self.widths, outputs])), activation]
+        hidden = self.widths if self.depth is None else [f"{self.depth}x{self.widths[0]}"]
+        parts = ["mlp " + "-".join(map(str, [inputs, *hidden, outputs])), activation]
         parts += [] if self.norm is None else [f"{self.norm} norm"]
         parts += [] if self.dropout is None else [f"dropout {self.dropout:g}"]
         parts += ["residual"] if self.residual else []

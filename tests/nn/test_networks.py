@@ -248,6 +248,8 @@ def test_the_layers_of_an_mlp():
     assert names_of(MLPConfig([4], norm="layer")) == [
         f"{i}.{name}" for i in (0, 1, 3) for name in ("weight", "bias")
     ]  # fmt: skip
+    assert names_of(MLPConfig([4], depth=3)) == names_of(MLPConfig([4, 4, 4]))
+    assert MLPConfig([4], depth=3).describe(3, 2, "relu") == "mlp 3-3x4-2, relu"
     net = MLPConfig([4, 4], norm="batch", dropout=0.1, residual=True).build(3, 2, nn.SiLU, seed=0)
     kinds = [type(layer) for layer in net.layers]
     hidden = [nn.Linear, nn.BatchNorm1d, nn.SiLU, nn.Dropout]
@@ -300,6 +302,7 @@ def test_frozen_parameters_of_a_run_stay_and_are_in_its_checkpoint(tmp_path):
     ("changes", "message"),
     [
         ({"network": MLPConfig([4, 8], residual=True)}, r"network.residual=true: none of the widths \[4, 8\]"),
+        ({"network": MLPConfig([4, 8], depth=3)}, "network.depth=3: needs one width for all layers.* has 2; set"),
         ({"network": MLPConfig(norm="batch", parametrization="mup_sgd")}, "network.norm=batch: has no rates"),
         ({"network": MLPConfig(frozen=["9.*"])}, r"network.frozen: 9.\* matches no parameter; there is 0.weight"),
         ({"network": MLPConfig(frozen=["*"])}, r"network.frozen=\['\*'\]: leaves no parameter to train"),

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minitrain.plot import BLUE, GREY, VERMILION, new_figure, save_figure
+from minitrain.plot import BLUE, VERMILION, new_figure, save_figure
 from minitrain.results import Results, load_runs
 
 METRIC, KEY = "val_accuracy", "activation"
@@ -54,7 +54,7 @@ def draw(
     left.legend(frameon=False, fontsize=9)
     right.fill_between(COUNTS, *band, color=BLUE, alpha=0.2, linewidth=0, label="95 % of all experiments with n seeds")
     right.axhline(difference.mean(), color=BLUE, linewidth=1.8, label=f"mean of all {len(difference)}")
-    right.axhline(0, color=GREY, linewidth=1.0)
+    right.axhline(0, color="black", linewidth=0.8)
     if enough is not None:
         right.plot(enough, 0, "o", color="black", linestyle="none", label=f"{enough} seeds tell them apart")
     right.set(xscale="log", xlabel="seeds n", ylabel=f"accuracy of {first} - {second}, points")

@@ -32,6 +32,16 @@ def conf_directory() -> Path:
     return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
 
 
+def find_file(path: str) -> Path:
+    """A file by its path from the current directory or, where there is none, from the folder of the configs.
+
+    So a study names what lies beside it, `experiments/mazur.npz`, from wherever it is run.
+    """
+    given = Path(path).expanduser()
+    shipped = conf_directory() / given
+    return shipped if shipped.is_file() and not given.exists() else given
+
+
 def register(group: str, name: str) -> Callable[[T], T]:
     """Enter a component's dataclass, an activation or a loss, by name into its group's table.
 

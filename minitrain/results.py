@@ -167,7 +167,7 @@ def read_values(path: Path) -> dict[str, Any]:
         _flatten(nested, "", flat, [MOST_KEYS])
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RecordError(f"{path}: not a run's config ({reason})") from error
+        raise RecordError(f"{path}: not a config that can be read ({reason})") from error
     return flat
 
 

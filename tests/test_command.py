@@ -264,7 +264,7 @@ def test_help_shows_groups_choices_keys_and_examples(command):
     status, out, _ = command("--help")
     assert status == 0
     for part in (
-        "digits, iris, moons",
+        "digits, iris, modular_addition, moons",
         "cnn, lab2, linear, mlp, sequential",
         *TABLES["optimizer"],
         *TABLES["schedule"],

@@ -139,6 +139,7 @@ NETWORKS = {
         MLPConfig([]), MLPConfig([1]), MLPConfig([3] * 4), MLPConfig([6], bias=False), MLPConfig([6, 5], norm="batch"),
         MLPConfig([6, 5], norm="layer"), MLPConfig([6, 5], dropout=0.3), MLPConfig([6, 5], frozen=["0.*", "4.bias"]),
         MLPConfig([16, 16], residual=True, norm="batch", dropout=0.2, frozen=["0.*"]),
+        MLPConfig([6, 5], parametrization="mup_sgd"), MLPConfig([6, 5], parametrization="mup_adam", bias=False),
     ],
     "linear": [LinearConfig(), LinearConfig(bias=False)],
     "cnn": [CNNConfig([3, 2]), CNNConfig([2], kernel=2, pool=1), CNNConfig([2], kernel=1, pool=3)],

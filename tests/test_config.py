@@ -144,7 +144,7 @@ MISTAKES = [
     (["-m", "batch_size=64,5000"], "batch_size=5000"),
     (["-m", "network=mlp,linear", "network.widths=[4]"], "network.widths=[4]: unknown key"),
     (["-m", "lr=interval(0,1)"], "the grid needs values"),
-    (["-m", "experiments=foo"], "experiments=foo: expected one of activations, lab2"),
+    (["-m", "experiments=foo"], "experiments=foo: expected one of activations, "),
     (["-m", "seed=range(0)"], "no values to train a run for"),
     (["-m", "optimizer=sgd,adam", "optimizer.momentum=0.9"], "optimizer.momentum=0.9: unknown key; there is optimizer"),
     (["schedule.foo=1"], "schedule.foo=1: unknown key; there is none"),

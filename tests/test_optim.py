@@ -13,6 +13,7 @@ from minitrain.schedule import Cosine, Exponential, Linear, OneCycle, Step, warm
 CLASSES = {
     "adagrad": optim.Adagrad,
     "adam": optim.Adam,
+    "adam_hat": optim.AdamHat,
     "adamw": optim.AdamW,
     "lion": optim.Lion,
     "momentum": optim.Momentum,
@@ -39,7 +40,7 @@ def by_hand(name, p, gradient, lr, steps):
     product, path = 1.0, []
     for t in range(1, steps + 1):
         g = gradient(p)
-        if name in ("adam", "adamw", "nadam"):
+        if name in ("adam", "adam_hat", "adamw", "nadam"):
             m = 0.9 * m + 0.1 * g
             s = 0.999 * s + 0.001 * g**2
             root = np.sqrt(s / (1 - 0.999**t)) + 1e-8
@@ -59,6 +60,8 @@ def by_hand(name, p, gradient, lr, steps):
             p = p - lr * g / (np.sqrt(s) + 1e-8)
         elif name == "adam":
             p = p - lr * (m / (1 - 0.9**t)) / root
+        elif name == "adam_hat":
+            p = p - lr * np.sqrt(1 - 0.999**t) / (1 - 0.9**t) * m / (np.sqrt(s) + 1e-8)
         elif name == "adamw":
             p = p - lr * (0.01 * p) - lr * (m / (1 - 0.9**t)) / root
         elif name == "nadam":

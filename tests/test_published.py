@@ -4,24 +4,10 @@ import random
 
 import numpy as np
 import pytest
+from published import MAZUR_ERROR, MAZUR_FIRST, MAZUR_SECOND, MICROGRAD
 
 from minitrain import Parameter, Tensor, nn, no_grad, optim
 from minitrain import functional as F
-
-# karpathy/micrograd, demo.ipynb: step -> (loss before its update, accuracy in percent)
-MICROGRAD = {
-    0: (0.8958441028683222, 50),
-    10: (0.24507023853658053, 91),
-    20: (0.18977522856087634, 91),
-    30: (0.11731297569011848, 95),
-    40: (0.06016009895234464, 100),
-    50: (0.09875114765619622, 96),
-    60: (0.0325971115781023, 99),
-    70: (0.014229870065926908, 100),
-    80: (0.012318500800515763, 100),
-    90: (0.010984458327280174, 100),
-    99: (0.010978370135492717, 100),
-}
 
 
 def micrograds_network():
@@ -72,10 +58,10 @@ def test_mazurs_step_by_hand():
 
     opt = optim.SGD([first, second], lr=0.5)
     loss = error()
-    assert loss.item() == pytest.approx(0.298371109, abs=5e-10)
+    assert loss.item() == pytest.approx(MAZUR_ERROR, abs=5e-10)
     loss.backward()
     opt.step()
-    np.testing.assert_allclose(second.numpy(), [[0.35891648, 0.408666186], [0.511301270, 0.561370121]], atol=5e-9)
-    np.testing.assert_allclose(first.numpy(), [[0.149780716, 0.19956143], [0.24975114, 0.29950229]], atol=5e-9)
+    np.testing.assert_allclose(second.numpy(), MAZUR_SECOND, rtol=0, atol=5e-9)
+    np.testing.assert_allclose(first.numpy(), MAZUR_FIRST, rtol=0, atol=5e-9)
     with no_grad():
         assert error().item() < loss.item()

@@ -3,7 +3,7 @@
 from minitrain.data.bundled import BreastCancer, Diabetes, Digits, Iris, Wine
 from minitrain.data.dataset import Dataset, RegressionSplit, Rows, Split, blocks
 from minitrain.data.files import CSV, NPY, NPZ
-from minitrain.data.generated import Blobs, Circles, Moons, Point, Polynomials, Sine, Spirals, Xor
+from minitrain.data.generated import Blobs, Circles, ModularAddition, Moons, Point, Polynomials, Sine, Spirals, Xor
 
 __all__ = [
     "CSV",
@@ -16,6 +16,7 @@ __all__ = [
     "Diabetes",
     "Digits",
     "Iris",
+    "ModularAddition",
     "Moons",
     "Point",
     "Polynomials",

@@ -7,7 +7,7 @@ is apart from the run's, so that the runs of a sweep share one dataset.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -194,19 +194,14 @@ class Split:
     standardize: bool = option(True, "shift and scale each input to mean 0 and deviation 1 on the training examples")
     seed: int = option(0, "which examples are held out; random datasets also their values", at_least=0)
 
-    def split(self, x: Array, y: Array) -> Dataset:
+    def split(self, x: Array, y: Array, parts: Sequence[Array] | None = None) -> Dataset:
         """Hold out a random share, and scale by what the training examples alone show.
 
         x: [examples, inputs]; where it is mapped from disk, it stays there: [examples, ...]
         y: [examples] classes 0, 1, ... as integers, or [examples] or [examples, outputs] float64 numbers
+        parts: the numbers of the training and of the validation examples, where these are given and not drawn
         """
-        order = stream(self.seed, "split").permutation(len(x))
-        held_out = round(self.validation * len(x))
-        if held_out >= len(x):
-            raise ConfigError(
-                f"data.validation={self.validation}: leaves no training example of {len(x)}; expected less"
-            )
-        val, train = order[:held_out], order[held_out:]
+        train, val = self._drawn(len(x)) if parts is None else parts
         x_train: Any
         x_val: Any
         if isinstance(x, np.memmap):
@@ -222,6 +217,15 @@ class Split:
             return Dataset(x_train, y[train], x_val, y[val], x_scale=scale)
         return Dataset(x_train, y[train], x_val, y[val], classes=int(y.max()) + 1, x_scale=scale)
 
+    def _drawn(self, examples: int) -> Sequence[Array]:
+        order = stream(self.seed, "split").permutation(examples)
+        held_out = round(self.validation * examples)
+        if held_out >= examples:
+            raise ConfigError(
+                f"data.validation={self.validation}: leaves no training example of {examples}; expected less"
+            )
+        return order[held_out:], order[:held_out]
+
 
 @dataclass(frozen=True)
 class RegressionSplit(Split):
@@ -229,8 +233,8 @@ class RegressionSplit(Split):
 
     standardize_target: bool = option(True, "shift and scale the numbers to predict in the same way")
 
-    def split(self, x: Array, y: Array) -> Dataset:
-        data = super().split(x, y)
+    def split(self, x: Array, y: Array, parts: Sequence[Array] | None = None) -> Dataset:
+        data = super().split(x, y, parts)
         if data.classes is not None or data.y_train is None or data.y_val is None or not self.standardize_target:
             return data
         y_train, y_val, scale = standardized(data.y_train, data.y_val)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -121,19 +122,35 @@ def _checked(array: Array, where: str, kinds: str = "biuf") -> Array:
     return array
 
 
-def _dataset(split: FileSplit, x: Array, y: Array, x_name: str, y_name: str) -> Dataset:
-    """Examples [examples, ...], each made one row of inputs, and their classes or numbers."""
-    _checked(x, x_name)
-    _checked(y, y_name, "biufU")
-    if len(x) != len(y) or y.ndim > 2:
+Named = tuple[str, Array]  # what to call an array in a message, and the array
+
+
+def _examples(x: Named, y: Named) -> tuple[Array, Array]:
+    """Examples [examples, ...], each made one row of inputs, and what to predict from them."""
+    (x_name, inputs), (y_name, target) = x, y
+    _checked(inputs, x_name)
+    _checked(target, y_name, "biufU")
+    if len(inputs) != len(target) or target.ndim > 2:
         raise ConfigError(
-            f"{x_name} is {list(x.shape)} and {y_name} is {list(y.shape)}; expected as many examples in both, "
-            "y [examples] or [examples, outputs]"
+            f"{x_name} is {list(inputs.shape)} and {y_name} is {list(target.shape)}; expected as many examples in "
+            "both, y [examples] or [examples, outputs]"
         )
-    if not isinstance(x, np.memmap):
-        x = x.reshape(len(x), -1).astype(np.float64)
-    y, class_names = split.as_target(y, y_name)
-    return replace(split.split(x, y), class_names=class_names)
+    return inputs if isinstance(inputs, np.memmap) else inputs.reshape(len(inputs), -1).astype(np.float64), target
+
+
+def _dataset(split: FileSplit, train: Sequence[Named], val: Sequence[Named] | None = None) -> Dataset:
+    """Inputs and their classes or numbers, x and y; of these a share is held out, or others are for validation."""
+    x, y = _examples(*train)
+    if val is None:
+        target, class_names = split.as_target(y, train[1][0])
+        return replace(split.split(x, target), class_names=class_names)
+    x_val, y_val = _examples(*val)
+    if x_val.shape[1:] != x.shape[1:] or y_val.shape[1:] != y.shape[1:]:
+        shapes = " and ".join(f"{name} is {list(array.shape)}" for name, array in (*train, *val))
+        raise ConfigError(f"{shapes}; expected examples of the same shape for validation as for training")
+    target, class_names = split.as_target(np.concatenate([y, y_val]), train[1][0])
+    parts = np.split(np.arange(len(target)), [len(y)])
+    return replace(split.split(np.concatenate([x, x_val]), target, parts), class_names=class_names)
 
 
 @register("data", "npz")
@@ -141,26 +158,35 @@ def _dataset(split: FileSplit, x: Array, y: Array, x_name: str, y_name: str) -> 
 class NPZ(FileSplit):
     """Two arrays of an npz file: x [examples, ...] and y [examples] or [examples, outputs].
 
+    Where x_val and y_val name two more, those are the validation examples, and none of the others is held out.
     Raises ConfigError for a file or arrays that cannot be used; pickled objects are refused.
     """
 
     path: str | None = option(None, "the file, from the current directory; must be given")
     x: str = option("x", "name of the array of inputs")
     y: str = option("y", "name of the array to predict")
+    x_val: str | None = option(None, "name of the inputs for validation; null: a share of x is held out")
+    y_val: str | None = option(None, "name of the array to predict from x_val")
 
     def load(self) -> Dataset:
+        if (self.x_val is None) != (self.y_val is None):
+            raise ConfigError(f"data.x_val={self.x_val}, data.y_val={self.y_val}: expected names for both, or neither")
+        return _dataset(self, self._arrays("x", "y"), self._arrays("x_val", "y_val") if self.x_val else None)
+
+    def _arrays(self, *keys: str) -> list[Named]:
+        """The arrays that options name."""
         path = existing("data.path", self.path, "an npz file")
         expected = "arrays of plain numbers with their names, as np.savez writes them"
         with reading("data.path", path, expected), path.open("rb") as file:
             arrays = np.load(file)
             if isinstance(arrays, np.ndarray):
                 raise ValueError("one array")
-            for key, name in (("data.x", self.x), ("data.y", self.y)):
+            names = {key: getattr(self, key) for key in keys}
+            for key, name in names.items():
                 if name not in arrays:
                     there = ", ".join(arrays) or "none"
-                    raise ConfigError(f"{key}={name}: {self.path} has no such array; there is {there}")
-            x, y = arrays[self.x], arrays[self.y]
-        return _dataset(self, x, y, f"{self.path} {self.x}", f"{self.path} {self.y}")
+                    raise ConfigError(f"data.{key}={name}: {self.path} has no such array; there is {there}")
+            return [(f"{self.path} {name}", arrays[name]) for name in names.values()]
 
 
 @register("data", "npy")
@@ -177,4 +203,4 @@ class NPY(FileSplit):
 
     def load(self) -> Dataset:
         x, y = _mapped("data.x", self.x), _mapped("data.y", self.y)
-        return _dataset(self, x, np.array(y), str(self.x), str(self.y))
+        return _dataset(self, [(str(self.x), x), (str(self.y), np.array(y))])

@@ -131,6 +131,30 @@ class Xor(Split):
         return self.split(x, corner % 2)
 
 
+@register("data", "modular_addition")
+@dataclass(frozen=True)
+class ModularAddition(Split):
+    """All pairs (a, b) of the numbers 0 ... p - 1, each as one-hot [a, b]: 2p inputs; the class is (a + b) mod p.
+
+    From a share of the table, what are the other sums? (Power et al. 2022, "Grokking"; Gromov 2023 with one-hot pairs)
+
+    >>> data = ModularAddition(p=5, validation=0.2).load()
+    >>> data.describe()
+    '20 training and 5 validation examples, 10 inputs, 5 classes'
+    >>> bool(((data.x_train.reshape(-1, 2, 5).argmax(axis=2).sum(axis=1) % 5) == data.y_train).all())
+    True
+    """
+
+    p: int = option(31, "the modulus; there are p^2 examples", at_least=2)
+    validation: float = option(0.5, "share of the pairs held out for validation", at_least=0, below=1)
+    standardize: bool = option(False, "shift and scale each input to mean 0 and deviation 1 on the training examples")
+
+    def load(self) -> Dataset:
+        a, b = np.divmod(np.arange(self.p**2), self.p)
+        one_hot = np.eye(self.p)
+        return self.split(np.concatenate([one_hot[a], one_hot[b]], axis=1), (a + b) % self.p)
+
+
 @register("data", "sine")
 @dataclass(frozen=True)
 class Sine(RegressionSplit):

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from minitrain.autograd.primitives import Array
-from minitrain.config import ConfigError
+from minitrain.config import ConfigError, find_file
 from minitrain.data.dataset import Column
 
 
@@ -23,7 +23,7 @@ def existing(key: str, path: str | None, kind: str) -> Path:
     """The path of a file that is there; `key` is what it was given by."""
     if path is None:
         raise ConfigError(f"{key}=null: expected the path of {kind}; set {key}=FILE")
-    found = Path(path).expanduser()
+    found = find_file(path)
     if not found.is_file():
         raise ConfigError(f"{key}={path}: no such file; expected a path from the current directory, {Path.cwd()}")
     return found

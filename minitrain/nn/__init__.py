@@ -19,7 +19,7 @@ from minitrain.nn.activation import (
     Tanh,
 )
 from minitrain.nn.convolution import AvgPool1d, AvgPool2d, Conv1d, Conv2d, MaxPool1d, MaxPool2d
-from minitrain.nn.layers import Dropout, Embedding, Flatten, Linear, Reshape, Residual, Sequential
+from minitrain.nn.layers import Dropout, Embedding, Flatten, Linear, Reshape, Residual, ScaledLinear, Sequential
 from minitrain.nn.module import Buffer, Module
 from minitrain.nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm
 
@@ -52,6 +52,7 @@ __all__ = [
     "ReLU",
     "Reshape",
     "Residual",
+    "ScaledLinear",
     "Sequential",
     "SiLU",
     "Sigmoid",

@@ -44,6 +44,41 @@ class Linear(Module):
         return F.linear(x, self.weight, self.bias)
 
 
+class ScaledLinear(Linear):
+    """m x Wᵀ + k b, a Linear whose parameters count by factors: x: [batch, in] -> [batch, out].
+
+    A step at rate lr moves what counts, m W, as a step at rate m² lr would under gradient descent, and at rate m lr
+    under Adam, which divides by the gradient's size: layers of one lr go at rates of their own (Yang and Hu 2021,
+    "Tensor Programs IV", abc-parametrisations).
+
+    multiplier, bias_multiplier: m and k; the others are `Linear`'s
+
+    >>> layer = ScaledLinear(2, 3, rng=0, multiplier=0.5, bias_multiplier=2.0)
+    >>> x = np.array([[1.0, -1.0]])
+    >>> bool(np.allclose(layer(x).numpy(), 0.5 * x @ layer.weight.numpy().T + 2.0 * layer.bias.numpy()))
+    True
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        rng: np.random.Generator | int,
+        init: str = "pytorch",
+        init_scale: float = 1.0,
+        multiplier: float = 1.0,
+        bias_multiplier: float = 1.0,
+    ) -> None:
+        super().__init__(in_features, out_features, bias, rng=rng, init=init, init_scale=init_scale)
+        self.multiplier, self.bias_multiplier = multiplier, bias_multiplier
+
+    def forward(self, x: Tensor) -> Tensor:
+        result = F.linear(x, self.weight) * self.multiplier
+        return result if self.bias is None else result + self.bias * self.bias_multiplier
+
+
 class Embedding(Module):
     """A row of the weight for each number: ids: integers [...] -> [..., features], with weight [count, features].
 

@@ -6,14 +6,15 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from math import sqrt
 from pathlib import Path
 
 import numpy as np
 
 from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Parameter, Tensor
-from minitrain.config import ConfigError, option, register
-from minitrain.nn.layers import Dropout, Linear, Residual, Sequential
+from minitrain.config import ConfigError, find_file, option, register
+from minitrain.nn.layers import Dropout, Linear, Residual, ScaledLinear, Sequential
 from minitrain.nn.module import Module
 from minitrain.nn.normalization import BatchNorm1d, LayerNorm
 from minitrain.streams import stream
@@ -35,7 +36,7 @@ class Network:
         model = self.assemble(inputs, outputs, activation, seed)
         if self.init_file is not None:
             try:
-                model.load_state_dict(_state_in(Path(self.init_file)))
+                model.load_state_dict(_state_in(find_file(self.init_file)))
             except (OSError, ValueError, zipfile.BadZipFile) as error:
                 raise ConfigError(f"network.init_file={self.init_file}: {error}") from error
         try:
@@ -61,6 +62,9 @@ def _state_in(path: Path) -> dict[str, Array]:
         return checkpoint or {name: archive[name] for name in archive.files}
 
 
+PARAMETRIZATIONS = ("standard", "mup_sgd", "mup_adam")
+
+
 @register("network", "mlp")
 @dataclass(frozen=True)
 class MLPConfig(Network):
@@ -68,33 +72,68 @@ class MLPConfig(Network):
 
     A hidden layer is linear, norm, activation, dropout, and with `residual` its input is added to that.
 
+    `mup_sgd` and `mup_adam` are the maximal update parametrisation (Yang et al. 2022, "Tensor Programs V", table 3),
+    for gradient descent with or without momentum, and for Adam and its kin. The wider the network, the smaller are the
+    last layer's initial weights and the steps of some layers, so that the best lr stays what it is at `base_width`.
+
     >>> from minitrain.nn import ReLU
     >>> list(MLPConfig(widths=[8]).build(2, 1, ReLU, seed=0).named_parameters())
     ['0.weight', '0.bias', '2.weight', '2.bias']
     """
 
     widths: list[int] = option([64, 32], "units of each hidden layer", at_least=1)
+    depth: int | None = option(
+        None, "how many hidden layers, all of the one width in widths; null: widths tells", at_least=1
+    )
     bias: bool = option(True, "whether the linear layers have biases")
     norm: str | None = option(None, "normalisation before each activation", choices=("batch", "layer"))
     dropout: float | None = option(None, "share of hidden units dropped in training", at_least=0, below=1)
     residual: bool = option(False, "add its input to each hidden layer that is as wide as the one before")
+    parametrization: str = option("standard", "how widths change initial weights and steps", choices=PARAMETRIZATIONS)
+    base_width: int = option(64, "width of hidden layers at which mup is the standard", at_least=1)
 
     def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
-        sizes = [inputs, *self.widths]
+        if self.depth is not None and len(self.widths) != 1:
+            raise ConfigError(
+                f"network.depth={self.depth}: needs one width for all layers, network.widths={self.widths} has "
+                f"{len(self.widths)}; set e.g. network.widths=[64]"
+            )
+        sizes = [inputs, *self.hidden]
+        if self.parametrization != "standard" and self.norm is not None:
+            raise ConfigError(
+                f"network.norm={self.norm}: has no rates of its own under mup; set network.norm=null, or "
+                "network.parametrization=standard"
+            )
         if self.residual and all(size != before for before, size in pairwise(sizes)):
             raise ConfigError(
-                f"network.residual=true: none of the widths {self.widths} is equal to the one before, or to the "
+                f"network.residual=true: none of the widths {self.hidden} is equal to the one before, or to the "
                 f"{inputs} inputs; set e.g. network.widths=[64,64]"
             )
         layers: list[Module] = []
         for i, (before, size) in enumerate(pairwise(sizes)):
             hidden = [self._linear(before, size, seed, i), *self._norm(size), activation(), *self._dropout(seed, i)]
             layers += [Residual(Sequential(*hidden))] if self.residual and size == before else hidden
-        return Sequential(*layers, self._linear(sizes[-1], outputs, seed, len(self.widths)))
+        return Sequential(*layers, self._linear(sizes[-1], outputs, seed, len(self.hidden)))
+
+    @property
+    def hidden(self) -> list[int]:
+        """Units of each hidden layer."""
+        return self.widths * (self.depth or 1)
 
     def _linear(self, fan_in: int, fan_out: int, seed: int, i: int) -> Module:
-        rng = stream(seed, "init", i)
-        return Linear(fan_in, fan_out, self.bias, rng=rng, init=self.init, init_scale=self.init_scale)
+        rng, is_last = stream(seed, "init", i), i == len(self.hidden)
+        if self.parametrization == "standard":
+            return Linear(fan_in, fan_out, self.bias, rng=rng, init=self.init, init_scale=self.init_scale)
+        # How many times as wide as the base are the hidden layers before and after? By table 3 a weight's rate goes
+        # with after / before under SGD and with 1 / before under Adam, a bias's with after and with 1, and the last
+        # layer's initial weights with 1 / √before.
+        before = 1.0 if i == 0 else fan_in / self.base_width
+        after = 1.0 if is_last else fan_out / self.base_width
+        m, k = (sqrt(after / before), sqrt(after)) if self.parametrization == "mup_sgd" else (1 / before, 1.0)
+        scale = self.init_scale / m / (sqrt(before) if is_last else 1.0)
+        return ScaledLinear(
+            fan_in, fan_out, self.bias, rng=rng, init=self.init, init_scale=scale, multiplier=m, bias_multiplier=k
+        )
 
     def _norm(self, size: int) -> list[Module]:
         if self.norm is None:
@@ -105,10 +144,12 @@ class MLPConfig(Network):
         return [] if self.dropout is None else [Dropout(self.dropout, rng=stream(seed, "dropout", i))]
 
     def describe(self, inputs: int, outputs: int, activation: str) -> str:
-        parts = ["mlp " + "-".join(map(str, [inputs, *self.widths, outputs])), activation]
+        hidden = self.widths if self.depth is None else [f"{self.depth}x{self.widths[0]}"]
+        parts = ["mlp " + "-".join(map(str, [inputs, *hidden, outputs])), activation]
         parts += [] if self.norm is None else [f"{self.norm} norm"]
         parts += [] if self.dropout is None else [f"dropout {self.dropout:g}"]
-        return ", ".join([*parts, "residual"] if self.residual else parts)
+        parts += ["residual"] if self.residual else []
+        return ", ".join(parts if self.parametrization == "standard" else [*parts, self.parametrization])
 
 
 @register("network", "linear")

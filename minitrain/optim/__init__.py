@@ -1,9 +1,22 @@
 """Optimizers: each a rule of two pure functions (`rules`), and a thin class for hand-written loops (`optimizers`)."""
 
 from minitrain.optim.gradient import clip_by_global_norm, l2_gradient, l2_penalty
-from minitrain.optim.optimizers import SGD, Adagrad, Adam, AdamW, Lion, Momentum, NAdam, Nesterov, Optimizer, RMSprop
+from minitrain.optim.optimizers import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamHat,
+    AdamW,
+    Lion,
+    Momentum,
+    NAdam,
+    Nesterov,
+    Optimizer,
+    RMSprop,
+)
 from minitrain.optim.rules import (
     AdagradRule,
+    AdamHatRule,
     AdamRule,
     AdamWRule,
     LionRule,
@@ -21,6 +34,8 @@ __all__ = [
     "Adagrad",
     "AdagradRule",
     "Adam",
+    "AdamHat",
+    "AdamHatRule",
     "AdamRule",
     "AdamW",
     "AdamWRule",

@@ -14,6 +14,7 @@ from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Parameter, Tensor
 from minitrain.optim.rules import (
     AdagradRule,
+    AdamHatRule,
     AdamRule,
     AdamWRule,
     LionRule,
@@ -129,6 +130,20 @@ class Adam(Optimizer):
         eps: float = AdamRule.eps,
     ) -> None:
         super().__init__(params, lr, AdamRule(beta1, beta2, eps))
+
+
+class AdamHat(Optimizer):
+    """Adam as TensorFlow and scikit-learn write it: eps is added before the correction of the gradient's square."""
+
+    def __init__(
+        self,
+        params: Iterable[Parameter],
+        lr: float = AdamHatRule.default_lr,
+        beta1: float = AdamHatRule.beta1,
+        beta2: float = AdamHatRule.beta2,
+        eps: float = AdamHatRule.eps,
+    ) -> None:
+        super().__init__(params, lr, AdamHatRule(beta1, beta2, eps))
 
 
 class AdamW(Optimizer):

@@ -184,6 +184,18 @@ class AdamRule:
         return params - step * (scale * lr), {"mean": mean, "square": square}
 
 
+@register("optimizer", "adam_hat")
+@dataclass(frozen=True)
+class AdamHatRule(AdamRule):
+    """Adam as TensorFlow and scikit-learn write it (Kingma and Ba 2015, end of section 2): eps before the correction.
+
+    p <- p - lr √(1 - beta2^t) / (1 - beta1^t) m / (√v + eps)
+    """
+
+    def coefficients(self, step: int) -> dict[str, float]:
+        return {**super().coefficients(step), "floor": self.eps}
+
+
 @register("optimizer", "adamw")
 @dataclass(frozen=True)
 class AdamWRule(AdamRule):

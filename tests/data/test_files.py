@@ -280,6 +280,45 @@ def array_mistake(kind, x, y, **options):
     return message
 
 
+def test_examples_for_validation_that_the_file_has_apart():
+    path = npz(x=X, y=CLASSES[:60] % 2, x_test=X[:7] + 1, y_test=np.full(7, 2), numbers=NUMBERS, n_test=NUMBERS[:7])
+    data = NPZ(path=path, x_val="x_test", y_val="y_test", standardize=False).load()
+    assert data.describe() == "60 training and 7 validation examples, 4 inputs, 3 classes"
+    np.testing.assert_array_equal(data.x_train, X)
+    np.testing.assert_array_equal(data.x_val, X[:7] + 1)
+    np.testing.assert_array_equal(data.y_val, np.full(7, 2))
+    data = NPZ(path=path, y="numbers", x_val="x_test", y_val="n_test").load()
+    scaled = NPZ(path=path, y="numbers", validation=0.0).load()
+    np.testing.assert_allclose(np.sort(data.x_train, axis=0), np.sort(scaled.x_train, axis=0), rtol=1e-12)
+    np.testing.assert_allclose(data.x_val, data.x_train[:7] + 1 / X.std(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(data.y_val, data.y_train[:7], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"x_val": "x"}, "data.x_val=x, data.y_val=None: expected names for both, or neither"),
+        ({"x_val": "x", "y_val": "z"}, "data.y_val=z: data.npz has no such array; there is x, y, narrow"),
+        ({"x_val": "x", "y_val": "narrow"}, "data.npz x is [60, 4] and data.npz narrow is [50, 3]; expected as many"),
+        ({"x_val": "narrow", "y_val": "few"}, "data.npz x is [60, 4] and data.npz y is [60] and data.npz narrow"),
+    ],
+)  # fmt: skip
+def test_each_mistake_in_examples_for_validation_is_one_line(options, message):
+    data = NPZ(path=npz(x=X, y=CLASSES, narrow=X[:50, :3], few=CLASSES[:50]), **options)
+    with pytest.raises(ConfigError) as error:
+        data.load()
+    assert str(error.value).startswith(message)
+    assert "\n" not in str(error.value)
+
+
+def test_a_file_that_is_not_here_may_be_one_that_ships_with_the_studies():
+    shipped = NPZ(path="experiments/mazur.npz", validation=0.0)
+    assert len(shipped.load().x_train) == 1
+    Path("experiments").mkdir()
+    np.savez("experiments/mazur.npz", x=X, y=NUMBERS)
+    assert len(shipped.load().x_train) == 60  # one's own comes first
+
+
 BROKEN = X.copy()
 BROKEN[41, 2] = np.nan
 

@@ -111,8 +111,22 @@ def test_values_gradients_and_buffers_are_pytorchs(name, training):
 def test_every_layer_and_activation_is_compared_with_pytorchs():
     compared = {type(ours()) for ours, _, _ in PAIRS.values()}
     layers = {value for value in vars(nn).values() if isinstance(value, type) and issubclass(value, nn.Module)}
-    # Embedding and Residual have their own tests below; the last two are no layers.
-    assert layers - compared == {nn.Embedding, nn.Residual, nn.Module, nn.Activation}
+    # ScaledLinear, Embedding and Residual have their own tests below; the last two are no layers.
+    assert layers - compared == {nn.ScaledLinear, nn.Embedding, nn.Residual, nn.Module, nn.Activation}
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_scaled_linear_layer_is_the_linear_layer_of_its_products(bias):
+    scaled = nn.ScaledLinear(3, 4, bias, rng=0, multiplier=0.25, bias_multiplier=8.0)
+    factors = {"weight": 0.25, "bias": 8.0}
+    state = {key: factors[key] * value for key, value in scaled.state_dict().items()}
+    plain = nn.Linear(3, 4, bias, rng=1).load_state_dict(state)
+    outputs = [layer(Tensor(ROWS)) for layer in (scaled, plain)]
+    np.testing.assert_allclose(outputs[0].numpy(), outputs[1].numpy(), rtol=1e-12)
+    for out in outputs:
+        (out * out).sum().backward()
+    for key, p in plain.named_parameters().items():
+        np.testing.assert_allclose(scaled.named_parameters()[key].grad, factors[key] * p.grad, rtol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from minitrain.config import TABLES, ConfigError, RunConfig, read
 from minitrain.data import Digits, Moons
 from minitrain.nn.networks import LinearConfig, MLPConfig
 from minitrain.nn.sequence import CNNConfig, SequentialConfig
-from minitrain.optim import MomentumRule
+from minitrain.optim import AdamRule, MomentumRule, SGDRule
 from minitrain.record import load_checkpoint, read_metrics
 from minitrain.schedule import Constant, Cosine
 from minitrain.train import build, train
@@ -136,6 +136,8 @@ def test_the_seed_decides_the_masks(tmp_path):
         MLPConfig([4, 4], norm="batch"),
         MLPConfig([4, 4], dropout=0.1),
         MLPConfig([4, 4], residual=True),
+        MLPConfig([4, 4], residual=True, parametrization="mup_sgd"),
+        MLPConfig([4, 8], parametrization="mup_adam", bias=False),
         MLPConfig([], dropout=0.1),
         MLPConfig([4, 4], frozen=["0.weight"]),
         *[MLPConfig([4, 4], init=name, init_scale=0.5) for name in TABLES["init"]],
@@ -172,6 +174,71 @@ def test_every_layer_of_the_table_is_in_a_list_above():
     assert set(TABLES["layer"]) <= names | {"flatten", "linear", "reshape", "activation"}
 
 
+# Maximal update parametrisation
+
+
+@pytest.mark.parametrize("parametrization", ["mup_sgd", "mup_adam"])
+def test_at_the_base_width_mup_is_the_standard_parametrisation(tmp_path, parametrization):
+    found = []
+    for name in ("standard", parametrization):
+        network = MLPConfig([8, 8], parametrization=name, base_width=8)
+        run(replace(SMALL, network=network), tmp_path / name)
+        found.append(contents(tmp_path / name))
+    assert found[0] == found[1]
+
+
+RULES = {"mup_sgd": (SGDRule(), 0.03), "mup_adam": (AdamRule(), 0.003)}
+
+
+def changes_by_width(parametrization, widths, rule, lr):
+    """How far five steps move the outputs of each linear layer, in the mean over entries: [layers] for each width."""
+    found = []
+    for width in widths:
+        network = MLPConfig([width, width], parametrization=parametrization, base_width=widths[0], init="he_normal")
+        config = replace(SMALL, network=network, optimizer=rule, lr=lr, schedule=Constant(), dtype="float64")
+        step = build(config).step
+        before = layer_outputs(step)
+        for k in range(5):
+            step.loss(k)
+            step.update(k)
+        after = layer_outputs(step)
+        found.append([abs(a - b).mean() for a, b in zip(after, before, strict=True)])
+    return np.array(found)
+
+
+def layer_outputs(step):
+    x, outputs = Tensor(step.train.x), []
+    for layer in step.model.layers:
+        x = layer(x)
+        outputs += [x.numpy()] if isinstance(layer, nn.Linear) else []
+    return outputs
+
+
+@pytest.mark.parametrize("parametrization", RULES)
+def test_under_mup_steps_move_every_layer_alike_at_any_width(parametrization):
+    """The coordinate check of Yang et al. 2022, appendix D.1."""
+    widths = [64, 256, 1024]
+    change = changes_by_width(parametrization, widths, *RULES[parametrization])
+    assert (change / change[0] < 1.5).all()
+    assert (change / change[0] > 0.67).all()
+    standard = changes_by_width("standard", widths, *RULES[parametrization])
+    assert (standard[-1] / standard[0]).max() > 3.0
+
+
+def test_mup_counts_the_last_layers_initial_weights_by_the_width():
+    """Its deviation goes with 1 / width, not with 1 / √width; the other layers' as ever."""
+    for name in RULES:
+        narrow, wide = (
+            MLPConfig([width] * 2, parametrization=name, init="he_normal").build(100, 100, nn.ReLU, seed=0)
+            for width in (64, 1024)
+        )
+        ratios = [
+            (b.multiplier * b.weight.numpy()).std() / (a.multiplier * a.weight.numpy()).std()
+            for a, b in zip(narrow.layers[::2], wide.layers[::2], strict=True)
+        ]
+        assert ratios == pytest.approx([1, 1 / 4, 1 / 16], rel=0.05)
+
+
 def names_of(network, inputs=3, outputs=2):
     return list(network.build(inputs, outputs, nn.ReLU, seed=0).named_parameters())
 
@@ -181,6 +248,8 @@ def test_the_layers_of_an_mlp():
     assert names_of(MLPConfig([4], norm="layer")) == [
         f"{i}.{name}" for i in (0, 1, 3) for name in ("weight", "bias")
     ]  # fmt: skip
+    assert names_of(MLPConfig([4], depth=3)) == names_of(MLPConfig([4, 4, 4]))
+    assert MLPConfig([4], depth=3).describe(3, 2, "relu") == "mlp 3-3x4-2, relu"
     net = MLPConfig([4, 4], norm="batch", dropout=0.1, residual=True).build(3, 2, nn.SiLU, seed=0)
     kinds = [type(layer) for layer in net.layers]
     hidden = [nn.Linear, nn.BatchNorm1d, nn.SiLU, nn.Dropout]
@@ -233,6 +302,8 @@ def test_frozen_parameters_of_a_run_stay_and_are_in_its_checkpoint(tmp_path):
     ("changes", "message"),
     [
         ({"network": MLPConfig([4, 8], residual=True)}, r"network.residual=true: none of the widths \[4, 8\]"),
+        ({"network": MLPConfig([4, 8], depth=3)}, "network.depth=3: needs one width for all layers.* has 2; set"),
+        ({"network": MLPConfig(norm="batch", parametrization="mup_sgd")}, "network.norm=batch: has no rates"),
         ({"network": MLPConfig(frozen=["9.*"])}, r"network.frozen: 9.\* matches no parameter; there is 0.weight"),
         ({"network": MLPConfig(frozen=["*"])}, r"network.frozen=\['\*'\]: leaves no parameter to train"),
         ({"network": MLPConfig(init_file="nowhere.npz")}, "network.init_file=nowhere.npz: .*No such file"),

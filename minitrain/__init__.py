@@ -12,14 +12,14 @@ from minitrain.autograd.trace import TracingError, trace
 from minitrain.config import ConfigError, option, register
 
 if TYPE_CHECKING:
+    from minitrain.compare.results import load_runs
     from minitrain.drawing import draw, draw_network
     from minitrain.predict import load_model
-    from minitrain.results import load_runs
 
 __version__ = "0.1.0"
 
 # What a run does not need is imported when it is first asked for.
-_LATER = {"draw": "drawing", "draw_network": "drawing", "load_model": "predict", "load_runs": "results"}
+_LATER = {"draw": "drawing", "draw_network": "drawing", "load_model": "predict", "load_runs": "compare.results"}
 
 
 def __getattr__(name: str) -> Any:

@@ -60,10 +60,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _command(given: list[str]) -> int:
     if given[:1] == ["compare"]:
-        from minitrain import compare, job
+        from minitrain import job
+        from minitrain.compare import command
 
         job.set_up_logging()
-        return compare.run_compare(given[1:])
+        return command.run_compare(given[1:])
     if "--help" in given or "-h" in given:
         print(help_text())
         return 0

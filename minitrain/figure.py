@@ -27,6 +27,8 @@ BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW = (
 )
 COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, "#000000", YELLOW)
 GREY = "#8c8c8c"
+STYLES = ("-", "--", ":")
+MOST_LINES = 12  # of a panel: more cannot be told apart
 NAMES = {"train_loss": "training loss", "val_loss": "validation loss", "val_accuracy": "validation accuracy"}
 
 
@@ -84,13 +86,23 @@ def spans_decades(values: Sequence[float]) -> bool:
     return len(values) > 2 and min(values) > 0 and max(values) / min(values) >= 10
 
 
-def ordered_colors(values: Sequence[float]) -> list[Any]:
-    """From dark to light, a colour for each of some numbers in order: by their logarithms where they span a decade."""
+def ordered_colors(values: Sequence[Any]) -> list[Any]:
+    """From dark to light, a colour for each of some numbers in order: by their logarithms where they span a decade.
+
+    Values that are no numbers are evenly spaced.
+    """
     from matplotlib import colormaps
 
+    if not all(isinstance(value, (int, float)) for value in values):
+        values = range(len(values))
     at = np.log(values) if spans_decades(values) else np.array(values, np.float64)
     share = (at - at[0]) / (at[-1] - at[0] or 1.0)
     return [colormaps["viridis"](0.88 * each) for each in share.tolist()]  # the end is too light on white
+
+
+def named_colors(count: int) -> list[tuple[Any, str]]:
+    """Colour and line style for so many things without an order."""
+    return [(COLORS[i % len(COLORS)], STYLES[i // len(COLORS) % len(STYLES)]) for i in range(count)]
 
 
 def legend_beside(axes: Axes, labels: Sequence[str], styles: Sequence[tuple[Any, Any]], title: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from minitrain.compare.results import read_values
 from minitrain.config import ConfigError, RunConfig, read
 from minitrain.data import Dataset
 from minitrain.diagnostics_plot import draw_diagnostics
@@ -21,7 +22,6 @@ from minitrain.optim import SGDRule
 from minitrain.plot import draw_run
 from minitrain.progress import format_outcome, format_outcome_briefly, stop_requests
 from minitrain.record import RecordError, read_summary, write_atomically
-from minitrain.results import read_values
 from minitrain.train import Interrupted, Problem, build, train
 
 log = logging.getLogger("minitrain")

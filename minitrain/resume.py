@@ -9,17 +9,17 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from minitrain.compare import read_title, write_comparison
-from minitrain.comparison import compare
+from minitrain.compare.command import read_title, write_comparison
+from minitrain.compare.comparison import compare
+from minitrain.compare.results import load_runs
+from minitrain.compare.table import format_table
 from minitrain.config import ConfigError, RunConfig
 from minitrain.job import exit_status, read_config
 from minitrain.model_plots import draw_plots
 from minitrain.problem import cores
 from minitrain.record import RecordError, read_summary
-from minitrain.results import load_runs
 from minitrain.sweep import Job, note, stacks, train_jobs
 from minitrain.sweep_report import SweepReport, format_plan
-from minitrain.table import format_table
 
 log = logging.getLogger("minitrain")
 

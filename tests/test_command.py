@@ -268,7 +268,7 @@ def test_help_shows_groups_choices_keys_and_examples(command):
         "cnn, lab2, linear, mlp, sequential",
         *TABLES["optimizer"],
         *TABLES["schedule"],
-        "activations, lab2",
+        "activations, depth_init",
         "hidden layer; one of elu, gelu",
     ):
         assert part in out

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from made import curve, make_grid, make_run
 
-from minitrain.compare import write_comparison
-from minitrain.comparison import common_metric, compare, filtered
-from minitrain.curves_plot import View, draw_curves, line_of
-from minitrain.results import load_runs
-from minitrain.table import format_csv, format_table, sparklines
-from minitrain.values_plot import draw_heatmap, draw_values
+from minitrain.compare.command import write_comparison
+from minitrain.compare.comparison import common_metric, compare, filtered
+from minitrain.compare.curves_plot import View, draw_curves, line_of
+from minitrain.compare.results import load_runs
+from minitrain.compare.table import format_csv, format_table, sparklines
+from minitrain.compare.values_plot import draw_heatmap, draw_values
 
 
 @pytest.fixture

@@ -24,12 +24,13 @@ FLOORS = [
      "figure", "plot", "diagnostics_plot", "diagram", "layout", "drawing", "progress"],
     ["step", "tapes", "compiled", "problem", "run", "train"],
     ["model", "model_figures", "model_plots", "sweep", "sweep_report",
-     "results", "comparison", "curves_plot", "values_plot", "table", "report", "compare", "listing"],
+     "compare.results", "compare.comparison", "compare.curves_plot", "compare.values_plot", "compare.table",
+     "compare.report", "compare.command", "listing"],
     ["job", "predict", "resume", "multirun", "grid", "composer", "start", "launcher", "__main__"],
 ]  # fmt: skip
-APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("results", "train"), ("compare", "train")}
+APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}
 # Rooms' front doors and the package's name only list what is inside.
-DOORS = {f"{room}__init__" for room in ("", "autograd.", "autograd.functional.", "data.", "nn.", "optim.")}
+DOORS = {f"{room}__init__" for room in ("", "autograd.", "autograd.functional.", "data.", "nn.", "optim.", "compare.")}
 
 
 def modules() -> dict[str, Path]:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import yaml
 
-from minitrain.comparison import compare
-from minitrain.report import MISSING, _data, thin, write_report
-from minitrain.results import Results, load_runs
+from minitrain.compare.comparison import compare
+from minitrain.compare.report import MISSING, _data, thin, write_report
+from minitrain.compare.results import Results, load_runs
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028&amp;<!--"
 CONFIG = {"activation": "relu", "lr": 0.1, "seed": 0, "steps": 100, "optimizer": {"name": "sgd", "default_lr": 0.3}}

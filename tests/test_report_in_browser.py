@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from test_report import HOSTILE, falling, leave_run, leave_sweep, report
 
-from minitrain.comparison import compare
-from minitrain.report import write_report
-from minitrain.results import Results, load_runs
+from minitrain.compare.comparison import compare
+from minitrain.compare.report import write_report
+from minitrain.compare.results import Results, load_runs
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from made import curve, make_grid, make_run
 
-from minitrain.results import load_run, load_runs
+from minitrain.compare.results import load_run, load_runs
 
 
 def test_the_keys_that_differ_are_found(tmp_path):

@@ -14,11 +14,11 @@ from threadpoolctl import threadpool_limits
 
 from minitrain import Tensor
 from minitrain import functional as F
-from minitrain.comparison import compare
+from minitrain.compare.comparison import compare
+from minitrain.compare.results import load_run, load_runs, value_of
 from minitrain.job import read_config
 from minitrain.problem import build
 from minitrain.record import load_checkpoint
-from minitrain.results import load_run, load_runs, value_of
 
 
 @pytest.fixture

@@ -12,15 +12,15 @@ from typing import NoReturn
 
 import yaml
 
-from minitrain.comparison import Comparison, compare, filtered
+from minitrain.compare.comparison import Comparison, compare, filtered
+from minitrain.compare.curves_plot import View, draw_curves
+from minitrain.compare.report import write_report
+from minitrain.compare.results import Results, load_runs
+from minitrain.compare.table import format_csv, format_json, format_table
+from minitrain.compare.values_plot import draw_heatmap, draw_values
 from minitrain.config import ConfigError
-from minitrain.curves_plot import View, draw_curves
 from minitrain.figure import save_figure
 from minitrain.record import claim_directory, write_atomically
-from minitrain.report import write_report
-from minitrain.results import Results, load_runs
-from minitrain.table import format_csv, format_json, format_table
-from minitrain.values_plot import draw_heatmap, draw_values
 
 log = logging.getLogger("minitrain")
 

@@ -14,8 +14,8 @@ import numpy as np
 import yaml
 
 from minitrain.autograd.primitives import Array
+from minitrain.compare.results import MISSING, Result, Results, are_numbers, form, is_number, value_of
 from minitrain.config import ConfigError
-from minitrain.results import MISSING, Result, Results, are_numbers, form, is_number, value_of
 
 COMPARE = {"<=": operator.le, ">=": operator.ge, "!=": operator.ne, "==": operator.eq, "=": operator.eq,
            "<": operator.lt, ">": operator.gt}  # fmt: skip
@@ -136,13 +136,19 @@ class Comparison:
         return any(len(group.runs) > 1 for group in self.groups)
 
     def values(self, key: str) -> list[Any]:
-        """The values of a key, each once: numbers in order, what is none of them after that as it was met."""
+        """The values of a key, each once: numbers in order, then lists of numbers, then what is none, by name."""
         found = {form(group.values[key]): group.values[key] for group in self.groups}.values()
         numbers = sorted(value for value in found if is_number(value))
-        return [*numbers, *sorted((value for value in found if not is_number(value)), key=form)]
+        lists = sorted(value for value in found if isinstance(value, list) and are_numbers(value))
+        others = [value for value in found if value not in numbers and value not in lists]
+        return [*numbers, *lists, *sorted(others, key=form)]
 
     def is_numeric(self, key: str) -> bool:
         return are_numbers(self.values(key))
+
+    def is_ordered(self, key: str) -> bool:
+        """Whether all values are numbers, or lists of numbers such as widths."""
+        return self.is_numeric(key) or all(isinstance(v, list) and are_numbers(v) for v in self.values(key))
 
 
 def compare(

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from minitrain.autograd.primitives import Array
-from minitrain.comparison import Comparison, Group
-from minitrain.curves_plot import View, line_of
+from minitrain.compare.comparison import Comparison, Group
+from minitrain.compare.curves_plot import View, line_of
+from minitrain.compare.results import form
 from minitrain.figure import log_helps
-from minitrain.results import form
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARK = 12  # characters of a curve

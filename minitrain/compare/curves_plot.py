@@ -10,15 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minitrain.autograd.primitives import Array
-from minitrain.comparison import Comparison, Group
+from minitrain.compare.comparison import Comparison, Group
+from minitrain.compare.results import Result, form, is_number, value_of
 from minitrain.config import ConfigError
 from minitrain.figure import (
     COLORS,
+    MOST_LINES,
     focus,
     head,
     legend_beside,
     log_helps,
     log_scale,
+    named_colors,
     new_figure,
     ordered_colors,
     percent,
@@ -28,16 +31,13 @@ from minitrain.figure import (
     whole_steps,
 )
 from minitrain.progress import format_value
-from minitrain.results import Result, form
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_LINES = 12  # of a panel: more cannot be told apart
 MOST_PANELS = 9
 MOST_POINTS = 1000  # of a line: a figure has no more pixels
-STYLES = ("-", "--", ":")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,10 @@ def draw_curves(comparison: Comparison, title: str, view: View) -> Figure:
     colors = _colors(comparison, color_key, shown[0])
     for pane, of_panel, groups in zip(axes.flat, lines, panels, strict=False):
         for line in reversed([line for line in of_panel if len(line.x)]):
-            _draw_line(pane, line, *colors[name(line.group)])
+            color, style = colors[name(line.group)]
+            _draw_line(pane, line, color, style)
+            if metric == "sharpness":
+                _mark_edge(pane, line.group, color)
         if panel_key is not None:
             pane.set_title(f"{panel_key}={shortened(form(groups[0].values[panel_key]), 30)}", fontsize=10)
             _tell_diverged(pane, groups, color_key)
@@ -173,10 +176,15 @@ def _name_by(key: str | None) -> Callable[[Group], str]:
 def _colors(comparison: Comparison, key: str | None, groups: Sequence[Group]) -> dict[str, tuple[Any, str]]:
     """Name -> colour and line style: ordered colours for numbers."""
     if key is None:
-        return {g.label: (COLORS[i % len(COLORS)], STYLES[i // len(COLORS)]) for i, g in enumerate(groups)}
+        return dict(zip([group.label for group in groups], named_colors(len(groups)), strict=True))
+    return value_colors(comparison, key)
+
+
+def value_colors(comparison: Comparison, key: str) -> dict[str, tuple[Any, str]]:
+    """Value of a key -> colour and line style: ordered colours for numbers."""
     values = comparison.values(key)
-    colors = ordered_colors(values) if comparison.is_numeric(key) else COLORS
-    return {form(value): (color, "-") for value, color in zip(values, colors, strict=False)}
+    ordered = [(color, "-") for color in ordered_colors(values)] if comparison.is_ordered(key) else None
+    return dict(zip(map(form, values), ordered or named_colors(len(values)), strict=True))
 
 
 def _draw_line(pane: Axes, line: Line, color: Any, style: str) -> None:
@@ -184,6 +192,13 @@ def _draw_line(pane: Axes, line: Line, color: Any, style: str) -> None:
         pane.fill_between(line.x, line.low, line.high, color=color, alpha=0.15, linewidth=0)
     few: dict[str, Any] = {"marker": "o", "markersize": 3} if len(line.x) < 3 else {}
     pane.plot(line.x, line.mean, color=color, linestyle=style, linewidth=1.7, **few)
+
+
+def _mark_edge(pane: Axes, group: Group, color: Any) -> None:
+    """2 / lr, where the sharpness of plain gradient descent comes to stay (Cohen et al. 2021)."""
+    rates = {run.config.get("lr") for run in group.runs if value_of(run, "optimizer") == "sgd"}
+    if len(rates) == 1 and is_number(rate := rates.pop()) and rate:
+        pane.axhline(2 / rate, color=color, linestyle=":", linewidth=1.2)
 
 
 def _set_axes(axes: Any, panels: int, metric: str, lines: Sequence[Line], view: View, is_log: bool) -> None:
@@ -254,6 +269,8 @@ def _notes(
     if cut:
         of = " of each panel" if len(panels) > 1 else ""
         notes.append(f"{cut[0][0]} of {cut[0][1]} lines{of}: the best, the worst, a sample between")
+    if comparison.judge.metric == "sharpness":
+        notes.append("dotted: 2 / lr")
     if view.smooth:
         notes.append(f"smoothed over {2 * view.smooth + 1} points")
     return notes

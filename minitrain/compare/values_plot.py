@@ -9,30 +9,32 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minitrain.autograd.primitives import Array
-from minitrain.comparison import Comparison, Group
+from minitrain.compare.comparison import Comparison, Group
+from minitrain.compare.curves_plot import value_colors
+from minitrain.compare.results import form
 from minitrain.figure import (
     COLORS,
+    MOST_LINES,
     ORANGE,
     head,
     legend_beside,
     log_helps,
     log_scale,
     new_figure,
-    ordered_colors,
     percent,
     shortened,
     spans_decades,
     title_of,
 )
 from minitrain.progress import format_value
-from minitrain.results import form
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-MOST_TICKS = 10
-Chosen = dict[tuple[str, str], Group]
+MOST_PANELS = 4
+MOST_TICK_TEXT = 45  # characters below an axis
+Chosen = dict[tuple[str, ...], Group]
 
 
 def draw_heatmap(comparison: Comparison, title: str) -> Figure | None:
@@ -99,11 +101,11 @@ def draw_heatmap(comparison: Comparison, title: str) -> Figure | None:
     return figure
 
 
-def _best_of(comparison: Comparison, across: str, by: str | None) -> Chosen:
-    """The best group for each value of one key, or of two."""
+def _best_of(comparison: Comparison, *keys: str | None) -> Chosen:
+    """The best group for each combination of the values of some keys; '' stands for the value of None."""
     chosen: Chosen = {}
     for group in comparison.groups:
-        chosen.setdefault((form(group.values[across]), form(group.values[by]) if by else ""), group)
+        chosen.setdefault(tuple(form(group.values[key]) if key else "" for key in keys), group)
     return chosen
 
 
@@ -126,49 +128,54 @@ def _norm(table: Array, is_higher_better: bool) -> Any:
 def draw_values(comparison: Comparison, title: str) -> Figure | None:
     """The judged value of each run against a key that is a number: a point for each run, a line through the means.
 
-    A second key that has few values gives each of them a line; of other keys, the best counts. Runs that diverged are
-    marked at the edge. None where no key is a number with three values or more.
+    A second key that has few values gives each of them a line, a third one a panel; of other keys, the best counts.
+    Runs that diverged are marked at the edge. None where no key is a number with three values or more.
     """
     sizes = {key: len(comparison.values(key)) for key in comparison.keys}
     numeric = [key for key in sizes if comparison.is_numeric(key) and sizes[key] > 2]
     if not numeric:
         return None
     across = max(numeric, key=lambda key: sizes[key])
-    by = min((key for key in sizes if key != across and sizes[key] <= len(COLORS)), key=sizes.get, default=None)  # type: ignore[arg-type]
-    chosen = _best_of(comparison, across, by)
+    others = sorted((key for key in sizes if key != across), key=lambda key: -sizes[key])
+    by = next((key for key in others if sizes[key] <= MOST_LINES), None)
+    panel = next((key for key in others if key != by and sizes[key] <= MOST_PANELS), None)
+    chosen = _best_of(comparison, across, by, panel)
     judge, values = comparison.judge, comparison.values(across)
+    panels = comparison.values(panel) if panel else [""]
+    lines = value_colors(comparison, by) if by else {"": (COLORS[0], "-")}
 
-    figure = new_figure(8.4 if by else 7.0, 4.2)
+    figure = new_figure(3.6 * len(panels) + 2.2 if panel else 8.4 if by else 7.0, 4.2)
     figure.set_layout_engine("constrained")
-    pane = figure.subplots()
-    lines = comparison.values(by) if by else []
-    colors = list(ordered_colors(lines) if by and comparison.is_numeric(by) else COLORS)[: len(lines) or 1]
-    for name, color in zip([form(value) for value in lines] or [""], colors, strict=True):
-        groups = [(value, chosen[form(value), name]) for value in values if (form(value), name) in chosen]
-        _draw_points(pane, groups, color)
+    axes = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
+    for pane, of_panel in zip(axes, panels, strict=True):
+        for name, style in lines.items():
+            keys = [(value, (form(value), name, form(of_panel))) for value in values]
+            _draw_points(pane, [(value, chosen[key]) for value, key in keys if key in chosen], *style)
+        if panel:
+            pane.set_title(f"{panel}={shortened(form(of_panel), 30)}", fontsize=10)
+        pane.set_xlabel(across)
+        pane.grid(alpha=0.25, linewidth=0.6)
     if spans_decades(values):
-        pane.set_xscale("log")
-        pane.xaxis.set_major_formatter("{x:g}")
-    if len(values) <= MOST_TICKS:
-        pane.set_xticks(values, [form(value) for value in values])
-        pane.set_xticks([], minor=True)
+        axes[0].set_xscale("log")
+        axes[0].xaxis.set_major_formatter("{x:g}")
+    if len(values) * max(len(form(value)) for value in values) <= MOST_TICK_TEXT // len(panels):
+        axes[0].set_xticks(values, [form(value) for value in values])
+        axes[0].set_xticks([], minor=True)
     judged = np.concatenate([group.judged for group in chosen.values()])
     if "accuracy" in judge.metric:
-        percent(pane)
+        percent(axes[0])
     elif log_helps(judged[np.isfinite(judged)]):
-        log_scale(pane)
-    pane.set_xlabel(across)
-    pane.set_ylabel(f"{judge.by} {title_of(judge.metric)}")
-    pane.grid(alpha=0.25, linewidth=0.6)
+        log_scale(axes[0])
+    axes[0].set_ylabel(f"{judge.by} {title_of(judge.metric)}")
     if by:
-        legend_beside(pane, [form(value) for value in lines], [(color, "-") for color in colors], by)
+        legend_beside(axes[-1], list(lines), list(lines.values()), by)
     note = "points are runs" + (", lines go through their means" if comparison.has_repeats else "")
     note += ", ×: diverged" if any(run.status == "diverged" for run in comparison.results) else ""
-    head(figure, title, [note + _best_over(comparison, across, by)])
+    head(figure, title, [note + _best_over(comparison, across, by, panel)])
     return figure
 
 
-def _draw_points(pane: Axes, groups: Sequence[tuple[float, Group]], color: Any) -> None:
+def _draw_points(pane: Axes, groups: Sequence[tuple[float, Group]], color: Any, style: Any) -> None:
     for value, group in groups:
         pane.plot([value] * len(group.runs), group.judged, "o", color=color, alpha=0.45, markersize=3.5)
         if group.count("diverged"):
@@ -178,4 +185,4 @@ def _draw_points(pane: Axes, groups: Sequence[tuple[float, Group]], color: Any) 
                 transform=pane.get_xaxis_transform(),
             )  # fmt: skip
     known = [(value, group.mean) for value, group in groups if not math.isnan(group.mean)]
-    pane.plot([value for value, _ in known], [mean for _, mean in known], color=color, linewidth=1.7)
+    pane.plot([value for value, _ in known], [mean for _, mean in known], color=color, linestyle=style, linewidth=1.7)

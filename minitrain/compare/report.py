@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 
 from minitrain.autograd.primitives import Array
-from minitrain.comparison import Comparison
+from minitrain.compare.comparison import Comparison
+from minitrain.compare.results import MISSING, Result, form, value_of
 from minitrain.record import write_atomically
-from minitrain.results import MISSING, Result, form, value_of
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = ("runs", "filter", "colours", "scales", "curves", "table", "details", "report")  # one script, in this order

@@ -1,0 +1,1 @@
+"""Runs side by side, read from their directories alone: `minitrain compare`, and what every sweep ends with."""

@@ -29,6 +29,7 @@ class Observed:
     gradient: of what training makes small, l2 penalty included, before clipping: [n]
     gradients: parameter -> its part of the gradient, in its shape
     outputs: activation layer -> what it gave last: [batch, units], or [batch, channels, ...]
+    output, target: what the network gave, and what was to come, if the data tells: [batch, ...]
     """
 
     params: Tensor
@@ -37,18 +38,21 @@ class Observed:
     gradient: Tensor
     gradients: Mapping[str, Tensor]
     outputs: Mapping[str, Tensor]
+    output: Tensor
+    target: Tensor | None
 
     def parts(self, of: str) -> Mapping[str, Any]:
         """What the diagnostics of a kind are functions of, by the name in the column."""
-        return {"step": {"": self}, "parameter": self.gradients, "activation": self.outputs, "hessian": {}}[of]
+        layers = {"parameter": self.gradients, "activation": self.outputs, "hessian": {}}
+        return layers.get(of, {"": self})
 
 
 @dataclass(frozen=True)
 class Diagnostic:
     """An entry of the table.
 
-    of: what it is a function of: a "step" (`Observed`), the gradient of a "parameter", the output of an "activation"
-        layer, or products with the "hessian" (`largest_eigenvalue`)
+    of: what it is a function of: a "step" (`Observed`), the same of data that has "classes", the gradient of a
+        "parameter", the output of an "activation" layer, or products with the "hessian" (`largest_eigenvalue`)
     """
 
     function: Callable[..., Any]
@@ -127,6 +131,12 @@ def param_norm(step: Observed) -> Tensor:
 def update_ratio(step: Observed) -> Tensor:
     """|new - old| / |old| of the parameters that are trained."""
     return norm(step.updated - step.params) / norm(step.params)
+
+
+@_diagnostic("train_accuracy", "classes")
+def train_accuracy(step: Observed) -> Tensor:
+    """The share of the batch whose class is told right."""
+    return F.accuracy(step.output, step.target).astype(step.output.dtype)
 
 
 @_diagnostic("layer_grad_norm", "parameter")

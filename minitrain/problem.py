@@ -148,6 +148,8 @@ def _check_metrics(problem: Problem) -> None:
         kind = diagnostics.kind(name)
         if kind == "activation" and not problem.step.layers:
             raise ConfigError(f"metrics=[{name}]: the network has no activation layer; leave it out")
+        if kind == "classes" and problem.data.classes is None:
+            raise ConfigError(f"metrics=[{name}]: the data has no classes; leave it out")
         if kind == "hessian" and isinstance(problem.data.x_train, Rows):
             raise ConfigError(
                 f"metrics=[{name}]: takes all training examples at once, and this data lies on disk; leave it out"

@@ -173,12 +173,13 @@ class Step:
         self, x: Tensor, y: Tensor | None, params: Tensor, state: dict[str, Tensor], numbers: dict[str, Any]
     ) -> dict[str, Tensor]:
         """What a step tells of itself, by column. It moves the network's buffers, as `compute_loss` does."""
-        with outputs_of(self.layers) as outputs:
+        with outputs_of({**self.layers, "": self.model}) as outputs:
             loss = self.compute_loss(x, y, params)
+        output = outputs.pop("")
         grads = self.compute_gradient(loss, params)
         updated, _ = self.compute_update(grads, params, state, numbers)
         frozen, parts = [*self.parameters.frozen.tensors.values()], self.parameters.split(grads)
-        seen = diagnostics.Observed(params, updated, frozen, grads, parts, outputs)
+        seen = diagnostics.Observed(params, updated, frozen, grads, parts, outputs, output, y)
         with no_grad():
             return diagnostics.compute(self.config.metrics, seen)
 

@@ -25,6 +25,7 @@ from minitrain.schedule import Constant, Cosine
 from minitrain.train import build, train
 
 ALL = sorted(TABLES["diagnostic"])
+OF_NUMBERS = [name for name in ALL if name != "train_accuracy"]  # where there are no classes
 OF_LAYERS = ("activation_mean", "activation_std", "dead_units")
 CLASSES = Blobs(samples=24, centers=3, features=4, spread=4.0)
 IMAGES = replace(CLASSES, features=16)
@@ -33,7 +34,9 @@ BASE = RunConfig(
     CLASSES, MLPConfig([5, 4]), AdamRule(), Cosine(), lr=0.05, batch_size=8, steps=5, eval_every=2, log_every=1,
     metrics=ALL,
 )  # fmt: skip
-NOTEBOOK = replace(BASE, data=Point(), network=Lab2Config(), loss="output", batch_size=None, lr=0.01)
+NOTEBOOK = replace(
+    BASE, data=Point(), network=Lab2Config(), loss="output", batch_size=None, lr=0.01, metrics=OF_NUMBERS
+)
 
 
 def step_of(config):
@@ -110,7 +113,8 @@ def test_activations(name):
     ],
 )  # fmt: skip
 def test_losses(name, data):
-    check(*seeds(replace(BASE, network=MLPConfig([4]), loss=name, data=data, activation="tanh"), 2))
+    metrics = OF_NUMBERS if data is NUMBERS else ALL
+    check(*seeds(replace(BASE, network=MLPConfig([4]), loss=name, data=data, activation="tanh", metrics=metrics), 2))
 
 
 @pytest.mark.parametrize(
@@ -185,8 +189,8 @@ def perceptron(params, x):
 
 
 PERCEPTRON = replace(
-    BASE, data=NUMBERS, network=MLPConfig([3]), activation="tanh", loss="mse", dtype="float64", optimizer=SGDRule(),
-    schedule=Constant(), batch_size=None,
+    BASE, data=NUMBERS, metrics=OF_NUMBERS, network=MLPConfig([3]), activation="tanh", loss="mse", dtype="float64",
+    optimizer=SGDRule(), schedule=Constant(), batch_size=None,
 )  # fmt: skip
 
 
@@ -218,6 +222,16 @@ def test_of_a_step_as_numpy_computes_them(tmp_path, changes):
     for name, value in expected.items():
         assert row[name] == pytest.approx(value, rel=1e-6), name
     assert row.keys() == {"step", "lr", "train_loss", "val_loss", "sharpness", *expected}
+
+
+def test_train_accuracy_is_of_the_batch_before_the_step():
+    step = step_of(replace(BASE, metrics=["train_accuracy"], dtype="float64"))
+    for k in range(3):
+        batch = step.batch(k)
+        right = step.model(Tensor(batch.x)).numpy().argmax(axis=1) == batch.y
+        step.loss(k)
+        assert step.inspect(k)["train_accuracy"] == right.mean()
+        step.update(k)
 
 
 def test_param_norm_has_frozen_parameters_too():
@@ -397,6 +411,9 @@ def test_mistakes_are_told_in_one_line(command):
     status, out, err = command("metrics=[dead_units]", "network=linear")
     assert (status, out) == (2, "")
     assert err == "minitrain: metrics=[dead_units]: the network has no activation layer; leave it out\n"
+    status, out, err = command("metrics=[train_accuracy]", "data=sine", "loss=mse")
+    assert (status, out) == (2, "")
+    assert err == "minitrain: metrics=[train_accuracy]: the data has no classes; leave it out\n"
     assert not Path("outputs").exists()
 
 

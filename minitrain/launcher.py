@@ -25,8 +25,9 @@ from minitrain.problem import cores
 from minitrain.record import read_summary
 from minitrain.resume import check_configs, conclude, train_left
 from minitrain.start import is_given, own_directory, place
-from minitrain.sweep import Job, stacks
-from minitrain.sweep_report import format_dry_run
+from minitrain.sweep.board import Job
+from minitrain.sweep.progress import format_dry_run
+from minitrain.sweep.stacks import stacks
 from minitrain.train import build
 
 log = logging.getLogger("minitrain")

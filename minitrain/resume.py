@@ -18,8 +18,10 @@ from minitrain.job import exit_status, read_config
 from minitrain.model_plots import draw_plots
 from minitrain.problem import cores
 from minitrain.record import RecordError, read_summary
-from minitrain.sweep import Job, note, stacks, train_jobs
-from minitrain.sweep_report import SweepReport, format_plan
+from minitrain.sweep.board import Job, note
+from minitrain.sweep.progress import SweepReport, format_plan
+from minitrain.sweep.stacks import stacks
+from minitrain.sweep.training import train_jobs
 
 log = logging.getLogger("minitrain")
 

@@ -30,8 +30,8 @@ def start_run(composer: Composer, overrides: Sequence[str], dry: bool = False) -
     config = composer.compose(overrides)
     run_config = checked(task_config(config))
     if dry:
-        from minitrain.sweep import stacks
-        from minitrain.sweep_report import format_dry_run
+        from minitrain.sweep.progress import format_dry_run
+        from minitrain.sweep.stacks import stacks
 
         log.info("%s", format_dry_run([overrides], stacks({0: run_config}, 1), 1))
         return 0

@@ -23,14 +23,17 @@ FLOORS = [
      "optim.rules", "optim.gradient", "optim.optimizers", "schedule", "diagnostics",
      "figure", "plot", "diagnostics_plot", "diagram", "layout", "drawing", "progress"],
     ["step", "tapes", "compiled", "problem", "run", "train"],
-    ["model", "model_figures", "model_plots", "sweep", "sweep_report",
+    ["model", "model_figures", "model_plots", "sweep.stacks", "sweep.board", "sweep.training", "sweep.progress",
      "compare.results", "compare.comparison", "compare.curves_plot", "compare.values_plot", "compare.table",
      "compare.report", "compare.command", "listing"],
     ["job", "predict", "resume", "multirun", "grid", "composer", "start", "launcher", "__main__"],
 ]  # fmt: skip
 APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}
 # Rooms' front doors and the package's name only list what is inside.
-DOORS = {f"{room}__init__" for room in ("", "autograd.", "autograd.functional.", "data.", "nn.", "optim.", "compare.")}
+DOORS = {
+    f"{room}__init__"
+    for room in ("", "autograd.", "autograd.functional.", "data.", "nn.", "optim.", "sweep.", "compare.")
+}
 
 
 def modules() -> dict[str, Path]:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from matplotlib.contour import ContourSet
 
-from minitrain import config, load_model, model_plots, sweep
+from minitrain import config, load_model, model_plots
 from minitrain.record import read_summary
+from minitrain.sweep import training
 
 FAST = ["steps=60", "eval_every=20", "batch_size=16"]
 MOONS = ["data=moons", "data.samples=100", "network.widths=[8]", *FAST]
@@ -218,7 +219,7 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path, command):
 
 @pytest.mark.parametrize("worth", [0.0, 1e9])
 def test_a_sweeps_runs_have_the_pictures_that_they_have_alone(command, monkeypatch, worth):
-    monkeypatch.setattr(sweep, "WORTH_A_PROCESS", worth)  # in worker processes, and in this one
+    monkeypatch.setattr(training, "WORTH_A_PROCESS", worth)  # in worker processes, and in this one
     assert command("-m", "seed=0,1", "plots=[confusion_matrix]", "hydra.sweep.dir=swept", *MOONS)[0] == 0
     assert command("seed=1", "plots=[confusion_matrix]", "hydra.run.dir=alone", *MOONS)[0] == 0
     assert Path("swept/0/confusion_matrix.svg").exists()

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from minitrain import sweep
 from minitrain.config import RunConfig
 from minitrain.data import Moons
 from minitrain.nn.networks import MLPConfig
 from minitrain.optim import AdamRule, MomentumRule
 from minitrain.record import load_checkpoint, read_summary
 from minitrain.schedule import Constant, Cosine
-from minitrain.sweep import stacks, structure
+from minitrain.sweep import training
+from minitrain.sweep.stacks import stacks, structure
 
 SMALL = ["data=moons", "data.samples=100", "network.widths=[8]", "batch_size=20", "steps=60", "eval_every=20"]
 SMALL += ["log_every=5", "checkpoint_every=25"]
@@ -86,7 +86,7 @@ SWEPT = ["lr=0.03,0.3", "activation=relu,silu", "seed=0,1", "network.dropout=0.1
 
 @pytest.mark.parametrize("worth", [0.0, 1e9])
 def test_a_sweep_is_the_runs_one_after_another(command, monkeypatch, worth):
-    monkeypatch.setattr(sweep, "WORTH_A_PROCESS", worth)  # in worker processes, and in this one
+    monkeypatch.setattr(training, "WORTH_A_PROCESS", worth)  # in worker processes, and in this one
     for directory, launcher in (("stacked", []), ("basic", ["hydra/launcher=basic"])):
         status, out, err = command("-m", *SWEPT, *SMALL, f"hydra.sweep.dir={directory}", *launcher)
         assert status == 0, out + err
@@ -150,7 +150,8 @@ LONG += ["activation=relu,silu", "hydra.sweep.dir=swept"]
 
 def begin(folder):
     """A sweep in worker processes, in a process group of its own, as a terminal starts it."""
-    code = "import sys; from minitrain import sweep, __main__; sweep.WORTH_A_PROCESS = 0; sys.exit(__main__.main())"
+    code = "import sys; from minitrain import __main__; from minitrain.sweep import training\n"
+    code += "training.WORTH_A_PROCESS = 0; sys.exit(__main__.main())"
     return subprocess.Popen(
         [sys.executable, "-c", code, "-m", *LONG], cwd=folder, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
@@ -266,7 +267,7 @@ class Deadly:
 
 
 def test_what_kills_its_worker_twice_has_failed_and_nothing_else(tmp_path, monkeypatch, command):
-    monkeypatch.setattr(sweep, "WORTH_A_PROCESS", 0)
+    monkeypatch.setattr(training, "WORTH_A_PROCESS", 0)
     (tmp_path / "mine.py").write_text(DEADLY.format(here=os.getpid()))
     # Two stacks at once: the worker that lives must not be taken for the one that dies.
     common = ["extensions=[mine]", "schedule=deadly", *SMALL, "steps=40", "hydra.sweep.dir=swept"]

@@ -14,7 +14,8 @@ import numpy as np
 
 from minitrain.progress import format_outcome_briefly, format_value
 from minitrain.record import read_summary, write_atomically
-from minitrain.sweep import RUNNING, Board, Job, Stack
+from minitrain.sweep.board import RUNNING, Board, Job
+from minitrain.sweep.stacks import Stack
 
 log = logging.getLogger("minitrain")
 

@@ -24,6 +24,7 @@ minitrain: train small networks, and whole sweeps of them.
   minitrain compare DIR [DIR ...]          set runs and sweeps side by side: table, figures; compare --help
   minitrain predict RUN FILE               predict the examples of a csv, npy or npz file by a run's best network;
       [--output FILE] [--checkpoint last]  writes RUN/predictions.csv, or FILE
+  minitrain export RUN FILE.safetensors    write a run's weights for PyTorch and others, by PyTorch's names
   minitrain graph [key=value ...]          print the compiled step with its cost and draw the network, train nothing
   minitrain --cfg job [key=value ...]      print the config, train nothing
   minitrain --shell-completion install=bash   complete keys and names; eval its output in ~/.bashrc
@@ -91,6 +92,10 @@ def _command(given: list[str]) -> int:
         from minitrain import predict
 
         return predict.main(given[1:])
+    if given[:1] == ["export"]:
+        from minitrain import export
+
+        return export.main(given[1:])
     graph = given[:1] == ["graph"]
     parser = get_args_parser()
     parser.prog = "minitrain"

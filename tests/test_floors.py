@@ -26,7 +26,7 @@ FLOORS = [
     ["model", "model_figures", "model_plots", "sweep.stacks", "sweep.board", "sweep.training", "sweep.progress",
      "compare.results", "compare.comparison", "compare.curves_plot", "compare.values_plot", "compare.table",
      "compare.report", "compare.command", "listing"],
-    ["job", "predict", "resume", "multirun", "grid", "composer", "start", "launcher", "__main__"],
+    ["job", "predict", "export", "resume", "multirun", "grid", "composer", "start", "launcher", "__main__"],
 ]  # fmt: skip
 APART = {("nn", "optim"), ("optim", "nn"), ("plot", "train"), ("compare", "train")}
 # Rooms' front doors and the package's name only list what is inside.

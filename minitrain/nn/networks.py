@@ -28,7 +28,7 @@ class Network:
 
     init: str = option("pytorch", "initial weights; biases start at 0 under all but pytorch", choices="init")
     init_scale: float = option(1.0, "factor on the initial weights", at_least=0)
-    init_file: str | None = option(None, "npz file to start from: parameters by name, or a run's checkpoint")
+    init_file: str | None = option(None, "file to start from: npz or safetensors, parameters by name, or a checkpoint")
     frozen: list[str] = option([], "parameters that are not trained, by name; * stands for any text")
 
     def build(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
@@ -52,7 +52,12 @@ class Network:
 
 
 def _state_in(path: Path) -> dict[str, Array]:
-    """The arrays of an npz file by name; of a run's checkpoint, those of the network."""
+    """The arrays of an npz or safetensors file by name; of a run's checkpoint, those of the network.
+
+    Raises OSError, ValueError or BadZipFile for what cannot be read.
+    """
+    if path.suffix == ".safetensors":
+        return _safetensors_in(path)
     with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
         checkpoint = {
             name.partition("/")[2]: archive[name]
@@ -63,6 +68,19 @@ def _state_in(path: Path) -> dict[str, Array]:
 
 
 PARAMETRIZATIONS = ("standard", "mup_sgd", "mup_adam")
+
+
+def _safetensors_in(path: Path) -> dict[str, Array]:
+    try:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+    except ImportError as error:
+        raise ValueError('needs the library safetensors; pip install "minitrain[interchange]"') from error
+    try:
+        state: dict[str, Array] = load_file(path)
+    except SafetensorError as error:
+        raise ValueError(f"cannot be read ({error})") from error
+    return {name: array for name, array in state.items() if not name.endswith("num_batches_tracked")}
 
 
 @register("network", "mlp")

@@ -148,12 +148,12 @@ LONG = [
 LONG += ["activation=relu,silu", "hydra.sweep.dir=swept"]
 
 
-def begin(folder):
+def begin(folder, arguments=None):
     """A sweep in worker processes, in a process group of its own, as a terminal starts it."""
     code = "import sys; from minitrain import __main__; from minitrain.sweep import training\n"
     code += "training.WORTH_A_PROCESS = 0; sys.exit(__main__.main())"
     return subprocess.Popen(
-        [sys.executable, "-c", code, "-m", *LONG], cwd=folder, start_new_session=True, text=True,
+        [sys.executable, "-c", code, "-m", *(arguments or LONG)], cwd=folder, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )  # fmt: skip
 
@@ -276,3 +276,66 @@ def test_what_kills_its_worker_twice_has_failed_and_nothing_else(tmp_path, monke
     assert statuses(Path("swept")) == ["failed", "completed"]
     assert read_summary(Path("swept", "0"))["error"] == "its worker process was killed twice"
     assert "schedule.at=30" in out
+
+
+ODD = """
+import os, signal, time
+from dataclasses import dataclass
+from pathlib import Path
+from minitrain import option, register
+
+@register("schedule", "odd")
+@dataclass(frozen=True)
+class Odd:
+    kind: float = option(0.0, "what happens at step 30: a number, so that all runs are one stack")
+
+    def factor(self, step, steps):
+        if step == 30 and not Path("mended").exists():
+            if self.kind == 1:
+                raise ValueError("no rate")
+            if self.kind == 2:
+                return float("nan")
+            if self.kind == 3:
+                raise SystemExit(3)
+            if self.kind == 4 and not Path("killed").exists():
+                Path("killed").touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            while self.kind == 5:
+                time.sleep(0.1)
+        return 1.0
+"""
+
+
+@pytest.mark.slow
+def test_a_sweep_in_which_everything_goes_wrong(tmp_path, monkeypatch, command):
+    """Of 20 runs one raises, one goes nan, one exits, one has its worker killed, one hangs until Ctrl-C.
+
+    Those that are computed together with the one that hangs wait for it.
+    """
+    (tmp_path / "mine.py").write_text(ODD)
+    runs = ["zip=[schedule.kind,seed]", f"schedule.kind={','.join(['0', '1', '2', '3', '4', *'0' * 14, '5'])}"]
+    odd = ["extensions=[mine]", "schedule=odd", *runs, "seed=range(20)", *SMALL]
+    process = begin(tmp_path, [*odd, "hydra.sweep.dir=swept"])
+
+    def has_ended(number):
+        path = tmp_path / "swept" / str(number) / "summary.json"
+        return path.exists() and '"running"' not in path.read_text()
+
+    wait_for(lambda: all(map(has_ended, range(10))), process)
+    for _ in range(2):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(1)
+    out = process.communicate(timeout=60)[0]
+    assert process.returncode == 130, out
+    ended = ["completed", "failed", "diverged", "failed", *["completed"] * 6]
+    assert statuses(tmp_path / "swept") == [*ended, *["running"] * 10]
+    monkeypatch.chdir(tmp_path)
+    Path("mended").touch()
+    status, out, err = command("resume", "swept", "extensions=[mine]")
+    assert status == 0, out + err
+    assert "8 of 20 runs are complete" in out
+    assert statuses(Path("swept")) == ["completed", "completed", "diverged", *["completed"] * 17]
+    assert command("-m", *odd, "hydra.sweep.dir=alone", "hydra/launcher=basic")[0] == 0
+    found, alone = all_contents(Path("swept")), all_contents(Path("alone"))
+    for run in set(found) - {"2"}:
+        assert found[run] == alone[run], run

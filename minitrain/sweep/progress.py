@@ -64,6 +64,7 @@ class SweepReport:
         self.bar: Any = None
         self.written = -np.inf
         self.best: str = ""
+        self.is_stopping = False
         keys = dict.fromkeys(text.partition("=")[0] for job in {**done, **jobs}.values() for text in job.overrides)
         for number, job in done.items():
             self._add(number, job, read_summary(job.directory))
@@ -83,6 +84,9 @@ class SweepReport:
         self._write()
 
     def __call__(self, board: Board) -> None:
+        if board.is_set() and not self.is_stopping:
+            self.is_stopping = True
+            self._say("stopping after the step that each run is at; again to stop at once")
         status = np.array(board.status)
         for number in np.flatnonzero(status > RUNNING):
             if number in self.jobs and number not in self.ended:
@@ -97,14 +101,16 @@ class SweepReport:
     def _tell(self, number: int) -> None:
         job, summary = self.jobs[number], read_summary(self.jobs[number].directory)
         metric = self._add(number, job, summary)
-        line = f"{job.title}: {format_outcome_briefly(summary)}"
+        self._say(f"{job.title}: {format_outcome_briefly(summary)}")
+        values = [row["best"] for row in self.rows.values() if row["metric"] == metric and row["best"] != ""]
+        if values:
+            self.best = f", best {format_value(metric, max(values) if 'accuracy' in metric else min(values))}"
+
+    def _say(self, line: str) -> None:
         if self.bar is None:
             log.info("%s", line)
         else:
             self.bar.write(line)
-        values = [row["best"] for row in self.rows.values() if row["metric"] == metric and row["best"] != ""]
-        if values:
-            self.best = f", best {format_value(metric, max(values) if 'accuracy' in metric else min(values))}"
 
     def _add(self, number: int, job: Job, summary: dict[str, Any]) -> str:
         """Keep a run's row; gives the metric that it is judged by."""

@@ -156,7 +156,8 @@ def _train_in_processes(
 ) -> None:
     """Stacks in worker processes. What a killed worker had in hand is begun again once, from its checkpoints.
 
-    Each worker is a pool of its own: where one is killed, the others never hear of it.
+    Then each run is alone: what kills its worker again takes no other with it. Each worker is a pool of its own, so
+    that where one is killed, the others never hear of it.
     """
     from joblib.externals.loky import ProcessPoolExecutor
     from joblib.externals.loky.process_executor import BrokenProcessPool
@@ -181,7 +182,7 @@ def _train_in_processes(
                 error, left = task.exception(), unfinished(part, board)
                 was_killed = isinstance(error, BrokenProcessPool)
                 if was_killed and is_first:
-                    pending.append((left, False))
+                    pending.extend(([job], False) for job in left)
                 elif error is not None:
                     for job in left:
                         fail(job, "its worker process was killed twice" if was_killed else describe_error(error), board)

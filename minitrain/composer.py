@@ -206,7 +206,7 @@ class Composer:
         changes_keys = override.is_add() or override.is_force_add() or override.is_delete()
         return not (changes_keys or key.startswith("hydra") or self._is_group(key))
 
-    @cache  # noqa: B019  # one Launcher lives as long as the program
+    @cache  # noqa: B019  # one Composer lives as long as the program
     def _is_group(self, key: str) -> bool:
         return bool(self.hydra.config_loader.get_group_options(key))
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minitrain.autograd.primitives import Array
-from minitrain.figure import BLUE, log_helps, log_scale, new_figure, percent, save_figure, shortened, whole_steps
-from minitrain.plot import known
-from minitrain.record import read_metrics
+from minitrain.figure import BLUE, log_helps, log_scale, new_figure, percent, save_figures, shortened, whole_steps
+from minitrain.record import finite_points, read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -57,7 +56,7 @@ def draw_diagnostics(directory: Path, title: str, note: str = "", edge: bool = F
     )  # fmt: skip
     panes: Any = figure.subplots(down, across, squeeze=False).ravel()
     for axes, (name, columns) in zip(panes, panels.items(), strict=False):
-        _draw_panel(axes, name, {column.partition("/")[2]: known(metrics, column) for column in columns})
+        _draw_panel(axes, name, {column.partition("/")[2]: finite_points(metrics, column) for column in columns})
         if name == "sharpness" and edge:
             _mark_edge(axes, metrics)
         end = max(metrics["step"].max(initial=0), 1)
@@ -71,9 +70,7 @@ def draw_diagnostics(directory: Path, title: str, note: str = "", edge: bool = F
             axes.set_xlabel("step")
     heading = [shortened(text, int(width * 9)) for text in (title, note) if text]
     figure.suptitle("\n".join(heading), fontsize=11)
-    save_figure(figure, directory / "diagnostics.png")
-    save_figure(figure, directory / "diagnostics.svg")
-    return directory / "diagnostics.png"
+    return save_figures(figure, directory, "diagnostics")
 
 
 def _draw_panel(axes: Axes, name: str, curves: dict[str, tuple[Array, Array]]) -> None:
@@ -129,7 +126,7 @@ def _color(at: int, count: int) -> Any:
 
 def _mark_edge(axes: Axes, metrics: dict[str, Array]) -> None:
     """2 / lr as a dashed line, where it is not so high that it would press the sharpness onto the axis."""
-    steps, values = known(metrics, "sharpness")
+    steps, values = finite_points(metrics, "sharpness")
     with np.errstate(divide="ignore"):
         edge = 2 / metrics["lr"][np.isin(metrics["step"], steps)]
     edge[edge > 10 * values.max(initial=0)] = np.nan

@@ -49,6 +49,17 @@ def save_figure(figure: Figure, path: Path) -> None:
     )
 
 
+def save_figures(figure: Figure, directory: Path, name: str) -> Path:
+    """Write NAME.png and NAME.svg, in this order, and give the path of the first; the layout is found once."""
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+    for suffix in ("png", "svg"):
+        save_figure(figure, directory / f"{name}.{suffix}")
+    return directory / f"{name}.png"
+
+
 def smooth(values: Array, reach: int) -> Array:
     """A running mean over so many points on each side; less near the curve's ends, as much on either side.
 

@@ -14,15 +14,14 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from minitrain.compare.results import read_values
 from minitrain.config import ConfigError, RunConfig, read
 from minitrain.data import Dataset
-from minitrain.diagnostics_plot import draw_diagnostics
 from minitrain.optim import SGDRule
 from minitrain.plot import draw_run
+from minitrain.problem import Problem, build
 from minitrain.progress import format_outcome, format_outcome_briefly, stop_requests
-from minitrain.record import RecordError, read_summary, write_atomically
-from minitrain.train import Interrupted, Problem, build, train
+from minitrain.record import RecordError, read_summary, read_values, write_text
+from minitrain.train import Interrupted, train
 
 log = logging.getLogger("minitrain")
 
@@ -74,7 +73,7 @@ def perform(
         with stop_requests() as stop:  # an import or a file that is cut short would harm what comes after
             headings = ", ".join(overrides), problem.describe_briefly()
             plot = draw_run(directory, *headings)
-            diagnostics = draw_diagnostics(directory, *headings, edge=isinstance(problem.config.optimizer, SGDRule))
+            diagnostics = _draw_diagnostics(problem.config, directory, *headings)
             _draw_plots(problem.config, directory, problem.data, told=name)
         interrupted = interrupted or stop.is_set()
         if name:
@@ -103,11 +102,20 @@ def _advice(error: Exception, directory: Path) -> str:
     return f"where: {directory / 'minitrain.log'}"
 
 
+def _draw_diagnostics(config: RunConfig, directory: Path, title: str, note: str) -> Path | None:
+    """Draw what `metrics` asked for, if anything."""
+    if not config.metrics:  # what others do not need is not imported for them
+        return None
+    from minitrain.diagnostics_plot import draw_diagnostics
+
+    return draw_diagnostics(directory, title, note, edge=isinstance(config.optimizer, SGDRule))
+
+
 def _draw_plots(
     config: RunConfig, directory: Path, data: Dataset | None = None, missing: bool = False, told: str = ""
 ) -> None:
     """Draw what `plots` names, as `draw_plots` does, and log what went wrong."""
-    if config.plots:  # what others do not need is not imported for them
+    if config.plots:
         from minitrain.model_plots import draw_plots
 
         for line in draw_plots(config, directory, data, missing):
@@ -140,7 +148,7 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
         _draw_plots(run_config, directory, missing=True)  # it may have been killed while it drew them
         return 0
     if overrides:
-        write_atomically(stored, lambda file: file.write(OmegaConf.to_yaml(config).encode()))
+        write_text(stored, OmegaConf.to_yaml(config))
     task = OmegaConf.load(directory / ".hydra" / "overrides.yaml")
     summary = perform(build(run_config), directory, [*map(str, task), *overrides], resume=True)
     return exit_status([summary], run_config.on_divergence == "fail")

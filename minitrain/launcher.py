@@ -21,14 +21,13 @@ from minitrain.config import ConfigError, RunConfig
 from minitrain.grid import KEYS, expand
 from minitrain.job import checked, perform
 from minitrain.multirun import Draft, Section, write_files
-from minitrain.problem import cores
+from minitrain.problem import build, cores
 from minitrain.record import read_summary
 from minitrain.resume import check_configs, conclude, train_left
 from minitrain.start import is_given, own_directory, place
 from minitrain.sweep.board import Job
 from minitrain.sweep.progress import format_dry_run
 from minitrain.sweep.stacks import stacks
-from minitrain.train import build
 
 log = logging.getLogger("minitrain")
 STACKED = "minitrain.launcher.StackedLauncher"

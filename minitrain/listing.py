@@ -10,7 +10,7 @@ from minitrain.autograd.cost import Cost, cost_of
 from minitrain.autograd.engine import Replay
 from minitrain.drawing import draw_network
 from minitrain.problem import Problem
-from minitrain.record import write_atomically
+from minitrain.record import write_text
 
 Row = tuple[Cost | None, str]
 Section = tuple[str, list[Row]]
@@ -22,7 +22,7 @@ def write_graph(problem: Problem, step: Replay, directory: Path) -> str:
     step: the run's compiled training step
     """
     text = f"{problem.describe()}\n\n{listing(step)}"
-    write_atomically(directory / "tape.txt", lambda file: file.write(f"{text}\n".encode()))
+    write_text(directory / "tape.txt", f"{text}\n")
     examples = problem.step.batch(0)
     draw_network(problem.model, examples.x, problem.loss, examples.y, directory / "graph")
     return text

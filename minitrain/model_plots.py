@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from minitrain.config import ConfigError, RunConfig
 from minitrain.data import Dataset
-from minitrain.figure import save_figure
+from minitrain.figure import save_figures
 from minitrain.model import Model, restore
 from minitrain.model_figures import (
     confusion_matrix,
@@ -47,21 +47,10 @@ def draw_plots(config: RunConfig, directory: Path, data: Dataset | None = None, 
     wrong = []
     for name in names:
         try:
-            figure = _settled(PLOTS[name][1](model))
-            for suffix in ("png", "svg"):
-                save_figure(figure, directory / f"{name}.{suffix}")
+            save_figures(PLOTS[name][1](model), directory, name)
         except Exception as error:
             wrong.append(f"plots: {name} not drawn: {type(error).__name__}: {_one_line(error)}")
     return wrong
-
-
-def _settled(figure: Figure) -> Figure:
-    """The figure with its layout found: once, for both files."""
-    layout = figure.get_layout_engine()
-    assert layout is not None
-    layout.execute(figure)
-    figure.set_layout_engine("none")
-    return figure
 
 
 def _one_line(error: Exception) -> str:

@@ -17,22 +17,15 @@ from minitrain.figure import (
     log_scale,
     new_figure,
     percent,
-    save_figure,
+    save_figures,
     shortened,
     smooth,
     whole_steps,
 )
-from minitrain.record import read_metrics
+from minitrain.record import finite_points, read_metrics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-
-def known(metrics: dict[str, Array], name: str) -> tuple[Array, Array]:
-    """Steps and finite values of one metric."""
-    values = metrics.get(name, np.empty(0))
-    known = np.isfinite(values)
-    return metrics["step"][: len(values)][known], values[known]
 
 
 def draw_run(directory: Path, title: str, note: str = "") -> Path:
@@ -42,7 +35,7 @@ def draw_run(directory: Path, title: str, note: str = "") -> Path:
     best point of each is marked. `note` is a line under the title.
     """
     metrics = read_metrics(directory)
-    accuracy_steps, accuracy = known(metrics, "val_accuracy")
+    accuracy_steps, accuracy = finite_points(metrics, "val_accuracy")
     panels = 2 if len(accuracy) else 1
     width = 5.2 * panels + 0.6
     figure = new_figure(width, 4.1)
@@ -50,8 +43,8 @@ def draw_run(directory: Path, title: str, note: str = "") -> Path:
     figure.subplots_adjust(left=0.8 / width, right=1 - 0.25 / width, bottom=0.13, top=0.86, wspace=0.24)
     panes: Any = figure.subplots(1, panels, squeeze=False)[0]
 
-    steps, train = known(metrics, "train_loss")
-    val_steps, val = known(metrics, "val_loss")
+    steps, train = finite_points(metrics, "train_loss")
+    val_steps, val = finite_points(metrics, "val_loss")
     few = len(train) < 60
     # A curve of a few points shows each: a line through one would be nothing.
     style = {"alpha": 1.0, "marker": "." if len(train) < 20 else ""} if few else {"alpha": 0.5}
@@ -82,9 +75,7 @@ def draw_run(directory: Path, title: str, note: str = "") -> Path:
             pane.legend(frameon=False, fontsize=8, loc="best" if pane is panes[0] else "lower right")
     heading = [shortened(title, int(width * 9))] if title else []
     figure.suptitle("\n".join([*heading, shortened(note, int(width * 9))] if note else heading), fontsize=11)
-    save_figure(figure, directory / "loss.png")
-    save_figure(figure, directory / "loss.svg")
-    return directory / "loss.png"
+    return save_figures(figure, directory, "loss")
 
 
 def _with_best(axes: Axes, steps: Array, values: Array, best: int, label: str, number: str) -> None:

@@ -16,7 +16,7 @@ from minitrain.data import CSV, NPZ
 from minitrain.data.inputs import read_inputs
 from minitrain.job import read_config
 from minitrain.model import CHECKPOINTS, Model, Prediction, restore
-from minitrain.record import write_atomically
+from minitrain.record import write_text
 
 log = logging.getLogger("minitrain")
 
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> int:
     x = read_inputs(given.file, model.data, delimiter, source.x if isinstance(source, NPZ) else "x")
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(_rows(model.predict(x), model.data.labels))
-    write_atomically(output, lambda file: file.write(text.getvalue().encode()))
+    write_text(output, text.getvalue())
     log.info("%s examples, by the network of step %s", f"{len(x):,}", f"{model.step:,}")
     log.info("predictions  %s", os.path.relpath(output))
     return 0

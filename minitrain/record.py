@@ -12,23 +12,29 @@ cuts it back to its checkpoint.
 
 from __future__ import annotations
 
+import csv
 import errno
 import hashlib
+import io
 import json
 import math
 import os
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import yaml
 
 from minitrain.autograd.primitives import Array
 
+LONGEST_CONFIG = 2**18  # bytes: a longer file is no run's config
+MOST_KEYS = 10_000  # of a config
+YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LONGEST_NAME = 150  # characters of a directory's name; file systems take 255 bytes
 
 
@@ -79,6 +85,24 @@ def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         beside.unlink(missing_ok=True)
 
 
+def write_text(path: Path, text: str) -> None:
+    """`write_atomically` for text, in UTF-8; what has no such form, as half a surrogate pair, becomes a ?."""
+    write_atomically(path, lambda file: file.write(text.encode("utf-8", "replace")))
+
+
+def format_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """Rows by column name as CSV, with a header; a cell that a row lacks is empty.
+
+    >>> format_csv(["run", "note"], [{"run": 0, "note": "a, b"}, {"run": 1}])
+    'run,note\\n0,"a, b"\\n1,\\n'
+    """
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
 def write_folder(path: Path, texts: Mapping[str, str]) -> None:
     """Write a folder of small files beside its place, and rename it: it is whole or not there.
 
@@ -110,7 +134,7 @@ class Metrics:
         header = ",".join(columns) + "\n"
         lines = path.read_text().splitlines(keepends=True)[1:] if from_step and path.exists() else []
         kept = [line for line in lines if line.endswith("\n") and int(line.split(",", 1)[0]) < from_step]
-        write_atomically(path, lambda file: file.write("".join([header, *kept]).encode()))
+        write_text(path, "".join([header, *kept]))
         self._file = path.open("a", encoding="utf-8", newline="")
         self._flushed = time.monotonic()
 
@@ -149,9 +173,15 @@ def read_metrics(directory: Path) -> dict[str, Array]:
     return {name: table[:, i] for i, name in enumerate(columns)}
 
 
+def finite_points(metrics: Mapping[str, Array], name: str) -> tuple[Array, Array]:
+    """Steps and values of one metric where it is finite: [points] each; none where there is no such column."""
+    values = metrics.get(name, np.empty(0))
+    finite = np.isfinite(values)
+    return metrics["step"][: len(values)][finite], values[finite]
+
+
 def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:
-    text = json.dumps(summary, indent=2) + "\n"
-    write_atomically(directory / "summary.json", lambda file: file.write(text.encode()))
+    write_text(directory / "summary.json", json.dumps(summary, indent=2) + "\n")
 
 
 def read_summary(directory: Path) -> dict[str, Any]:
@@ -164,6 +194,39 @@ def read_summary(directory: Path) -> dict[str, Any]:
     if not isinstance(summary, dict):
         raise RecordError(f"{path}: not a run's summary")
     return summary
+
+
+def read_values(path: Path) -> dict[str, Any]:
+    """The keys of a run's config, dotted, and their values as they stand in the file.
+
+    Raises RecordError for a file that is no such thing, or would not be read in a moment.
+    """
+    try:
+        if path.stat().st_size > LONGEST_CONFIG:
+            raise ValueError(f"longer than {LONGEST_CONFIG:,} bytes")
+        nested = yaml.load(path.read_text(encoding="utf-8"), YAML)
+        if not isinstance(nested, dict):
+            raise ValueError("no keys and values")
+        flat: dict[str, Any] = {}
+        _flatten(nested, "", flat, [MOST_KEYS])
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RecordError(f"{path}: not a config that can be read ({reason})") from error
+    return flat
+
+
+def _flatten(value: Any, key: str, flat: dict[str, Any], left: list[int]) -> None:
+    """Enter the leaves under a value; lists are leaves. `left`: values that may still be met, lest aliases multiply."""
+    left[0] -= 1
+    if left[0] < 0:
+        raise ValueError(f"more than {MOST_KEYS:,} values")
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _flatten(inner, f"{key}.{name}" if key else str(name), flat, left)
+        return
+    for inner in value if isinstance(value, list) else ():
+        _flatten(inner, key, {}, left)
+    flat[key] = value
 
 
 def save_checkpoint(path: Path, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:

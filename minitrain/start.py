@@ -19,8 +19,8 @@ from minitrain.composer import CONFIG, Composer, given_in, task_config
 from minitrain.config import ConfigError
 from minitrain.job import checked, exit_status, perform
 from minitrain.multirun import write_files
+from minitrain.problem import build
 from minitrain.record import claim_directory
-from minitrain.train import build
 
 log = logging.getLogger("minitrain")
 

@@ -15,13 +15,10 @@ from threadpoolctl import threadpool_limits
 
 from minitrain.autograd.primitives import Array
 from minitrain.compiled import Compiled
-from minitrain.problem import Problem, build
+from minitrain.problem import Problem
 from minitrain.progress import Progress, stop_requests
 from minitrain.run import Run
 from minitrain.step import Step
-
-__all__ = ["Interrupted", "Problem", "build", "train"]
-
 
 LEAVES = (Exception, SystemExit)  # what ends a run, and not the others: sys.exit() in a component is its own affair
 

@@ -294,6 +294,7 @@ def test_a_run_loads_no_pyplot_and_no_tqdm_without_a_terminal(tmp_path):
     loaded = {line.rpartition("|")[2].strip() for line in told.splitlines()}
     assert "matplotlib.figure" in loaded
     assert not loaded & {"matplotlib.pyplot", "scipy", "sklearn", "tqdm", "pandas"}
+    assert not [name for name in loaded if name.startswith(("minitrain.sweep", "minitrain.compare"))]
 
 
 def test_the_same_command_in_two_processes_gives_the_same_bytes(tmp_path):

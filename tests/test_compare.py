@@ -12,7 +12,7 @@ from minitrain.compare.command import write_comparison
 from minitrain.compare.comparison import common_metric, compare, filtered
 from minitrain.compare.curves_plot import View, draw_curves, line_of
 from minitrain.compare.results import load_runs
-from minitrain.compare.table import format_csv, format_table, sparklines
+from minitrain.compare.table import format_table, groups_as_csv, sparklines
 from minitrain.compare.values_plot import draw_heatmap, draw_values
 
 
@@ -213,9 +213,10 @@ def test_the_command_prints_a_table_and_leaves_figures(command, tmp_path):
 def test_a_foreign_directory_is_named_and_the_others_are_compared(command, tmp_path):
     make_grid(tmp_path / "grid")
     (tmp_path / "photos").mkdir()
-    status, out, _ = command("compare", "photos", "grid", "--output", "here")
+    status, out, err = command("compare", "photos", "grid", "--csv", "-")
     assert status == 0
-    assert "skipped  photos: no run in it" in out
+    assert err == "skipped  photos: no run in it\n"
+    assert out.startswith("lr,activation,runs,")
 
 
 def test_only_a_plain_comparison_takes_the_place_of_the_sweep_s_own(command, tmp_path):
@@ -247,7 +248,7 @@ def test_csv_and_json_have_a_row_for_each_group(command, tmp_path):
 def test_a_value_that_looks_like_a_formula_is_quoted_as_text(tmp_path):
     make_run(tmp_path / "0", {"activation": 'a,"b\nc'})
     make_run(tmp_path / "1")
-    rows = list(csv.DictReader(format_csv(compare(load_runs(tmp_path))).splitlines(keepends=True)))
+    rows = list(csv.DictReader(groups_as_csv(compare(load_runs(tmp_path))).splitlines(keepends=True)))
     assert {row["activation"] for row in rows} == {'a,"b\nc', "relu"}
 
 
@@ -262,11 +263,13 @@ def test_a_value_that_looks_like_a_formula_is_quoted_as_text(tmp_path):
         (["grid", "--filter", "rl<3"], "rl: no run has this key"),
         (["grid", "--best", "first"], "invalid choice: 'first'"),
         (["grid", "--smooth", "-1"], "expected a whole number"),
+        (["old", "--x", "epoch"], "does not tell how long an epoch is"),
         (["grid", "--colour"], "unrecognized arguments: --colour"),
     ],
 )
 def test_a_mistake_is_told_in_a_line(command, tmp_path, arguments, told):
     make_grid(tmp_path / "grid")
+    make_run(tmp_path / "old", steps_per_epoch=None)
     status, _, err = command("compare", *arguments)
     assert status == 2
     assert told in err

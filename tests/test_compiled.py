@@ -14,9 +14,10 @@ from minitrain.nn.module import Buffer
 from minitrain.nn.networks import Lab2Config, LinearConfig, MLPConfig
 from minitrain.nn.sequence import CNNConfig, SequentialConfig
 from minitrain.optim import AdamRule, AdamWRule, LionRule, MomentumRule, NAdamRule, RMSpropRule, SGDRule
+from minitrain.problem import build
 from minitrain.record import load_checkpoint
 from minitrain.schedule import Constant, Cosine, OneCycle, Step
-from minitrain.train import build, train
+from minitrain.train import train
 
 STEPS = 8
 CLASSES = Blobs(samples=48, centers=3, features=4, spread=4.0)

@@ -19,10 +19,10 @@ from minitrain.nn.networks import Lab2Config, LinearConfig, MLPConfig
 from minitrain.nn.sequence import CNNConfig, SequentialConfig
 from minitrain.optim import AdamRule, MomentumRule, SGDRule
 from minitrain.optim.gradient import l2_penalty
-from minitrain.problem import assemble
+from minitrain.problem import assemble, build
 from minitrain.record import load_checkpoint, read_metrics, read_summary
 from minitrain.schedule import Constant, Cosine
-from minitrain.train import build, train
+from minitrain.train import train
 
 ALL = sorted(TABLES["diagnostic"])
 OF_NUMBERS = [name for name in ALL if name != "train_accuracy"]  # where there are no classes
@@ -389,7 +389,7 @@ SMALL += ["network.norm=batch", "network.dropout=0.2", "network.bias=false"]
 
 
 def test_runs_of_a_sweep_have_the_bytes_of_runs_alone(command, monkeypatch):
-    monkeypatch.setattr(job, "draw_diagnostics", lambda *given, **options: None)  # takes its time
+    monkeypatch.setattr(job, "_draw_diagnostics", lambda *given: None)  # takes its time
     swept = ["lr=0.03,1e9", "l2=0.01,0.1", f"metrics=[{','.join(ALL)}]", *SMALL]
     for directory, launcher in (("stacked", []), ("basic", ["hydra/launcher=basic"])):
         status, out, err = command("-m", *swept, f"hydra.sweep.dir={directory}", *launcher)
@@ -435,9 +435,15 @@ def test_the_console_leaves_out_what_there_is_of_each_layer(command):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """The figures that are saved, by file name."""
+    """The figures that are saved, by name."""
     found = {}
-    monkeypatch.setattr(diagnostics_plot, "save_figure", lambda figure, path: found.update({path.name: figure}))
+    save = diagnostics_plot.save_figures
+
+    def keep(figure, directory, name):
+        found[name] = figure
+        return save(figure, directory, name)
+
+    monkeypatch.setattr(diagnostics_plot, "save_figures", keep)
     return found
 
 
@@ -455,8 +461,8 @@ def legend(axes):
 def test_a_panel_for_each_diagnostic_with_a_curve_for_each_layer(tmp_path, drawn):
     columns = ["sharpness", "layer_grad_norm/0.weight", "layer_grad_norm/0.bias", "layer_grad_norm/2.weight", "mine"]
     path = draw_diagnostics(a_run(tmp_path, columns), "a title", edge=True)
-    assert (path.name, sorted(drawn)) == ("diagnostics.png", ["diagnostics.png", "diagnostics.svg"])
-    figure = drawn["diagnostics.png"]
+    assert sorted(each.name for each in path.parent.glob("diagnostics.*")) == ["diagnostics.png", "diagnostics.svg"]
+    figure = drawn["diagnostics"]
     panels = [axes for axes in figure.axes if axes.get_visible()]
     assert [axes.get_title(loc="left") for axes in panels] == [
         "largest eigenvalue of the Hessian", "gradient norm of each parameter", "mine",
@@ -474,7 +480,7 @@ def test_a_panel_for_each_diagnostic_with_a_curve_for_each_layer(tmp_path, drawn
 def test_of_many_layers_some_are_named(tmp_path, drawn):
     columns = [f"layer_grad_norm/{i}.{kind}" for i in range(20) for kind in ("weight", "bias")]
     draw_diagnostics(a_run(tmp_path, columns), "")
-    (axes,) = drawn["diagnostics.png"].axes
+    (axes,) = drawn["diagnostics"].axes
     assert (len(axes.lines), len(legend(axes))) == (40, 9)
     assert (legend(axes)[0], legend(axes)[-2:]) == ("0.weight", ["19.weight", "biases"])
 
@@ -484,7 +490,7 @@ def test_a_run_alone_is_drawn_with_the_edge_of_stability_under_plain_gradient_de
         status, out, _ = command("metrics=[sharpness]", f"optimizer={optimizer}", "lr=0.5", *SMALL)
         assert status == 0
         assert out.splitlines()[-1].startswith("diagnostics outputs")
-        assert legend(drawn["diagnostics.png"].axes[0]) == (["2 / lr"] if optimizer == "sgd" else [])
+        assert legend(drawn["diagnostics"].axes[0]) == (["2 / lr"] if optimizer == "sgd" else [])
 
 
 def test_without_metrics_nothing_is_drawn(tmp_path, drawn):

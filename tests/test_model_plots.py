@@ -23,13 +23,13 @@ SINE = ["data=sine", "data.extent=50", "data.frequency=0.1", "loss=mse", "networ
 def figures(monkeypatch):
     """The figures that are drawn, by name."""
     drawn = {}
-    save = model_plots.save_figure
+    save = model_plots.save_figures
 
-    def keep(figure, path):
-        drawn[path.stem] = figure
-        save(figure, path)
+    def keep(figure, directory, name):
+        drawn[name] = figure
+        return save(figure, directory, name)
 
-    monkeypatch.setattr(model_plots, "save_figure", keep)
+    monkeypatch.setattr(model_plots, "save_figures", keep)
     return drawn
 
 

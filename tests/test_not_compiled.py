@@ -10,8 +10,8 @@ from minitrain.config import TABLES, RunConfig
 from minitrain.data import Moons
 from minitrain.nn.networks import MLPConfig
 from minitrain.optim import SGDRule
+from minitrain.problem import build
 from minitrain.schedule import Constant
-from minitrain.train import build
 
 BASE = RunConfig(Moons(samples=48), MLPConfig([4]), SGDRule(), Constant(), lr=0.1, batch_size=16, steps=5)
 HEAD = """\

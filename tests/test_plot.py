@@ -12,13 +12,13 @@ from minitrain.plot import draw_run
 def figures(monkeypatch):
     """The figures that are drawn, in order."""
     drawn = []
-    save = plot.save_figure
+    save = plot.save_figures
 
-    def keep(figure, path):
+    def keep(figure, directory, name):
         drawn.append(figure)
-        save(figure, path)
+        return save(figure, directory, name)
 
-    monkeypatch.setattr(plot, "save_figure", keep)
+    monkeypatch.setattr(plot, "save_figures", keep)
     return drawn
 
 

@@ -266,7 +266,7 @@ class Deadly:
 """
 
 
-def test_what_kills_its_worker_twice_has_failed_and_nothing_else(tmp_path, monkeypatch, command):
+def test_what_kills_its_worker_twice_has_failed_and_nothing_else(tmp_path, monkeypatch, command, own_components):
     monkeypatch.setattr(training, "WORTH_A_PROCESS", 0)
     (tmp_path / "mine.py").write_text(DEADLY.format(here=os.getpid()))
     # Two stacks at once: the worker that lives must not be taken for the one that dies.
@@ -307,7 +307,7 @@ class Odd:
 
 
 @pytest.mark.slow
-def test_a_sweep_in_which_everything_goes_wrong(tmp_path, monkeypatch, command):
+def test_a_sweep_in_which_everything_goes_wrong(tmp_path, monkeypatch, command, own_components):
     """Of 20 runs one raises, one goes nan, one exits, one has its worker killed, one hangs until Ctrl-C.
 
     Those that are computed together with the one that hangs wait for it.

@@ -14,9 +14,10 @@ from minitrain.config import TABLES, ConfigError, RunConfig
 from minitrain.data import Dataset, Digits, Moons, Point
 from minitrain.nn.networks import Lab2Config, LinearConfig, MLPConfig
 from minitrain.optim import AdamRule, LionRule, MomentumRule, SGDRule
+from minitrain.problem import build
 from minitrain.record import RecordError, load_checkpoint, read_metrics, read_summary
 from minitrain.schedule import Constant, Cosine, Exponential, Linear, OneCycle, Step
-from minitrain.train import Interrupted, build, train
+from minitrain.train import Interrupted, train
 
 SMALL = RunConfig(
     Moons(samples=100),

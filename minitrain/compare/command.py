@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +17,11 @@ from minitrain.compare.comparison import Comparison, compare, filtered
 from minitrain.compare.curves_plot import View, draw_curves
 from minitrain.compare.report import write_report
 from minitrain.compare.results import Results, load_runs
-from minitrain.compare.table import format_csv, format_json, format_table
+from minitrain.compare.table import format_table, groups_as_csv, groups_as_json
 from minitrain.compare.values_plot import draw_heatmap, draw_values
 from minitrain.config import ConfigError
-from minitrain.figure import save_figure
-from minitrain.record import claim_directory, write_atomically
+from minitrain.figure import save_figures
+from minitrain.record import claim_directory, write_text
 
 log = logging.getLogger("minitrain")
 
@@ -33,29 +34,27 @@ def run_compare(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(arguments)
     directories = [Path(text) for text in given.directories]
     results = load_runs(*directories)
+    if not results:
+        raise ConfigError(f"compare: no run left to compare: {'; '.join(results.skipped[:3])}")
     for reason in results.skipped:
-        log.warning("skipped  %s", reason)
+        print(f"skipped  {reason}", file=sys.stderr)
     for condition in given.filter:
         results = filtered(results, condition)
     keys = None if given.group_by is None else [key for key in given.group_by.split(",") if key]
     comparison = compare(results, given.metric, given.best, keys)
     written = {}
-    for path, text in ((given.csv, format_csv), (given.json, format_json)):
+    for kind, path, text in (("csv", given.csv, groups_as_csv), ("json", given.json, groups_as_json)):
         if path == "-":
             print(text(comparison), end="")
             return 0
         if path is not None:
-            content = text(comparison).encode()
-            write_atomically(Path(path), lambda file, content=content: file.write(content))  # type: ignore[misc]
-            written["table"] = Path(path)
+            write_text(Path(path), text(comparison))
+            written[kind] = Path(path)
     log.info("%s\n\n%s\n", describe(results, len(comparison.groups)), format_table(comparison))
     is_sweep = len(directories) == 1 and (directories[0] / "multirun.yaml").exists()
-    if given.output is not None:
-        directory = Path(given.output)
-    elif is_sweep and given == _parser().parse_args(given.directories):  # as the sweep has compared itself
+    directory = None if given.output is None else Path(given.output)
+    if is_sweep and given == _parser().parse_args(given.directories):  # as the sweep has compared itself
         directory = directories[0]
-    else:
-        directory = claim_directory(Path("outputs", "comparisons"))
     view = View(given.x, True if given.log else None, given.smooth)
     title = read_title(directories[0]) if is_sweep else " ".join(given.directories)
     for caption, path in {**written, **write_comparison(comparison, directory, title, view)}.items():
@@ -111,8 +110,12 @@ def read_title(sweep: Path) -> str:
         return sweep.name
 
 
-def write_comparison(comparison: Comparison, directory: Path, title: str, view: View | None = None) -> dict[str, Path]:
+def write_comparison(
+    comparison: Comparison, directory: Path | None, title: str, view: View | None = None
+) -> dict[str, Path]:
     """All figures that say something of these runs, as PNG and SVG, and a page; name -> PNG or page.
+
+    directory: None takes a new one, when nothing can be wrong any more
 
     comparison: the curves; heatmap: the judged value over two keys; values: against one key that is a number
     report: a page with all of it, to look into each run
@@ -122,12 +125,12 @@ def write_comparison(comparison: Comparison, directory: Path, title: str, view: 
         "heatmap": ("Over two keys", draw_heatmap(comparison, title)),
         "values": ("Against one key", draw_values(comparison, title)),
     }
+    if directory is None:
+        directory = claim_directory(Path("outputs", "comparisons"))
     written, pictures = {}, {}
     for name, (caption, figure) in figures.items():
         if figure is not None:
-            for suffix in ("svg", "png"):
-                written[name] = pictures[caption] = directory / f"{name}.{suffix}"
-                save_figure(figure, written[name])
+            written[name] = pictures[caption] = save_figures(figure, directory, name)
     written["report"] = directory / "report.html"
     write_report(comparison, pictures, written["report"], title)
     return written

@@ -24,7 +24,7 @@ import numpy as np
 from minitrain.autograd.primitives import Array
 from minitrain.compare.comparison import Comparison
 from minitrain.compare.results import MISSING, Result, form, value_of
-from minitrain.record import write_atomically
+from minitrain.record import write_text
 
 PAGE = Path(__file__).parent / "page"
 SCRIPTS = ("runs", "filter", "colours", "scales", "curves", "table", "details", "report")  # one script, in this order
@@ -55,7 +55,7 @@ def write_report(comparison: Comparison, figures: Mapping[str, Path], path: Path
         script=script,
         script_hash=_hash(script),
     )
-    write_atomically(path, lambda file: file.write(page.encode("utf-8", "replace")))
+    write_text(path, page)
 
 
 def _hash(text: str) -> str:

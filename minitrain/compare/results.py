@@ -11,16 +11,12 @@ from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
-import yaml
 
 from minitrain.autograd.primitives import Array
 from minitrain.config import COMPONENTS
-from minitrain.record import RecordError, read_metrics, read_summary
+from minitrain.record import RecordError, finite_points, read_metrics, read_summary, read_values
 
-LONGEST_CONFIG = 2**18  # bytes: a longer file is no run's config
-MOST_KEYS = 10_000
 INTERPOLATION = re.compile(r"\$\{([\w.]+)\}")
-Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -44,9 +40,7 @@ class Result:
 
     def curve(self, metric: str) -> tuple[Array, Array]:
         """Steps at which a metric was finite, and its values there; none where the run has no such metric."""
-        values = self.metrics.get(metric, np.empty(0))
-        finite = np.isfinite(values)
-        return self.metrics["step"][: len(values)][finite], values[finite]
+        return finite_points(self.metrics, metric)
 
     @property
     def seconds(self) -> float:
@@ -150,39 +144,6 @@ def load_run(directory: Path) -> Result:
         summary,
         read_metrics(directory) if has_begun else {"step": np.empty(0)},
     )
-
-
-def read_values(path: Path) -> dict[str, Any]:
-    """The keys of a run's config, dotted, and their values as they stand in the file.
-
-    Raises RecordError for a file that is no such thing, or would not be read in a moment.
-    """
-    try:
-        if path.stat().st_size > LONGEST_CONFIG:
-            raise ValueError(f"longer than {LONGEST_CONFIG:,} bytes")
-        nested = yaml.load(path.read_text(encoding="utf-8"), Loader)
-        if not isinstance(nested, dict):
-            raise ValueError("no keys and values")
-        flat: dict[str, Any] = {}
-        _flatten(nested, "", flat, [MOST_KEYS])
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RecordError(f"{path}: not a config that can be read ({reason})") from error
-    return flat
-
-
-def _flatten(value: Any, key: str, flat: dict[str, Any], left: list[int]) -> None:
-    """Enter the leaves under a value; lists are leaves. `left`: values that may still be met, lest aliases multiply."""
-    left[0] -= 1
-    if left[0] < 0:
-        raise ValueError(f"more than {MOST_KEYS:,} values")
-    if isinstance(value, dict):
-        for name, inner in value.items():
-            _flatten(inner, f"{key}.{name}" if key else str(name), flat, left)
-        return
-    for inner in value if isinstance(value, list) else ():
-        _flatten(inner, key, {}, left)
-    flat[key] = value
 
 
 def _points_to(value: Any) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -16,6 +14,7 @@ from minitrain.compare.comparison import Comparison, Group
 from minitrain.compare.curves_plot import View, line_of
 from minitrain.compare.results import form
 from minitrain.figure import log_helps
+from minitrain.record import format_csv
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARK = 12  # characters of a curve
@@ -113,16 +112,15 @@ def group_rows(comparison: Comparison) -> list[dict[str, Any]]:
     return rows
 
 
-def format_csv(comparison: Comparison) -> str:
-    rows = [{key: form(value) for key, value in row.items() if value is not None} for row in group_rows(comparison)]
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(group_rows(comparison)[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+def groups_as_csv(comparison: Comparison) -> str:
+    """`group_rows` as CSV; a cell is empty where there is no value."""
+    rows = group_rows(comparison)
+    known = [{key: form(value) for key, value in row.items() if value is not None} for row in rows]
+    return format_csv(list(rows[0]), known)
 
 
-def format_json(comparison: Comparison) -> str:
+def groups_as_json(comparison: Comparison) -> str:
+    """`group_rows` as JSON, with each group's directories, and what judges them."""
     rows = [
         {**row, "directories": [str(run.directory) for run in group.runs]}
         for row, group in zip(group_rows(comparison), comparison.groups, strict=True)

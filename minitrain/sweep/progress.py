@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 import sys
 import time
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minitrain.progress import format_outcome_briefly, format_value
-from minitrain.record import read_summary, write_atomically
+from minitrain.record import format_csv, read_summary, write_text
 from minitrain.sweep.board import RUNNING, Board, Job
 from minitrain.sweep.stacks import Stack
 
@@ -125,14 +124,4 @@ class SweepReport:
     def _write(self) -> None:
         """All rows so far, in the runs' order."""
         self.written = time.monotonic()
-
-        def table(file: Any) -> None:
-            import io
-
-            text = io.StringIO(newline="")
-            writer = csv.DictWriter(text, self.columns, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows[number] for number in sorted(self.rows))
-            file.write(text.getvalue().encode())
-
-        write_atomically(self.path, table)
+        write_text(self.path, format_csv(self.columns, (self.rows[number] for number in sorted(self.rows))))

@@ -108,7 +108,7 @@ def _groups(runs: Sequence[_BoardRun]) -> Iterator[tuple[list[_BoardRun], Any]]:
 # Processes
 
 
-Report = Callable[["Board"], None]
+Report = Callable[[Board], None]
 WORTH_A_PROCESS = 1.0  # seconds of training: a worker takes about half of one to start
 
 

@@ -29,9 +29,10 @@ from minitrain.data import (
 from minitrain.data.dataset import moments
 from minitrain.nn.networks import LinearConfig, MLPConfig
 from minitrain.optim import SGDRule
+from minitrain.problem import build
 from minitrain.record import read_metrics
 from minitrain.schedule import Constant
-from minitrain.train import build, train
+from minitrain.train import train
 
 BUNDLED = {"digits": Digits, "iris": Iris, "wine": Wine, "breast_cancer": BreastCancer, "diabetes": Diabetes}
 RANDOM = [Moons, Circles, Blobs, Spirals, Xor, Sine, Polynomials]

@@ -10,9 +10,10 @@ from minitrain.config import ConfigError, RunConfig
 from minitrain.data import CSV, NPY, NPZ, Rows, dataset
 from minitrain.nn.networks import MLPConfig
 from minitrain.optim import SGDRule
+from minitrain.problem import build
 from minitrain.record import read_metrics, read_summary
 from minitrain.schedule import Constant
-from minitrain.train import build, train
+from minitrain.train import train
 
 PLAIN = {"validation": 0.0, "standardize": False, "standardize_target": False}
 PEOPLE = "age,town,height,sport\n30,Ulm,1.8,judo\n41,Bonn,1.7,chess\n,Ulm,1.6,chess\n"

@@ -12,9 +12,10 @@ from minitrain.data import Digits, Moons
 from minitrain.nn.networks import LinearConfig, MLPConfig
 from minitrain.nn.sequence import CNNConfig, SequentialConfig
 from minitrain.optim import AdamRule, MomentumRule, SGDRule
+from minitrain.problem import build
 from minitrain.record import load_checkpoint, read_metrics
 from minitrain.schedule import Constant, Cosine
-from minitrain.train import build, train
+from minitrain.train import train
 
 EVERYTHING = MLPConfig([8, 8], norm="batch", dropout=0.2, residual=True)
 SMALL = RunConfig(

@@ -13,6 +13,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -169,6 +170,7 @@ class RunConfig:
     extensions: list[str] = option([], "your own modules with components, imported at the start")
 
 
+@cache
 def options(component: type) -> dict[str, tuple[Any, Any, Range]]:
     """Name -> (type, default or REQUIRED, range) of a dataclass's options, its own before those it shares (kw_only)."""
     hints = typing.get_type_hints(component)

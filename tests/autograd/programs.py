@@ -1,16 +1,28 @@
-"""What the tests of the compiled step share: equality of bits, a tape run as it is written, and random programs."""
+"""What the tests of the core share: equality of bits, a tape run as it is written, and random graphs."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+from math import prod
+from typing import Any
+
 import numpy as np
+from hypothesis import strategies as st
 
 from minitrain import Tensor
-from minitrain.autograd import functional as F
-from minitrain.autograd.functional.arrays import concatenate
-from minitrain.autograd.primitives import TABLE
-from minitrain.autograd.tensor import apply
+from minitrain import functional as F
+from minitrain.autograd.engine import Replay
+from minitrain.autograd.grad import grad, value_and_grad
+from minitrain.autograd.passes import optimize
+from minitrain.autograd.shapes import joint_shape
+from minitrain.autograd.trace import trace
+
+# Bits
 
 INTEGERS = {4: np.int32, 8: np.int64}
+RUNS = 3
 
 
 def same_bits(a, b):
@@ -35,65 +47,273 @@ def run_as_written(tape, inputs):
     return {name: values[v] for name, v in tape.outputs.items()}
 
 
-UNARY = ("negative", "exp", "log", "sqrt", "sign", "abs", "tanh", "sigmoid", "silu", "relu", "log1p", "expm1", "sin",
-         "cos", "softplus", "erf", "identity")  # fmt: skip
-NUMBERS = (0.0, -0.0, 1.0, -1.0, 2.0, 0.5, np.inf)
+def in_each_run(x, run):
+    """Other values of the same kind in each run."""
+    return np.roll(x, run, axis=-1 if x.ndim else None) if x.ndim else x + run if x.dtype.kind == "f" else x
 
 
-def random_program(seed, steps=12):
-    """A function of three Tensors, drawn at random over the table, and inputs for it.
+def every_subset(count):
+    return [subset for n in range(1, count + 1) for subset in combinations(range(count), n)]
 
-    It gives two vectors as long as the first two inputs, a number and a value of any shape, by name.
+
+def assert_same_bits(what, fn, inputs, stackings=None):
+    """Of a function: computed at once, replayed, and in stacks.
+
+    stackings: which inputs have an axis of runs, for each stack; if not given, every subset of them
     """
-    dtype = ("float32", "float64")[seed % 2]
-    rng = np.random.default_rng(seed)
-    inputs = [rng.normal(size=shape).astype(dtype) for shape in ((6,), (6,), (3, 4))]
+    tape = optimize(trace(fn, *inputs))
+    alone = Replay(tape)
+    names = list(tape.inputs)
+    eager = {}  # which inputs are of another run -> values
+    runs = [[in_each_run(x, run) for x in inputs] for run in range(RUNS)]
 
-    def program(a, b, c):
-        rng = np.random.default_rng([seed, 1])
-        pool = [a, b, c, a.reshape(2, 3), b.sum()]
-        for _ in range(steps):
-            pool.append(_random_operation(rng, pool, dtype))
-        total = sum(t.sum() for t in pool[-4:])
-        ends = [(total * t.sum()).broadcast_to((6,)) for t in pool[-3:-1]]
-        joined = concatenate([pool[-1].reshape(-1), pool[-2].reshape(-1), pool[5].reshape(-1)])
-        return {"a": a * 0.5 + ends[0].tanh(), "b": b - ends[1].tanh() * a, "total": total, "joined": joined}
+    def expected(run, stacked):
+        key = run, stacked
+        if key not in eager:
+            given = [runs[run][i] if i in stacked else x for i, x in enumerate(inputs)]
+            eager[key] = [t._data for t in fn(*map(Tensor, given))]
+            for name, x in zip(names, given, strict=True):
+                alone.inputs[name][...] = x
+            alone.run()
+            for k, value in enumerate(eager[key]):
+                assert same_bits(value, alone.outputs[str(k)]), f"{what}: output {k} replayed"
+        return eager[key]
 
-    return program, inputs
+    expected(0, ())
+    for stacked in every_subset(len(inputs)) if stackings is None else stackings:
+        replay = Replay(tape, RUNS, [names[i] for i in stacked])
+        for i, name in enumerate(names):
+            replay.inputs[name][...] = [run[i] for run in runs] if i in stacked else inputs[i]
+        replay.run()
+        for run in range(RUNS):
+            for k, value in enumerate(expected(run, stacked)):
+                got = replay.outputs[str(k)]
+                got = got[run] if got.ndim > value.ndim else got
+                assert same_bits(value, got), f"{what}: output {k}, stacked inputs {stacked}, run {run}"
 
 
-def _random_operation(rng, pool, dtype):
-    x, y = (pool[i] for i in rng.integers(len(pool), size=2))
-    number = Tensor(np.array(rng.choice(NUMBERS), dtype))
-    kind = rng.integers(12)
-    if kind == 0:
-        return apply(TABLE[rng.choice(UNARY)], x)
-    if kind == 1:
-        return apply(TABLE[rng.choice(["power"])], x, exponent=float(rng.choice([-1.0, 0.5, 1.0, 2.0, 3.0])))
-    if kind in (2, 3):  # numbers, as they are and repeated
-        repeated = number.broadcast_to(x.shape) if rng.random() < 0.5 else number
-        return (x * repeated, x + repeated, repeated - x, x / repeated)[rng.integers(4)]
-    if kind in (4, 5):
-        y = y if y.shape == x.shape else y.sum()
-        return (x * y, x - -y, x + -y, x.maximum(y), (x > y).where(x, y))[rng.integers(5)]
-    if kind == 6:
-        return (x > number).masks(x)
-    if x.ndim == 0:
-        return x.exp() * number
-    axis = int(rng.integers(-x.ndim, 0))
-    if kind == 7:
-        return (x.sum, x.max, x.mean)[rng.integers(3)](axis, keepdims=rng.random() < 0.5)
-    if kind == 8:
-        return x.cumsum(axis, backward=rng.random() < 0.5)
-    if kind == 9:
-        return (x.T, x.reshape(-1), x.reshape(1, *x.shape), x.astype("float64").astype(dtype))[rng.integers(4)]
-    if kind == 10:
-        picked = np.arange(len(x))[::-1].copy()
-        return (
-            x[: len(x) // 2 + 1],
-            x[picked],
-            concatenate([x, -x]),
-            x.unslice((slice(0, len(x)),) + (slice(None),) * (x.ndim - 1), (len(x) + 1, *x.shape[1:])),
-        )[rng.integers(4)]
-    flat = x.reshape(1, -1)
-    return (flat.matmul(flat, False, True), flat.matmul(flat, True, False)[0], F.softmax(flat))[rng.integers(3)]
+# Random graphs
+
+
+def size(x):
+    return prod(x.shape)
+
+
+def positive(x):
+    return x * x + 0.5
+
+
+def as_rows(x):
+    """Two axes."""
+    return x.reshape(prod(x.shape[:-1]), x.shape[-1]) if x.ndim else x.reshape(1, 1)
+
+
+def first_entries(x, count):
+    return x.reshape(-1)[:count]
+
+
+def axis_of(x, n):
+    return n % x.ndim - x.ndim
+
+
+def reduced(reduction, x, n):
+    """Over all, or over one axis, kept or not."""
+    return reduction(x) if n == 0 or not x.ndim else reduction(x, axis=axis_of(x, n), keepdims=n % 2 == 1)
+
+
+def convolved(F, x, y, stride):
+    rows, weight = as_rows(x)[None], as_rows(y)[:, None, :2]
+    if rows.shape[-1] < weight.shape[-1] or not size(x) or not size(y):
+        return x
+    return F.conv1d(rows, F.broadcast_to(weight, (weight.shape[0], rows.shape[1], weight.shape[2])), None, stride, 1)
+
+
+# Name -> an operation on two values of one graph, and a number below 6 that chooses an axis or the like. F: where the
+# functions are, minitrain's functional or one of the same names in front of another library. What an operation cannot
+# take, it gives back.
+OPERATIONS: dict[str, Callable[[Any, Any, Any, int], Any]] = {
+    "x + y": lambda F, x, y, n: x + y,
+    "x - y": lambda F, x, y, n: x - y,
+    "x * y": lambda F, x, y, n: x * y,
+    "x / y": lambda F, x, y, n: x / positive(y),
+    "x ** y": lambda F, x, y, n: positive(x) ** F.tanh(y),
+    "-x": lambda F, x, y, n: -x,
+    "x + 3": lambda F, x, y, n: x + 3,
+    "1.5 - x": lambda F, x, y, n: 1.5 - x,
+    "x * -0.5": lambda F, x, y, n: x * -0.5,
+    "x / 3": lambda F, x, y, n: x / 3.0,
+    "2 / x": lambda F, x, y, n: 2.0 / positive(x),
+    "2 ** x": lambda F, x, y, n: 2.0 ** F.tanh(x),
+    "x ** n": lambda F, x, y, n: x ** (n % 4),
+    "x ** -1": lambda F, x, y, n: positive(x) ** -1,
+    "x ** 0.5": lambda F, x, y, n: positive(x) ** 0.5,
+    "exp": lambda F, x, y, n: F.exp(x),
+    "log": lambda F, x, y, n: F.log(positive(x)),
+    "sqrt": lambda F, x, y, n: F.sqrt(positive(x)),
+    "log1p": lambda F, x, y, n: F.log1p(x * x),
+    "expm1": lambda F, x, y, n: F.expm1(x),
+    "sin": lambda F, x, y, n: F.sin(x),
+    "cos": lambda F, x, y, n: F.cos(x),
+    "tanh": lambda F, x, y, n: F.tanh(x),
+    "erf": lambda F, x, y, n: F.erf(x),
+    "sigmoid": lambda F, x, y, n: F.sigmoid(x),
+    "silu": lambda F, x, y, n: F.silu(x),
+    "softplus": lambda F, x, y, n: F.softplus(x),
+    "relu": lambda F, x, y, n: F.relu(x),
+    "abs": lambda F, x, y, n: F.abs(x),
+    "sign": lambda F, x, y, n: x * F.sign(y),
+    "clip": lambda F, x, y, n: F.clip(x, -0.5, 0.75),
+    "maximum": lambda F, x, y, n: F.maximum(x, y),
+    "x > y": lambda F, x, y, n: F.where(x > y, x, y * 0.5),
+    "x >= y": lambda F, x, y, n: F.where(x >= y, x, y * 0.5),
+    "x < y": lambda F, x, y, n: F.where(x < y, x, y * 0.5),
+    "x <= y": lambda F, x, y, n: F.where(x <= y, x, y * 0.5),
+    "x == y": lambda F, x, y, n: F.where(x == y, x, y * 0.5),
+    "x != y": lambda F, x, y, n: F.where(x != y, x, y * 0.5),
+    "isfinite": lambda F, x, y, n: F.where(x.isfinite(), x, y),
+    "sum": lambda F, x, y, n: reduced(F.sum, x, n),
+    "mean": lambda F, x, y, n: reduced(F.mean, x, n) if size(x) else x,
+    "max": lambda F, x, y, n: reduced(F.max, x, n) if size(x) else x,
+    "argmax": lambda F, x, y, n: x * F.argmax(as_rows(x)).sum() if size(x) else x,
+    "cumsum": lambda F, x, y, n: F.cumsum(x, axis_of(x, n)) if x.ndim else x,
+    "softmax": lambda F, x, y, n: F.softmax(as_rows(x)) if size(x) else x,
+    "logsumexp": lambda F, x, y, n: F.logsumexp(as_rows(x)) if size(x) else x,
+    "prod": lambda F, x, y, n: F.prod(x, -1) if x.ndim and x.shape[-1] < 5 else x,
+    "flatten": lambda F, x, y, n: x.reshape(-1),
+    "as rows": lambda F, x, y, n: as_rows(x),
+    "swapaxes": lambda F, x, y, n: F.swapaxes(x, axis_of(x, n), -1) if x.ndim else x,
+    "broadcast_to": lambda F, x, y, n: F.broadcast_to(x, (2, *x.shape)),
+    "astype": lambda F, x, y, n: x.astype("float32").astype("float64").astype(x.dtype),
+    "concatenate": lambda F, x, y, n: F.concatenate([x, -x], axis_of(x, n)) if x.ndim else x,
+    "stack": lambda F, x, y, n: F.stack([x, x * 2.0, x], n % (x.ndim + 1)),
+    "x[n:]": lambda F, x, y, n: x[n % 2 :] if x.ndim else x[None],
+    "x[::2]": lambda F, x, y, n: x[::2] if x.ndim else x[None],
+    "x[..., :1]": lambda F, x, y, n: x[..., :1] if x.ndim else x[None],
+    "x[-1]": lambda F, x, y, n: x[-1] if size(x) and x.ndim else x[None],
+    "x[[0, 0, -1]]": lambda F, x, y, n: x[[0, 0, -1]] if size(x) and x.ndim else x[None],
+    "pad": lambda F, x, y, n: F.pad(first_entries(x, 3), [(n % 3, 1)]),
+    "avg_pool1d": lambda F, x, y, n: F.avg_pool1d(as_rows(x)[None], 2, 1, 1) if size(x) else x,
+    "conv1d": lambda F, x, y, n: convolved(F, x, y, 1 + n % 2),
+    "x @ x": lambda F, x, y, n: as_rows(x) @ F.swapaxes(as_rows(x), 0, 1),
+    "dot": lambda F, x, y, n: first_entries(x, min(size(x), size(y))) @ first_entries(y, min(size(x), size(y))),
+    "outer": lambda F, x, y, n: first_entries(x, 4).reshape(-1, 1) @ first_entries(y, 4).reshape(1, -1),
+    "linear": lambda F, x, y, n: F.linear(as_rows(x), as_rows(y)) if as_rows(x).shape[1] == as_rows(y).shape[1] else x,
+}
+
+
+def _top_two(x, y, n):
+    """How far the largest two entries part, over each axis and over all."""
+    if not x.size:
+        return x
+    rows = [x.reshape(-1, 1), *(np.moveaxis(x, axis, 0).reshape(x.shape[axis], -1) for axis in range(x.ndim))]
+    ordered = [np.sort(each, axis=0) for each in rows]
+    return np.concatenate([(each[-1:] - each[-2:-1]).ravel() for each in ordered if len(each) > 1] or [np.empty(0)])
+
+
+# Operation -> how far its operands are from where the result, or a derivative, jumps
+KINKS: dict[str, Callable[[Any, Any, int], Any]] = {
+    "relu": lambda x, y, n: x,
+    "abs": lambda x, y, n: x,
+    "sign": lambda x, y, n: y,
+    "clip": lambda x, y, n: (x + 0.5) * (x - 0.75),
+    "maximum": lambda x, y, n: x - y,
+    **{name: lambda x, y, n: x - y for name in ("x > y", "x >= y", "x < y", "x <= y", "x == y", "x != y")},
+    "max": _top_two,
+    "argmax": _top_two,
+}
+SHAPES = ((), (1,), (3,), (4,), (2, 3), (3, 1), (1, 4), (2, 1, 3), (0,), (0, 3))
+LARGEST = 24  # entries of a value: of a larger one the first are taken
+NICE = (0.0, -0.0, 1.0, -1.0, 0.5, 0.75, -0.5, 2.0)  # where functions have their kinks, and values are equal
+SPECIAL = (*NICE, np.inf, -np.inf, np.nan, 5e-324, 1e-40, -3e38)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Inputs and operations drawn at random.
+
+    steps: (operation, number of its first operand, of its second, form); an operand is one of the values before
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    steps: tuple[tuple[str, int, int, int], ...]
+    seed: int
+    special: bool = False  # whether inputs may be infinite, nan or denormal
+
+    def inputs(self, dtype="float64"):
+        rng = np.random.default_rng(self.seed)
+        chosen = SPECIAL if self.special else NICE
+        share = rng.choice([0.0, 0.2, 1.0])
+        return [
+            np.where(rng.random(s) < share, rng.choice(chosen, s), rng.uniform(-2, 2, s)).astype(dtype)
+            for s in self.shapes
+        ]
+
+    def values(self, F, inputs, look=lambda name, x, y, n: None):
+        """All values of the graph. look: is shown each operation with its operands before it is computed"""
+        pool = list(inputs)
+        for name, i, j, n in self.steps:
+            x, y = pool[i % len(pool)], pool[j % len(pool)]
+            if joint_shape(tuple(x.shape), tuple(y.shape)) is None:
+                y = y.sum()
+            look(name, x, y, n)
+            value = OPERATIONS[name](F, x, y, n)
+            pool.append(first_entries(value, LARGEST) if size(value) > LARGEST else value)
+        return pool
+
+
+def graphs(names=tuple(OPERATIONS), shapes=None, steps=8, special=False):
+    """A strategy of graphs of these operations."""
+    number = st.integers(0, 63)
+    step = st.tuples(st.sampled_from(names), number, number, st.integers(0, 5))
+    return st.builds(
+        Graph,
+        st.lists(st.sampled_from(SHAPES), min_size=1, max_size=3).map(tuple) if shapes is None else st.just(shapes),
+        st.lists(step, min_size=1, max_size=steps).map(tuple),
+        st.integers(0, 2**32 - 1),
+        st.booleans() if special else st.just(False),
+    )
+
+
+def total_of(values, tensor):
+    """A number that depends on the last few values, on each entry in another way, and not linearly.
+
+    tensor: makes a constant of an array, in the type of the values
+    """
+    weights = [tensor(np.cos(np.arange(size(t)) + i)) for i, t in enumerate(values[-3:])]
+    flat = [t.reshape(-1) for t in values[-3:]]
+    return sum(((t + t * t * 0.1) * w).sum() for t, w in zip(flat, weights, strict=True))
+
+
+def with_gradients(graph, order):
+    """A graph's total, its gradients, and for order 2 those of the gradients' weighted sum, as a function."""
+    numbers = range(len(graph.shapes))
+
+    def total(*inputs):
+        return total_of(graph.values(F, inputs), lambda array: array.astype(inputs[0].dtype))
+
+    def slope(*inputs):
+        return total_of(grad(total, numbers)(*inputs), lambda array: array.astype(inputs[0].dtype))
+
+    def fn(*inputs):
+        value, first = value_and_grad(total, numbers)(*inputs)
+        return [value, *first, *(grad(slope, numbers)(*inputs) if order == 2 else [])]
+
+    return fn
+
+
+STEP = ((6,), (6,), (3, 4))  # shapes of the inputs of a graph that `as_step` takes
+
+
+def as_step(graph):
+    """A graph as a step that is taken many times: two vectors to replace the first two inputs, and what it tells."""
+
+    def step(a, b, c):
+        *_, x, y, z = graph.values(F, [a, b, c])
+        total = x.sum() + y.sum() + z.sum()
+        joined = F.concatenate([z.reshape(-1), y.reshape(-1), a.tanh()])
+        return {
+            "a": a * 0.5 + (total * x.sum()).tanh(), "b": b - (total * y.sum()).tanh() * a, "total": total,
+            "joined": joined,
+        }  # fmt: skip
+
+    return step

@@ -4,7 +4,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from programs import random_program, same_bits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from programs import STEP, as_step, graphs, same_bits
 
 from minitrain import Tensor
 from minitrain.autograd import functional as F
@@ -164,16 +166,15 @@ def test_a_result_of_another_type_is_copied_into_the_input_that_it_replaces():
     assert same_bits(replay.inputs["a"], (A / 3.0).astype("float32"))
 
 
-@pytest.mark.parametrize("seed", range(150))
-def test_random_programs_follow_over_many_steps(seed):
-    program, inputs = random_program(seed)
-    rng = np.random.default_rng([seed, 2])
-    in_place = {name: name for name in ("a", "b") if rng.random() < 0.7}
-    if rng.random() < 0.3:
-        in_place = {"a": "b", "b": "a"}
-    first = [name for name in ("a", "b", "total", "joined") if rng.random() < 0.4]
-    runs = None if seed % 3 else 2
-    assert_follows(program, inputs, in_place, first, 5, runs, ("a", "b") if runs else ())
+NAMES = st.sets(st.sampled_from(["a", "b", "total", "joined"])).map(sorted)
+IN_PLACE = st.sampled_from([{}, {"a": "a"}, {"b": "b"}, {"a": "a", "b": "b"}, {"a": "b", "b": "a"}])
+
+
+@settings(max_examples=150, deadline=None, database=None, derandomize=True)
+@given(graphs(shapes=STEP, steps=12, special=True), IN_PLACE, NAMES, st.sampled_from([None, 2]))
+def test_random_programs_follow_over_many_steps(graph, in_place, first, runs):
+    inputs = graph.inputs(("float32", "float64")[graph.seed % 2])
+    assert_follows(as_step(graph), inputs, in_place, first, 5, runs, ("a", "b") if runs else ())
 
 
 def small_network(w, v, x, y):

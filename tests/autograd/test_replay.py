@@ -4,19 +4,14 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from programs import same_bits
+from programs import assert_same_bits
 from test_primitives import CASES, as_arrays
 from threadpoolctl import threadpool_limits
 
-from minitrain import Tensor
-from minitrain.autograd.engine import Replay
 from minitrain.autograd.grad import value_and_grad
-from minitrain.autograd.passes import optimize
 from minitrain.autograd.primitives import TABLE
 from minitrain.autograd.tensor import apply
-from minitrain.autograd.trace import trace
 
-RUNS = 3
 SHAPES = [(), (1,), (7,), (0,), (1, 1), (17, 33), (3, 0), (64, 128), (2, 1, 3, 1, 2)]
 SPECIAL = [np.inf, -np.inf, np.nan, 0.0, -0.0, 5e-324, -1e-310, 1e-40, 3e38, 1.0, -1.0]
 
@@ -192,46 +187,6 @@ KERNEL_EDGES = {
     ],
     "matmul": list(_matmuls()),
 }  # fmt: skip
-
-
-def in_each_run(x, run):
-    """Other values of the same kind in each run."""
-    return np.roll(x, run, axis=-1 if x.ndim else None) if x.ndim else x + run if x.dtype.kind == "f" else x
-
-
-def assert_same_bits(what, fn, inputs):
-    """Of a function: computed at once, replayed, and in stacks where all inputs, or some, have an axis of runs."""
-    tape = optimize(trace(fn, *inputs))
-    alone = Replay(tape)
-    names = list(tape.inputs)
-    eager = {}  # which inputs are of another run -> values
-    runs = [[in_each_run(x, run) for x in inputs] for run in range(RUNS)]
-
-    def expected(run, stacked):
-        key = run, stacked
-        if key not in eager:
-            given = [runs[run][i] if i in stacked else x for i, x in enumerate(inputs)]
-            eager[key] = [t._data for t in fn(*map(Tensor, given))]
-            for name, x in zip(names, given, strict=True):
-                alone.inputs[name][...] = x
-            alone.run()
-            for k, value in enumerate(eager[key]):
-                assert same_bits(value, alone.outputs[str(k)]), f"{what}: output {k} replayed"
-        return eager[key]
-
-    expected(0, ())
-    numbers = range(len(inputs))
-    for n in range(1, len(inputs) + 1):
-        for stacked in combinations(numbers, n):
-            replay = Replay(tape, RUNS, [names[i] for i in stacked])
-            for i, name in enumerate(names):
-                replay.inputs[name][...] = [run[i] for run in runs] if i in stacked else inputs[i]
-            replay.run()
-            for run in range(RUNS):
-                for k, value in enumerate(expected(run, stacked)):
-                    got = replay.outputs[str(k)]
-                    got = got[run] if got.ndim > value.ndim else got
-                    assert same_bits(value, got), f"{what}: output {k}, stacked inputs {stacked}, run {run}"
 
 
 def of_type(dtype, inputs, name, options):

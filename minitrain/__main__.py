@@ -49,6 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
     except (ConfigError, RecordError) as error:
         print(f"minitrain: {error}", file=sys.stderr)
         return 2
+    except MemoryError as error:
+        print(f"minitrain: the network or the data do not fit into memory: {error}", file=sys.stderr)
+        return 2
     except BrokenPipeError:  # who reads, less or head, has seen enough; Python would write what is left at its end
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -20,7 +20,7 @@ from minitrain.optim import SGDRule
 from minitrain.plot import draw_run
 from minitrain.problem import Problem, build
 from minitrain.progress import format_outcome, format_outcome_briefly, stop_requests
-from minitrain.record import RecordError, read_summary, read_values, write_text
+from minitrain.record import RecordError, read_overrides, read_summary, read_values, refuse_links, write_text
 from minitrain.train import Interrupted, train
 
 log = logging.getLogger("minitrain")
@@ -125,6 +125,7 @@ def _draw_plots(
 def resume(directory: Path, overrides: Sequence[str]) -> int:
     """Continue a run where it stopped; `steps=N` gives it a new end. Gives the exit status."""
     stored, config = _stored(directory)
+    refuse_links(directory)
     for text in overrides:
         key, _, _ = text.partition("=")
         if key == "extensions":
@@ -147,10 +148,10 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
         log.info("nothing left to do: %s", done)
         _draw_plots(run_config, directory, missing=True)  # it may have been killed while it drew them
         return 0
+    task = read_overrides(directory)
     if overrides:
         write_text(stored, OmegaConf.to_yaml(config))
-    task = OmegaConf.load(directory / ".hydra" / "overrides.yaml")
-    summary = perform(build(run_config), directory, [*map(str, task), *overrides], resume=True)
+    summary = perform(build(run_config), directory, [*task, *overrides], resume=True)
     return exit_status([summary], run_config.on_divergence == "fail")
 
 

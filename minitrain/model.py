@@ -112,12 +112,11 @@ def restore(config: RunConfig, directory: Path, checkpoint: str = "best", data: 
         )
     problem = assemble(config, data)
     arrays, meta = load_checkpoint(path)
-    state = {n.partition("/")[2]: a for n, a in arrays.items() if n.startswith(("parameters/", "buffers/"))}
     try:
-        problem.model.load_state_dict(state).eval()
+        problem.step.restore(arrays)
     except ValueError as error:
-        wrong = str(error).removeprefix("load_state_dict: ").rpartition(";")[0]
-        raise RecordError(f"{path}: of another network than config.yaml and the data describe: {wrong}") from error
+        raise RecordError(f"{path}: of another network than config.yaml and the data describe: {error}") from error
+    problem.model.eval()
     if path.stem == "best":
         _check_data(problem, meta, path)
     return Model(problem, meta["step"])

@@ -108,9 +108,7 @@ def build(config: RunConfig, data: Dataset | None = None) -> Problem:
         problem = assemble(config, data)
         _try(problem)
         return problem
-    except MemoryError as error:
-        raise ConfigError(f"the network or the data do not fit into memory: {error}") from error
-    except ConfigError:
+    except (ConfigError, MemoryError):
         raise
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)

@@ -7,7 +7,8 @@
     checkpoints/last.npz best.npz
 
 Every file but metrics.csv is written beside its place and renamed; metrics.csv only grows, and a resumed run
-cuts it back to its checkpoint.
+cuts it back to its checkpoint. A directory may be a stranger's: whatever is read is held against what it should be
+before it is used, and RecordError tells in a line what is wrong.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ import os
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -33,6 +35,7 @@ import yaml
 from minitrain.autograd.primitives import Array
 
 LONGEST_CONFIG = 2**18  # bytes: a longer file is no run's config
+LONGEST_SUMMARY = 2**24
 MOST_KEYS = 10_000  # of a config
 YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LONGEST_NAME = 150  # characters of a directory's name; file systems take 255 bytes
@@ -90,6 +93,28 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda file: file.write(text.encode("utf-8", "replace")))
 
 
+def read_text(path: Path, longest: float = math.inf) -> str:
+    """The text of a file of so many bytes at most. Raises OSError and ValueError.
+
+    A pipe or a device, which a stranger's directory may hold, is none: it could go on for ever.
+    """
+    if path.exists() and not path.is_file():
+        raise ValueError("not a regular file")
+    if path.stat().st_size > longest:
+        raise ValueError(f"longer than {longest:,} bytes")
+    return path.read_text(encoding="utf-8")
+
+
+def refuse_links(directory: Path) -> None:
+    """Raise RecordError for a link in a directory that is to be written to: what it leads to is outside, and another's.
+
+    The directory itself may be one.
+    """
+    for path in directory.rglob("*"):
+        if path.is_symlink():
+            raise RecordError(f"{path}: is a link; a run's files are its own: put what it leads to in its place")
+
+
 def format_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     """Rows by column name as CSV, with a header; a cell that a row lacks is empty.
 
@@ -132,8 +157,8 @@ class Metrics:
         """Keep the rows of the steps before `from_step`, and go on from there."""
         self.columns = columns
         header = ",".join(columns) + "\n"
-        lines = path.read_text().splitlines(keepends=True)[1:] if from_step and path.exists() else []
-        kept = [line for line in lines if line.endswith("\n") and int(line.split(",", 1)[0]) < from_step]
+        lines = read_text(path).splitlines(keepends=True)[1:] if from_step and path.exists() else []
+        kept = [line for line in lines if line.endswith("\n") and float(line.split(",", 1)[0]) < from_step]
         write_text(path, "".join([header, *kept]))
         self._file = path.open("a", encoding="utf-8", newline="")
         self._flushed = time.monotonic()
@@ -159,7 +184,7 @@ def read_metrics(directory: Path) -> dict[str, Array]:
     """
     path = directory / "metrics.csv"
     try:
-        header, _, body = path.read_text(encoding="utf-8").partition("\n")
+        header, _, body = read_text(path).partition("\n")
         columns = header.split(",")
         lines = body.split("\n")[:-1]
         if any(line.count(",") != len(columns) - 1 for line in lines):
@@ -180,6 +205,29 @@ def finite_points(metrics: Mapping[str, Array], name: str) -> tuple[Array, Array
     return metrics["step"][: len(values)][finite], values[finite]
 
 
+# What the best network is told by, and what summary.json and a checkpoint tell, each with its types
+BEST: dict[str, tuple[type, ...]] = {"metric": (str,), "value": (float, int), "step": (int,)}
+PROGRESS: dict[str, tuple[type, ...]] = {
+    "step": (int,), "best": (dict, type(None)), "final": (dict,), "seconds": (float, int),
+}  # fmt: skip
+SUMMARY: dict[str, tuple[type, ...]] = {"status": (str,), "steps": (int,), "overrides": (list,), **PROGRESS}
+
+
+def _check_told(told: Any, kinds: Mapping[str, tuple[type, ...]]) -> None:
+    """Raise ValueError for a key that is missing, and for a value of another type."""
+    if not isinstance(told, dict):
+        raise ValueError("no keys and values")
+    for key, types in kinds.items():
+        if type(told.get(key)) not in types:
+            raise ValueError(f"{key}: expected {' or '.join('null' if t is type(None) else t.__name__ for t in types)}")
+    if told.get("step", 0) < 0:
+        raise ValueError("step: expected at least 0")
+    if told.get("best") is not None:
+        _check_told(told["best"], BEST)
+    for name, value in told.get("final", {}).items():
+        _check_told({name: value}, {name: (float, int)})
+
+
 def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:
     write_text(directory / "summary.json", json.dumps(summary, indent=2) + "\n")
 
@@ -188,11 +236,10 @@ def read_summary(directory: Path) -> dict[str, Any]:
     """What summary.json says. Raises RecordError where it is missing or damaged."""
     path = directory / "summary.json"
     try:
-        summary = json.loads(path.read_text(encoding="utf-8"))
+        summary: dict[str, Any] = json.loads(read_text(path, LONGEST_SUMMARY))
+        _check_told(summary, SUMMARY)
     except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path}: not a run's summary ({error})") from error
-    if not isinstance(summary, dict):
-        raise RecordError(f"{path}: not a run's summary")
     return summary
 
 
@@ -201,18 +248,30 @@ def read_values(path: Path) -> dict[str, Any]:
 
     Raises RecordError for a file that is no such thing, or would not be read in a moment.
     """
-    try:
-        if path.stat().st_size > LONGEST_CONFIG:
-            raise ValueError(f"longer than {LONGEST_CONFIG:,} bytes")
-        nested = yaml.load(path.read_text(encoding="utf-8"), YAML)
+    flat: dict[str, Any] = {}
+    with _reading_yaml(path) as nested:
         if not isinstance(nested, dict):
             raise ValueError("no keys and values")
-        flat: dict[str, Any] = {}
         _flatten(nested, "", flat, [MOST_KEYS])
+    return flat
+
+
+def read_overrides(directory: Path) -> list[str]:
+    """What a run was asked for, as it was typed. Raises RecordError as `read_values` does."""
+    with _reading_yaml(directory / ".hydra" / "overrides.yaml") as texts:
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise ValueError("no list of texts")
+    return list(texts)
+
+
+@contextmanager
+def _reading_yaml(path: Path) -> Iterator[Any]:
+    """What a YAML file holds; what is found wrong with it inside, too, is told in a line."""
+    try:
+        yield yaml.load(read_text(path, LONGEST_CONFIG), YAML)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise RecordError(f"{path}: not a config that can be read ({reason})") from error
-    return flat
 
 
 def _flatten(value: Any, key: str, flat: dict[str, Any], left: list[int]) -> None:
@@ -238,6 +297,8 @@ def save_checkpoint(path: Path, arrays: Mapping[str, Array], meta: Mapping[str, 
 
 def load_checkpoint(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     """The arrays and plain values of a checkpoint. Raises RecordError where it is missing, damaged or none."""
+    if not path.is_file():
+        raise RecordError(f"{path}: not a checkpoint that can be used (not a regular file)")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             _check_sizes(archive.zip, path.stat().st_size)
@@ -249,6 +310,10 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
     except Exception as error:  # what a damaged archive raises, down to NotImplementedError, has no end
         reason = error if "checksum" in str(error) else "damaged, or no npz file of plain arrays"
         raise RecordError(f"{path}: not a checkpoint that can be used ({reason})") from error
+    try:
+        _check_told(meta, PROGRESS)
+    except ValueError as error:
+        raise RecordError(f"{path}: not the checkpoint of a run ({error})") from error
     return members, meta
 
 

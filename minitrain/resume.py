@@ -7,8 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from minitrain.compare.command import read_title, write_comparison
 from minitrain.compare.comparison import compare
 from minitrain.compare.results import load_runs
@@ -17,7 +15,7 @@ from minitrain.config import ConfigError, RunConfig
 from minitrain.job import exit_status, read_config
 from minitrain.model_plots import draw_plots
 from minitrain.problem import cores
-from minitrain.record import RecordError, read_summary
+from minitrain.record import LONGEST_CONFIG, RecordError, read_overrides, read_summary, read_text, refuse_links
 from minitrain.sweep.board import Job, note
 from minitrain.sweep.progress import SweepReport, format_plan
 from minitrain.sweep.stacks import stacks
@@ -30,9 +28,11 @@ def runs_in(directory: Path) -> list[Path]:
     """The runs' directories of a sweep, in its order."""
 
     def number(run: Path) -> int:
-        found = re.search(
-            r"^    num: (\d+)$", (run / ".hydra" / "hydra.yaml").read_text(encoding="utf-8"), re.MULTILINE
-        )
+        path = run / ".hydra" / "hydra.yaml"
+        try:
+            found = re.search(r"^    num: (\d+)$", read_text(path, LONGEST_CONFIG), re.MULTILINE)
+        except (OSError, ValueError) as error:
+            raise RecordError(f"{path}: cannot be read ({error})") from error
         return int(found[1]) if found else 0
 
     return sorted((path.parent.parent for path in directory.glob("**/.hydra/config.yaml")), key=number)
@@ -96,10 +96,10 @@ def resume_sweep(directory: Path, overrides: Sequence[str], extensions: Sequence
     for text in overrides:
         if not text.startswith("extensions="):
             raise ConfigError(f"{text}: a resumed sweep goes on as it was; resume one of its runs for more steps")
+    refuse_links(directory)
     jobs = {}
     for number, run in enumerate(runs_in(directory)):
-        task = OmegaConf.load(run / ".hydra" / "overrides.yaml")
-        jobs[number] = Job(number, read_config(run), run, [str(text) for text in task])
+        jobs[number] = Job(number, read_config(run), run, read_overrides(run))
     if not jobs:
         raise ConfigError(f"resume {directory}: no run was begun; give the sweep's command again")
     stopped = not train_left(jobs, directory, extensions)

@@ -15,7 +15,7 @@ import numpy as np
 import minitrain
 from minitrain.autograd.primitives import Array
 from minitrain.problem import Problem
-from minitrain.record import Metrics, RecordError, load_checkpoint, save_checkpoint, write_summary
+from minitrain.record import Metrics, RecordError, load_checkpoint, read_metrics, save_checkpoint, write_summary
 
 
 class Run:
@@ -41,20 +41,23 @@ class Run:
         self._unsaved_best: tuple[dict[str, Array], dict[str, Any]] | None = None
 
     def restore(self) -> None:
-        """Go on from the last checkpoint. Raises RecordError where it is of another network or optimizer."""
+        """Go on from the last checkpoint.
+
+        Raises RecordError where it is damaged, or of another network, optimizer or number of steps.
+        """
         path = self.directory / "checkpoints" / "last.npz"
         if not path.exists():
             return
         arrays, meta = load_checkpoint(path)
-        expected = {key: view.shape for key, view in self.problem.step.arrays().items()}
-        if {key: array.shape for key, array in arrays.items()} != expected:
-            raise RecordError(f"{path}: the checkpoint of another network or optimizer than config.yaml describes")
+        if meta["step"] > self.config.steps:
+            raise RecordError(f"{path}: of step {meta['step']}, and config.yaml ends at steps={self.config.steps}")
+        if (self.directory / "metrics.csv").exists():
+            read_metrics(self.directory)  # what goes on a damaged table would be lost
         try:
-            step, best, final, seconds = (meta[key] for key in ("step", "best", "final", "seconds"))
-        except KeyError as error:
-            raise RecordError(f"{path}: does not tell the {error} to go on from") from error
-        self.problem.step.restore(arrays)
-        self.step, self.best, self.final, self.seconds = step, best, final, seconds
+            self.problem.step.restore(arrays)
+        except ValueError as error:
+            raise RecordError(f"{path}: of another network or optimizer than config.yaml describes: {error}") from error
+        self.step, self.best, self.final, self.seconds = (meta[key] for key in ("step", "best", "final", "seconds"))
 
     def begin(self, names: Sequence[str]) -> None:
         """Open metrics.csv, with a column for each metric of an evaluation, and say that the run goes on."""

@@ -23,7 +23,7 @@ from minitrain.config import ConfigError, RunConfig
 from minitrain.data import Dataset, Rows, blocks
 from minitrain.nn import losses
 from minitrain.nn.activation import activation_layers
-from minitrain.nn.module import Module, outputs_of
+from minitrain.nn.module import Module, differences, outputs_of
 from minitrain.optim.gradient import clip_by_global_norm, l2_gradient, l2_penalty
 from minitrain.schedule import warmed_up
 from minitrain.streams import stream
@@ -289,8 +289,15 @@ class Step:
         return arrays | {f"optimizer/{key}": vector for key, vector in self.state.items()}
 
     def restore(self, arrays: dict[str, Array]) -> None:
-        """Take the values of `arrays()` of another time."""
-        for key, view in self.arrays().items():
+        """Take the values of `arrays()` of another time. Raises ValueError, and changes nothing, for other arrays."""
+        own = self.arrays()
+        wrong = differences(own, arrays)
+        for key, view in own.items():
+            if not wrong and arrays[key].dtype != view.dtype:
+                wrong = f"{key} of type {arrays[key].dtype}, expected {view.dtype}"
+        if wrong:
+            raise ValueError(wrong)
+        for key, view in own.items():
             view[...] = arrays[key]
         for flat in self.flat().values():
             flat.assign(flat.vector)

@@ -1,13 +1,17 @@
 """Configs and directories that mean harm are refused in a line: no code of theirs runs, nothing is written."""
 
-import json
+import os
 import pickle
+import shutil
 import sys
 import tracemalloc
 from pathlib import Path
 
+import numpy as np
 import pytest
-from made import make_run
+
+from minitrain.__main__ import main
+from minitrain.record import load_checkpoint, read_summary, save_checkpoint, write_summary
 
 MEGABYTE = "x" * 2**20
 DEEP = "[" * 400 + "]" * 400
@@ -86,6 +90,9 @@ def test_what_would_fill_the_memory_is_refused_before_it_does(command, given):
     assert peak < 2**28
 
 
+# A stranger's run
+
+
 class Touch:
     """Pickled, it makes a file when it is loaded."""
 
@@ -98,55 +105,180 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
 )
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A run that was stopped at step 20 of 30, and a file of examples."""
+    folder = tmp_path_factory.mktemp("trained")
+    np.save(folder / "x.npy", np.ones((3, 4)))
+    config = ["data=iris", "network.widths=[4]", "network.norm=batch", "checkpoint_every=10"]
+    assert main([*config, "steps=20", f"hydra.run.dir={folder / 'theirs'}"]) == 0
+    path = folder / "theirs" / ".hydra" / "config.yaml"
+    path.write_text(path.read_text().replace("steps: 20", "steps: 30"))
+    return folder
+
+
 @pytest.fixture
-def stranger(tmp_path):
-    """A run's directory that came by mail."""
+def theirs(tmp_path, trained):
+    """That run, as it came by mail, beside a module that nobody asked for."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     sys.modules.pop("evil", None)
     (tmp_path / "evil.py").write_text("raise SystemExit('run')")
-    run = make_run(tmp_path / "theirs", {"extensions": ["evil"]})
-    (run / ".hydra" / "hydra.yaml").write_text("hydra: {job: {num: 0}}")
-    (run / ".hydra" / "overrides.yaml").write_text("[]")
-    return run
+    return tmp_path / "theirs"
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        (".hydra/config.yaml", "!!python/object/apply:os.system ['touch here']"),
-        (".hydra/config.yaml", BOMB),
-        (".hydra/config.yaml", f"a: {DEEP}"),
-        (".hydra/config.yaml", f"lr: {MEGABYTE}"),
-        (".hydra/config.yaml", "network: {_target_: os.system, name: mlp}"),
-        (".hydra/config.yaml", "lr: ${oc.env:HOME}"),
-        (".hydra/config.yaml", "\x00\x01"),
-        (".hydra/config.yaml", "- 1"),
-        ("summary.json", json.dumps({"status": {}, "step": "9", "best": 3})),
-        ("summary.json", "[" * 100_000),
-    ],
-)
-@pytest.mark.parametrize("asked", ["compare", "resume"])
-def test_a_stranger_s_directory_is_refused_and_none_of_its_code_runs(command, tmp_path, stranger, asked, name, text):
-    (stranger / name).write_text(text)
+def config(old, new):
+    def change(run):
+        path = run / ".hydra" / "config.yaml"
+        text = path.read_text()
+        assert old in text
+        path.write_text(text.replace(old, new, 1))
+
+    return change
+
+
+def text_of(name, text):
+    return lambda run: (run / name).write_text(text)
+
+
+def summary(**changed):
+    return lambda run: write_summary(run, {**read_summary(run), **changed})
+
+
+def checkpoints(change):
+    """Change what both checkpoints hold, and give them the checksum that belongs to it."""
+
+    def changed(run):
+        for path in (run / "checkpoints").iterdir():
+            save_checkpoint(path, *change(*load_checkpoint(path)))
+
+    return changed
+
+
+def meta(**changed):
+    return checkpoints(lambda arrays, meta: (arrays, {**meta, **changed}))
+
+
+def each_array(change):
+    return checkpoints(lambda arrays, meta: ({name: change(array) for name, array in arrays.items()}, meta))
+
+
+def bytes_of_checkpoints(content):
+    return lambda run: [path.write_bytes(content) for path in (run / "checkpoints").iterdir()]
+
+
+def pipes(*names):
+    def change(run):
+        for name in names:
+            (run / name).unlink()
+            os.mkfifo(run / name)
+
+    return change
+
+
+def link(name, target):
+    """A file or folder that leads to another's."""
+
+    def change(run):
+        place, to = run / name, run.parent / target
+        if place.is_dir():
+            shutil.move(place, to)
+        else:
+            place.unlink()
+            to.write_text("mine")
+        place.symlink_to(to)
+
+    return change
+
+
+ALL = ("compare", "resume", "predict", "export")
+CONFIG = ".hydra/config.yaml"
+# What was done to the directory -> which commands have to refuse it: the others may, or do not look there.
+STRANGE = {
+    "a config that is code": (text_of(CONFIG, "!!python/object/apply:os.system ['touch here']"), ALL),
+    "a config that is a bomb": (text_of(CONFIG, BOMB), ALL),
+    "a deep config": (text_of(CONFIG, f"a: {DEEP}"), ALL[1:]),
+    "a long config": (text_of(CONFIG, f"lr: {MEGABYTE}"), ALL),
+    "a binary config": (text_of(CONFIG, "\x00\x01"), ALL),
+    "a config that is a list": (text_of(CONFIG, "- 1"), ALL),
+    "a config that is a pipe": (pipes(CONFIG), ALL),
+    "_target_": (config("name: iris", "_target_: os.system\n  name: iris"), ALL[1:]),
+    "an environment variable": (config("seed: 0", "seed: ${oc.env:HOME}"), ALL[1:]),
+    "a file of this machine": (config("name: iris", "name: csv\n  path: /etc/passwd\n  target: x"), ALL[1:]),
+    "weights from a device": (config("init_file: null", "init_file: /dev/zero"), ALL[1:]),
+    "a network larger than memory": (config("- 4", "- 1000000000"), ALL[1:]),
+    "endless steps": (config("steps: 30", "steps: 1e300"), ALL[1:]),
+    "a plot outside": (config("plots: []", "plots: [../../x]"), ALL[1:]),
+    "extensions": (config("extensions: []", "extensions: [evil]"), ()),
+    "an extension's activation": (
+        lambda run: (config("extensions: []", "extensions: [evil]")(run), config("relu", "evil")(run)), ALL[1:],
+    ),
+    "a summary of other types": (summary(step="9", best=3), ALL[:2]),
+    "a summary of tags": (summary(final={"<img src=x onerror=alert(1)>": "<script>"}), ALL[:2]),
+    "a step below 0": (summary(step=-5), ALL[:2]),
+    "a step beyond the end": (summary(step=10**30), ALL[1:2]),
+    "a deep summary": (text_of("summary.json", "[" * 100_000), ALL[:2]),
+    "a summary that is a pipe": (pipes("summary.json"), ALL[:2]),
+    "overrides that are code": (text_of(".hydra/overrides.yaml", "!!python/object/apply:os.system [x]"), ALL[1:2]),
+    "overrides that are a bomb": (text_of(".hydra/overrides.yaml", BOMB), ALL[1:2]),
+    "deep overrides": (text_of(".hydra/overrides.yaml", DEEP), ALL[1:2]),
+    "metrics of texts": (text_of("metrics.csv", "step,lr,train_loss\nx,1,2\n"), ALL[:2]),
+    "metrics of many columns": (text_of("metrics.csv", ",".join(["step"] * 100_000) + "\n"), ALL[:2]),
+    "metrics that are a pipe": (pipes("metrics.csv"), ALL[:2]),
+    "a pickle": (bytes_of_checkpoints(pickle.dumps(Touch())), ALL[1:]),
+    "pickles in an archive": (
+        checkpoints(lambda arrays, meta: ({**arrays, "parameters/x": np.array([Touch()], object)}, meta)), ALL[1:],
+    ),
+    "checkpoints that are pipes": (pipes("checkpoints/last.npz", "checkpoints/best.npz"), ALL[1:]),
+    "a checkpoint of step -3": (meta(step=-3), ALL[1:]),
+    "a checkpoint beyond the end": (meta(step=10**9), ALL[1:2]),
+    "a checkpoint of step 1/2": (meta(step=0.5), ALL[1:]),
+    "a checkpoint that tells texts": (meta(best="x", final=3), ALL[1:]),
+    "a checkpoint that tells a list": (checkpoints(lambda arrays, meta: (arrays, [meta])), ALL[1:]),
+    "weights of another type": (each_array(lambda array: array.astype("float64")), ALL[1:]),
+    "weights that are texts": (each_array(lambda array: array.astype("U9")), ALL[1:]),
+    "weights of other shapes": (each_array(lambda array: array[..., None]), ALL[1:]),
+    "no weights": (checkpoints(lambda arrays, meta: ({}, meta)), ALL[1:]),
+    "a log elsewhere": (link("minitrain.log", "victim"), ALL[1:2]),
+    "metrics elsewhere": (link("metrics.csv", "victim"), ALL[:2]),
+    "checkpoints elsewhere": (link("checkpoints", "victim"), ALL[1:2]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", ALL)
+@pytest.mark.parametrize("strange", STRANGE)
+def test_a_stranger_s_run_is_refused_and_none_of_its_code_runs(command, tmp_path, theirs, strange, asked):
+    change, refusing = STRANGE[strange]
+    if asked == "export":
+        pytest.importorskip("safetensors")
+    change(theirs)
     before = everything(tmp_path)
-    status, out, err = command(asked, "theirs")
-    assert status in ((0, 2) if asked == "compare" else (2,)), err
+    more = {"predict": ["x.npy"], "export": ["model.safetensors"]}.get(asked, [])
+    status, out, err = command(asked, "theirs", *more)
+    assert status in ((2,) if asked in refusing else (0, 2)), err
+    assert "Traceback" not in out + err
+    assert "evil" not in sys.modules
+    assert not Path("here").exists()
     if status == 2:
         assert len(err.splitlines()) == 1
         assert everything(tmp_path) == before
-    assert "evil" not in sys.modules
+    victim = tmp_path / "victim"
+    assert not victim.is_file() or victim.read_text() == "mine"
+
+
+def test_the_run_that_the_strange_ones_were_made_of_is_accepted(command, theirs):
+    for arguments in (["compare", "theirs"], ["predict", "theirs", "x.npy"], ["resume", "theirs"]):
+        assert command(*arguments)[0] == 0
+    assert read_summary(theirs)["step"] == 30
+
+
+@pytest.mark.parametrize("strange", ["overrides that are code", "a checkpoint of step -3", "checkpoints elsewhere"])
+def test_so_is_a_stranger_s_sweep(command, tmp_path, theirs, strange):
+    (tmp_path / "sweep").mkdir()
+    run = theirs.rename(tmp_path / "sweep" / "0")
+    (tmp_path / "sweep" / "multirun.yaml").write_text("!!python/object/apply:os.system ['touch here']")
+    summary(status="interrupted")(run)
+    STRANGE[strange][0](run)
+    status, out, err = command("resume", "sweep")
+    assert status in (1, 2)
     assert "Traceback" not in out + err
-
-
-def test_a_stranger_s_extensions_are_never_imported(command, stranger):
-    for arguments in (["resume", "theirs"], ["compare", "theirs"], ["compare", "theirs", "--json", "-"]):
-        command(*arguments)
-        assert "evil" not in sys.modules
-
-
-def test_a_stranger_s_checkpoint_runs_nothing(command, tmp_path, stranger):
-    (stranger / "checkpoints").mkdir()
-    (stranger / "checkpoints" / "last.npz").write_bytes(pickle.dumps(Touch()))
-    (stranger / "summary.json").write_text(json.dumps({"status": "interrupted", "step": 3}))
-    status, _, err = command("resume", "theirs")
-    assert (status, len(err.splitlines())) == (2, 1)
     assert not Path("here").exists()

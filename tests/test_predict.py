@@ -189,7 +189,7 @@ def test_what_is_not_a_run_or_not_whole_is_told(command, flowers):
         minitrain.load_model("run")
     best.write_bytes(whole)
     config.write_text(text.replace("- 8", "- 9"))
-    with pytest.raises(RecordError, match=r"best.npz: of another network .*: 0.weight of shape \[8, 4\], expected \[9"):
+    with pytest.raises(RecordError, match=r"best.npz: of another network .*/0.weight of shape \[8, 4\], expected \[9"):
         minitrain.load_model("run")
     config.write_text("}{")
     with pytest.raises(RecordError, match="not a config that can be read"):
@@ -201,7 +201,9 @@ def test_what_is_not_a_run_or_not_whole_is_told(command, flowers):
 def test_data_that_is_gone_or_another_is_told(command, flowers):
     run(command, *FLOWERS_RUN)
     write("flowers.csv", [("z", *FLOWERS), *(["1", *row] for row in flowers)])
-    with pytest.raises(RecordError, match=r"of another network than config.yaml and the data describe: 0.weight"):
+    with pytest.raises(
+        RecordError, match=r"another network than config.yaml and the data describe: parameters/0.weight"
+    ):
         minitrain.load_model("run")
     write("flowers.csv", [FLOWERS, *([str(float(row[0]) + i), *row[1:]] for i, row in enumerate(flowers))])
     with pytest.raises(RecordError, match=r"the data has changed since the run; give it back as it was"):

@@ -3,6 +3,7 @@
 import errno
 import io
 import json
+import os
 import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -18,10 +19,15 @@ from minitrain.record import (
     load_checkpoint,
     read_metrics,
     read_summary,
+    refuse_links,
     save_checkpoint,
     write_atomically,
     write_summary,
 )
+
+META = {"step": 7, "best": None, "final": {"val_loss": 0.5}, "seconds": 1.0}
+SUMMARY = {"status": "running", "steps": 9, "overrides": [], **META}
+ARRAYS = {"parameters/w": np.arange(6, dtype="float32").reshape(2, 3), "optimizer/m": np.zeros(0)}
 
 
 def test_50_claims_at_the_same_moment_are_50_directories(tmp_path):
@@ -101,25 +107,65 @@ def test_a_summary_that_is_none_is_refused(tmp_path, content):
         (tmp_path / "summary.json").write_text(content)
     with pytest.raises(RecordError, match="summary"):
         read_summary(tmp_path)
-    write_summary(tmp_path, {"status": "running"})
-    assert read_summary(tmp_path) == {"status": "running"}
+    write_summary(tmp_path, SUMMARY)
+    assert read_summary(tmp_path) == SUMMARY
 
 
-ARRAYS = {"parameters/w": np.arange(6, dtype="float32").reshape(2, 3), "optimizer/m": np.zeros(0)}
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"status": {}}, "status: expected str"),
+        ({"step": "9"}, "step: expected int"),
+        ({"step": True}, "step: expected int"),
+        ({"step": -1}, "step: expected at least 0"),
+        ({"best": 3}, "best: expected dict or null"),
+        ({"best": {"metric": "val_loss", "value": "x", "step": 1}}, "value: expected float or int"),
+        ({"final": {"val_loss": []}}, "val_loss: expected float or int"),
+        ({"seconds": None}, "seconds: expected float or int"),
+    ],
+)
+def test_what_a_summary_or_a_checkpoint_tells_has_its_types(tmp_path, wrong, told):
+    write_summary(tmp_path, {**SUMMARY, **wrong})
+    with pytest.raises(RecordError, match=rf"summary.json: not a run's summary \({told}"):
+        read_summary(tmp_path)
+    if "status" not in wrong:
+        save_checkpoint(tmp_path / "last.npz", ARRAYS, {**META, **wrong})
+        with pytest.raises(RecordError, match=rf"last.npz: not the checkpoint of a run \({told}"):
+            load_checkpoint(tmp_path / "last.npz")
+
+
+def test_a_directory_with_a_link_in_it_is_not_written_to(tmp_path):
+    run = tmp_path / "run"
+    (run / "checkpoints").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(run)
+    refuse_links(tmp_path / "link")
+    (run / "checkpoints" / "last.npz").symlink_to(tmp_path / "another")
+    with pytest.raises(RecordError, match=r"last.npz: is a link"):
+        refuse_links(tmp_path / "link")
+
+
+def test_a_pipe_and_a_device_are_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "summary.json")
+    (tmp_path / "metrics.csv").symlink_to("/dev/zero")
+    for read in (read_summary, read_metrics):
+        with pytest.raises(RecordError, match="not a regular file"):
+            read(tmp_path)
+    with pytest.raises(RecordError, match="not a regular file"):
+        load_checkpoint(tmp_path / "summary.json")
 
 
 def test_checkpoints_come_back_and_equal_ones_are_equal_bytes(tmp_path):
     for name in ("a", "b"):
-        save_checkpoint(tmp_path / f"{name}.npz", ARRAYS, {"step": 7, "best": None})
+        save_checkpoint(tmp_path / f"{name}.npz", ARRAYS, META)
     arrays, meta = load_checkpoint(tmp_path / "a.npz")
-    assert meta == {"step": 7, "best": None}
+    assert meta == META
     assert all((arrays[key] == ARRAYS[key]).all() and arrays[key].dtype == ARRAYS[key].dtype for key in ARRAYS)
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
 def test_a_damaged_checkpoint_is_refused(tmp_path):
     path = tmp_path / "last.npz"
-    save_checkpoint(path, ARRAYS, {"step": 7})
+    save_checkpoint(path, ARRAYS, META)
     good = path.read_bytes()
     rng = np.random.default_rng(0)
     for _ in range(1000):
@@ -131,7 +177,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
         except RecordError:
             continue
         # A flip where the format keeps nothing of value (a date, an attribute) leaves all of it right.
-        assert meta == {"step": 7}
+        assert meta == META
         assert all((arrays[key] == ARRAYS[key]).all() for key in ARRAYS)
     for cut in range(len(good)):
         path.write_bytes(good[:cut])

@@ -26,7 +26,8 @@ def leave_run(directory, changes=None, metrics=None, status="completed", **summa
     (directory / ".hydra").mkdir(parents=True)
     (directory / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     overrides = [f"{key}={value}" for key, value in (changes or {}).items()]
-    told = {"status": status, "overrides": overrides, "seconds": 1.25, "best": None, **summary}
+    told = {"status": status, "overrides": overrides, "seconds": 1.25, "step": 0, "steps": 100}
+    told |= {"final": {}, "best": None, **summary}
     if status != "running":
         (directory / "summary.json").write_text(json.dumps(told), encoding="utf-8")
     if metrics is not None:

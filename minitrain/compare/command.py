@@ -21,7 +21,7 @@ from minitrain.compare.table import format_table, groups_as_csv, groups_as_json
 from minitrain.compare.values_plot import draw_heatmap, draw_values
 from minitrain.config import ConfigError
 from minitrain.figure import save_figures
-from minitrain.record import claim_directory, write_text
+from minitrain.record import LONGEST_CONFIG, claim_directory, read_text, write_text
 
 log = logging.getLogger("minitrain")
 
@@ -104,9 +104,9 @@ def describe(results: Results, groups: int) -> str:
 def read_title(sweep: Path) -> str:
     """What a sweep was asked for; its name where its multirun.yaml does not tell."""
     try:
-        asked = yaml.safe_load((sweep / "multirun.yaml").read_text(encoding="utf-8"))["hydra"]["overrides"]["task"]
+        asked = yaml.safe_load(read_text(sweep / "multirun.yaml", LONGEST_CONFIG))["hydra"]["overrides"]["task"]
         return " ".join(map(str, asked))
-    except (OSError, ValueError, TypeError, KeyError, yaml.YAMLError):
+    except (OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError):
         return sweep.name
 
 

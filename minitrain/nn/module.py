@@ -175,23 +175,31 @@ class Module:
         """
         own = self._state()
         given = {k: np.asarray(v) for k, v in state.items() if k.rpartition(".")[2] != "num_batches_tracked"}
-        wrong = [f"missing {name}" for name in own if name not in given]
-        wrong += [f"unexpected {name}" for name in given if name not in own]
-        wrong += [
-            f"{name} of shape {list(given[name].shape)}, expected {list(t.shape)}"
-            for name, t in own.items()
-            if name in given and given[name].shape != t.shape
-        ]
-        if len(wrong) > 4:
-            wrong[4:] = [f"and {len(wrong) - 4} more"]
+        wrong = differences({name: t._data for name, t in own.items()}, given)
         if wrong:
-            raise ValueError(f"load_state_dict: {'; '.join(wrong)}; give the state of a network of the same layers")
+            raise ValueError(f"load_state_dict: {wrong}; give the state of a network of the same layers")
         for name, t in own.items():
             t.data = given[name]
         return self
 
     def _state(self) -> dict[str, Parameter | Buffer]:
         return {**self.named_parameters(), **self.named_buffers()}
+
+
+def differences(own: Mapping[str, Array], given: Mapping[str, Array], longest: int = 4) -> str:
+    """In which names and shapes two sets of arrays part: the first few, in words; empty where they do not.
+
+    >>> differences({"weight": np.zeros((2, 3)), "bias": np.zeros(2)}, {"weight": np.zeros((2, 4))})
+    'missing bias; weight of shape [2, 4], expected [2, 3]'
+    """
+    wrong = [f"missing {name}" for name in own if name not in given]
+    wrong += [f"unexpected {name}" for name in given if name not in own]
+    wrong += [
+        f"{name} of shape {list(given[name].shape)}, expected {list(array.shape)}"
+        for name, array in own.items()
+        if name in given and given[name].shape != array.shape
+    ]
+    return "; ".join(wrong[:longest] + [f"and {len(wrong) - longest} more"] * (len(wrong) > longest))
 
 
 @contextmanager

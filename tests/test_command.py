@@ -13,7 +13,7 @@ import pytest
 
 from minitrain.compare.comparison import compare
 from minitrain.compare.results import load_runs
-from minitrain.config import TABLES
+from minitrain.config import TABLES, register
 from minitrain.record import load_checkpoint, read_metrics, read_summary
 
 FAST = ("data=moons", "data.samples=100", "network.widths=[8]", "batch_size=16", "steps=40", "eval_every=10")
@@ -136,6 +136,35 @@ def test_a_diverged_run_is_recorded_and_the_sweep_goes_on(command):
     assert "#0 lr=1e+30 data=moons" in out
     assert "diverged at step" in out
     assert is_picture(sweep / "comparison.png")
+
+
+DIVERGING = {
+    "a rate of a million": (["lr=1e6"], 1, "matmul", ".weight"),
+    "a logarithm of 0 in the loss": (["loss=log_of_0"], 0, "log", "2."),
+    "an activation that explodes": (["activation=explode", "lr=0.1"], 0, "exp", "0."),
+}
+
+
+@pytest.mark.parametrize("how", [["engine=replay"], ["engine=eager"], ["-m", "seed=0,1"]], ids=" ".join)
+@pytest.mark.parametrize("name", DIVERGING)
+def test_what_is_not_finite_stops_the_run_and_is_named(command, own_components, name, how):
+    register("loss", "log_of_0")(lambda output, y: (output * 0.0).log().mean())
+    register("activation", "explode")(lambda x: (x.abs() * 100.0 + 1.0).exp().exp())
+    arguments, at_least, operation, parameter = DIVERGING[name]
+    status, out, _ = command(*how, *arguments, *FAST)
+    assert status == 0
+    for run in Path("outputs").glob("sweeps/*/*/[01]" if "-m" in how else "*/*"):
+        summary = read_summary(run)
+        assert summary["status"] == "diverged"
+        assert at_least <= summary["step"] < 40
+        assert summary["first_operation"] == operation
+        assert parameter in summary["first_parameter"]
+        assert "-m" in how or is_picture(run / "loss.png")  # a sweep draws its runs together
+        told = f"diverged at step {summary['step']} of 40"
+        assert told in out
+        if "-m" not in how:
+            assert f"{operation} gave the first such value, from {summary['first_parameter']}" in out
+    assert summary
 
 
 def test_a_run_that_fails_is_told_and_the_others_go_on(command, monkeypatch):

@@ -260,6 +260,15 @@ def test_numbers_given_as_tensors_make_the_same_bits(rule, dtype):
 # Classes for hand-written loops
 
 
+@pytest.mark.parametrize("cls", CLASSES.values())
+def test_a_rate_of_0_changes_nothing(cls):
+    w = Parameter([1.0, -2.0])
+    opt = cls([w], lr=0)
+    (w * w).sum().backward()
+    opt.step()
+    assert w.numpy().tolist() == [1, -2]
+
+
 def test_a_parameter_without_gradient_stays_under_sgd():
     a, b = Parameter([1.0]), Parameter([5.0])
     opt = optim.SGD([a, b], lr=0.1)

@@ -41,7 +41,7 @@ def formula(tensor: Tensor) -> str:
 
 def number(value: Any) -> str:
     """A scalar as Python prints it: 3.0, not np.float64(3.0)."""
-    return str(value.item() if value.dtype == "float64" else value)
+    return str(value)
 
 
 def _leaf(tensor: Tensor) -> str | None:

@@ -194,9 +194,6 @@ class Plan:
             for r in sorted(dying - over):
                 arena.give_back(offsets[r], self._nbytes(r))
             live -= dying
-            if root in live and last[root] == at:
-                arena.give_back(offsets[root], self._nbytes(root))
-                live.remove(root)
         return offsets, arena.nbytes
 
 

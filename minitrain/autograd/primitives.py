@@ -561,7 +561,7 @@ def _product(a: Any, b: Any, transpose_a: bool, transpose_b: bool) -> tuple[tupl
 @kernel("{0:tight} @ {1:tight}", _left_derivative, _right_derivative, result=_product)
 def matmul(out: Array, a: Array, b: Array, transpose_a: bool, transpose_b: bool) -> Iterator[Call]:
     """The product of [..., m, k] and [..., k, n], each stored transposed where its flag says so."""
-    if a is b or np.may_share_memory(a, b):
+    if np.may_share_memory(a, b):
         own = np.empty_like(b)
         yield np.copyto, own, b  # BLAS takes another road (syrk) for a matrix times itself
         b = own

@@ -171,8 +171,6 @@ class Tensor:
     def touch(self) -> None:
         """Count a change of the value made through the array it lives in."""
         self._version += 1
-        if self._exposed is not None:
-            self._exposed = self._data.copy()
 
     def version(self) -> int:
         """How often the value has changed, writes through `data` included."""
@@ -488,11 +486,9 @@ def apply(primitive: Primitive, *inputs: Tensor, **options: Any) -> Tensor:
     return result
 
 
-def known(value: Any) -> Array | None:
+def known(value: Tensor) -> Array | None:
     """The array of a value to be checked; None while a step is traced that will see others."""
-    if isinstance(value, Tensor):
-        return None if recording.tracer is not None and recording.tracer.is_changing(value) else value._data
-    return np.asarray(value)
+    return None if recording.tracer is not None and recording.tracer.is_changing(value) else value._data
 
 
 def to_tensor(value: Any) -> Tensor:

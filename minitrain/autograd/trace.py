@@ -100,23 +100,14 @@ def is_own(file: str) -> bool:
     return not any(Path(file).is_relative_to(package) for package in (PACKAGE, Path(np.__file__).parent))
 
 
-@cache
-def _is_of_the_core(file: str) -> bool:
-    return Path(file).is_relative_to(PACKAGE / "autograd")
-
-
 def _place() -> str:
-    """File and line of the first caller in a person's own file, or of the function inside it that was called last."""
+    """File and line of the first caller in a person's own file."""
     frame = inspect.currentframe()
-    inside = ""
-    while frame is not None:
-        file = frame.f_code.co_filename
-        if is_own(file):
-            return f"{Path(file).name} line {frame.f_lineno}"
-        if not inside and not _is_of_the_core(file):
-            inside = f"{Path(file).name} line {frame.f_lineno}"
+    while frame is not None and not is_own(frame.f_code.co_filename):
         frame = frame.f_back
-    return inside
+    if frame is None:
+        return "a place inside minitrain"
+    return f"{Path(frame.f_code.co_filename).name} line {frame.f_lineno}"
 
 
 class Draws:

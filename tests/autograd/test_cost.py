@@ -47,6 +47,13 @@ def test_costs_worked_out_by_hand(fn, inputs, expected):
     assert costs(fn, *inputs) == expected
 
 
+def test_a_result_that_is_copied_to_its_place_is_counted():
+    tape = optimize(trace(lambda a, b: {"x": b, "y": a * 2.0}, array(3), array(3)))
+    replay = Replay(tape, in_place={"x": "a"})
+    assert replay.counts["x"] == 1
+    assert replay.calls == sum(replay.counts.values()) == 2
+
+
 def test_every_kernel_is_counted_or_moves():
     moving = {
         P.cast, P.reinterpret, P.reshape, P.broadcast, P.transpose, P.concatenate, P.slice_, P.unslice, P.take,

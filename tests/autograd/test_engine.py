@@ -14,6 +14,7 @@ from minitrain.autograd.engine import Replay
 from minitrain.autograd.functional.arrays import concatenate
 from minitrain.autograd.grad import value_and_grad
 from minitrain.autograd.passes import optimize
+from minitrain.autograd.plan import Arena
 from minitrain.autograd.trace import trace
 
 A = np.arange(1.0, 7.0)
@@ -84,9 +85,34 @@ def test_a_place_that_nothing_reads_any_more_is_used_again():
     assert replay.calls == 100
 
 
+def test_what_is_left_of_a_larger_place_is_used_too():
+    arena = Arena()
+    whole = arena.take(192)
+    arena.give_back(whole, 192)
+    assert (arena.take(64), arena.take(128), arena.nbytes) == (0, 64, 192)
+
+
+def test_a_product_s_operand_is_given_back_once_it_was_read():
+    def fn(x):
+        for _ in range(10):
+            x = x @ np.eye(64)
+        return {"y": x}
+
+    assert replay_of(fn, np.ones((64, 64))).nbytes <= 2 * (8 * 64 * 64 + 64)
+
+
+def test_a_tape_is_left_as_it_was():
+    tape = optimize(trace(lambda a: {"x": a * 2.0, "old": a}, A))
+    before = str(tape)
+    Replay(tape, in_place={"x": "a"})
+    tape.check()
+    assert str(tape) == before
+
+
 def test_places_are_aligned_to_cache_lines():
-    replay = replay_of(lambda x: {"y": x[1:4] * 2.0, "z": x[:1] + 1.0}, A)
-    assert all(array.ctypes.data % 64 == 0 for array in replay.outputs.values())
+    for size in range(1, 200):
+        replay = replay_of(lambda x: {"y": x[1:4] * 2.0, "z": x[:1] + 1.0, "x": x * 2.0}, np.ones(size))
+        assert all(array.ctypes.data % 64 == 0 for array in replay.outputs.values())
 
 
 def names_of(replay):

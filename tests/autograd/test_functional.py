@@ -144,7 +144,11 @@ def test_a_linear_layer_of_three_axes_gives_its_weight_one_gradient():
     assert w.grad.tolist() == [[20] * 3] * 2
 
 
-SIZES = np.zeros((2, 3, 4))
+SIZES, THREE = np.zeros((2, 3, 4)), np.ones(3)
+
+
+def test_padding_may_be_with_1():
+    assert F.pad([2.0], [(1, 0)], value=1.0).numpy().tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -178,7 +182,12 @@ SIZES = np.zeros((2, 3, 4))
             ValueError,
             r"weight \[1\]: expected weight of shape \[4\]",
         ),
+        (lambda: F.layer_norm(SIZES, bias=Tensor([1.0])), ValueError, r"bias \[1\]: expected bias of shape \[4\]"),
         (lambda: F.batch_norm(SIZES, [0.0], [1.0]), ValueError, r"mean \[1\]: expected mean of shape \[3\]"),
+        (lambda: F.batch_norm(SIZES, THREE, [1.0]), ValueError, r"variance \[1\]: expected variance of shape \[3\]"),
+        (lambda: F.batch_norm(SIZES, THREE, THREE, Tensor([1.0])), ValueError, r"weight \[1\]: expected weight of"),
+        (lambda: F.batch_norm(SIZES, THREE, THREE, None, Tensor([1.0])), ValueError, r"bias \[1\]: expected bias of"),
+        (lambda: F.concatenate([Tensor([1.0]), Tensor(1.0)]), ValueError, r"concatenate: shapes \[1\], \[\]: expected"),
         (lambda: F.conv1d(SIZES, np.zeros((1, 2, 2))), ValueError, "with equal `in`"),
         (lambda: F.conv2d(SIZES, np.zeros((1, 3, 2, 2))), ValueError, r"expected \[batch, in, 2 more\]"),
         (lambda: F.conv1d(SIZES, np.zeros((1, 3, 5))), ValueError, r"kernel \[5\], stride \[1\], padded input \[4\]"),

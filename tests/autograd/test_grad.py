@@ -109,20 +109,32 @@ def test_mistakes_have_clear_errors(mistake, error, message):
         mistake()
 
 
-def test_the_checker_finds_a_wrong_second_order():
-    class Odd(Tensor):
-        pass
+def cube_right_to(order):
+    """x³, whose derivatives above an order are 0: around each point, its Taylor polynomial of that degree."""
 
     def fn(x):
-        # The value and first derivative of x², with a second derivative of 0: the slope is taken from a constant.
         with no_grad():
-            slope = Tensor(2.0 * x.numpy())
-            offset = Tensor(x.numpy() ** 2 - slope.numpy() * x.numpy())
-        return x * slope + offset
+            at = x.numpy()
+        terms = [at**3, 3 * at**2, 3 * at, 1.0]
+        return sum((x - at) ** k * terms[k] for k in range(order + 1))
 
-    check_grads(fn, 1.5, order=1)
-    with pytest.raises(AssertionError, match="differences give 2"):
-        check_grads(fn, 1.5, order=2)
+    return fn
+
+
+@pytest.mark.parametrize("order", [1, 2])
+def test_the_checker_finds_a_wrong_order(order):
+    check_grads(cube_right_to(order), 1.5, order=order)
+    with pytest.raises(AssertionError, match="the derivative is 0, differences give"):
+        check_grads(cube_right_to(order), 1.5, order=order + 1)
+
+
+def test_the_checker_s_tolerance_is_that_of_all_orders():
+    check_grads(cube_right_to(1), 1.5, order=2, atol=20.0)
+    check_grads(cube_right_to(1), 1.5, order=2, rtol=1.1)
+
+
+def test_arguments_are_counted_from_the_end_too():
+    assert [grad(lambda x, y: x * y * y, i)(2.0, 3.0).item() for i in (-2, -1)] == [9.0, 12.0]
 
 
 def test_the_checker_counts_every_argument_and_entry():

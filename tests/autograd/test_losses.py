@@ -171,6 +171,7 @@ def test_whole_numbers_are_numbers():
 def test_accuracy():
     assert F.accuracy([[2.0, 1.0], [0.0, 3.0], [1.0, 0.0]], [0, 1, 1]).item() == pytest.approx(2 / 3)
     assert F.accuracy(Tensor([[2.0], [-1.0], [0.0], [-3.0]]), np.array([1, 0, 0, 1])).item() == 0.75
+    assert F.accuracy([[0.5]], [1]).item() == 1.0
 
 
 ELEMENTWISE = {
@@ -222,6 +223,7 @@ def test_targets_that_are_no_classes_are_refused(loss, scores, target, message):
         (lambda: F.cross_entropy(np.ones(3), np.ones(3)), "a probability per logit"),
         (lambda: F.cross_entropy(SCORES, CLASSES, label_smoothing=1.5), "label_smoothing=1.5: expected 0 to 1"),
         (lambda: F.binary_cross_entropy_with_logits([1.0, 1.0], [-1.0, 1.0]), "target from -1 to 1: .* 0 to 1"),
+        (lambda: F.binary_cross_entropy_with_logits([1.0], [1.5]), "target from 1.5 to 1.5"),
         (lambda: F.hinge_loss([1.0, 1.0], [0, 1]), r"labels -1 and 1; .* 2 \* classes - 1"),
         (lambda: F.huber_loss([1.0], [1.0], delta=0.0), "delta=0.0: expected a number above 0"),
         (lambda: F.kl_div([1.0], [-1.0]), "a negative target"),

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from programs import STEP, as_step, graphs, run_as_written, same_bits
 
 from minitrain import Tensor
+from minitrain.autograd import passes
 from minitrain.autograd.passes import PASSES, drop_unused, fold, lower, optimize, share, simplify
 from minitrain.autograd.trace import trace
 
@@ -82,8 +83,33 @@ SIMPLER = {
     "reshaped twice": (lambda x: x.reshape(1, 3).reshape(3, 1), ["reshape"]),
     "reshaped back": (lambda x: x.reshape(1, 3).reshape(3), []),
     "a repeated number": (lambda x: x * x.sum().broadcast_to((3,)), ["reshape", "sum", "multiply"]),
+    "a repeated number, reshaped": (
+        lambda x: x.sum().broadcast_to((2, 3)).reshape(6),
+        ["reshape", "sum", "broadcast"],
+    ),
+    "a repeated row, reshaped": (lambda x: x.broadcast_to((2, 3)).reshape(6), ["broadcast", "reshape"]),
     "a function of one": (lambda x: x.sum().broadcast_to((3,)).exp(), ["reshape", "sum", "exp", "broadcast"]),
 }
+
+
+def test_a_constant_that_repeats_a_number_is_kept_as_the_number():
+    tape = optimize(trace(lambda x: x * Tensor(2.0).broadcast_to((3,)), ROW))
+    assert body(tape) == ["%1: f64[] = constant 2.0", "%2: f64[3] = multiply %0 %1", "output 0 = %2"]
+
+
+def test_a_constant_that_is_not_finite_is_computed_without_a_warning():
+    with np.errstate(all="warn"):
+        optimize(trace(lambda x: x + Tensor(np.inf) * 0.0, ROW))
+
+
+def test_a_pass_that_breaks_a_tape_is_found(monkeypatch):
+    def forgetful(tape):
+        del tape.instructions[0]
+        return tape
+
+    monkeypatch.setattr(passes, "PASSES", (lower, forgetful))
+    with pytest.raises(ValueError, match="is not there"):
+        optimize(trace(lambda x: x.tanh(), ROW))
 
 
 @pytest.mark.parametrize("name", SIMPLER)

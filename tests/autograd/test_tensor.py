@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from minitrain import Parameter, Tensor, check_grads, no_grad, optim
+from minitrain.autograd.flat import FlatParameters
+from minitrain.autograd.formula import LONGEST, formula
+from minitrain.autograd.functional.arrays import concatenate
 
 
 def grads(fn, *values):
@@ -190,6 +193,9 @@ def test_an_expression_with_shared_parts_prints_in_bounded_time():
     for _ in range(200):
         x = x * x
     assert str(x).count("…") == 2
+    assert formula(x) == str(x).partition(" = ")[0].removeprefix("Parameter ")
+    assert len(formula(x)) == LONGEST + 1
+    assert formula(x).endswith("…")
 
 
 def test_1000_dropped_graphs_leave_no_node_alive():
@@ -266,6 +272,19 @@ def test_an_optimizers_step_between_use_and_derivative_is_found():
         second.backward()
 
 
+def test_the_ends_of_an_axis_can_be_picked():
+    x = Tensor([1.0, 2.0, 3.0])
+    assert [x[-3].item(), x[2].item(), *x[[-3, 2]].numpy()] == [1, 3, 1, 3]
+
+
+def test_taking_another_type_between_use_and_derivative_is_found():
+    w = Parameter([0.1], "w")
+    loss = (w * w).sum()
+    FlatParameters({"w": w}, "float32")
+    with pytest.raises(RuntimeError, match="Parameter w was overwritten"):
+        loss.backward()
+
+
 def test_indexes_are_copied():
     w, rows = Parameter([1.0, 2.0, 3.0]), np.array([0, 0, 1])
     picked = w[rows].sum()
@@ -340,7 +359,10 @@ def without_graph():
         (lambda: Tensor(np.ones(3)).broadcast_to((2, 4)), ValueError, "cannot be repeated"),
         (lambda: Tensor(np.ones(3)).broadcast_to(()), ValueError, "cannot be repeated"),
         (lambda: Tensor(np.ones(3)).sum(axis=1), ValueError, "axis 1 of shape"),
-        (lambda: Tensor(np.ones(3))[5], IndexError, "5 is out of range for axis 0 of size 3"),
+        (lambda: Tensor(np.ones(3))[5], IndexError, "5 is out of range for axis 0 of size 3; expected -3 to 2"),
+        (lambda: Tensor(np.ones(3))[3], IndexError, "3 is out of range"),
+        (lambda: Tensor(np.ones(3))[-4], IndexError, "-4 is out of range"),
+        (lambda: Tensor(np.ones(3))[[-4]], IndexError, "-4 is out of range"),
         (lambda: Tensor(np.ones(3))[[0, 5]], IndexError, "5 is out of range"),
         (lambda: Tensor(np.ones(3))[0, 0], IndexError, "2 indexes given"),
         (lambda: float(Tensor([1.0, 2.0])), ValueError, "expected one element"),
@@ -371,6 +393,7 @@ def test_no_grad_nests_and_ends():
 def test_values_format_as_numbers_and_constants_print_as_values():
     assert f"{Parameter(2.5, 'w') * 2.0:.3f}" == "5.000"
     assert repr(Tensor(3.0)) == "Tensor 3.0"
+    assert repr(Tensor(np.float32(0.1))) == "Tensor 0.1"
 
 
 def test_arrays_print_with_their_shape_and_gradient():
@@ -392,6 +415,11 @@ def test_arrays_print_with_their_shape_and_gradient():
         (lambda a, b: 2**a * 1.5, "2.0**a * 1.5"),
         (lambda a, b: a.maximum(b).exp(), "exp(max(a, b))"),
         (lambda a, b: (a > b).where(a, b), "where(False, a, b)"),  # a truth value has no gradient, so no graph
+        (lambda a, b: concatenate([a.reshape(1), b.reshape(1), a.reshape(1)]), "concatenate(a, b, a, axis=-1)"),
+        (lambda a, b: a.broadcast_to((4,))[3:0:-2] * (a - b).reshape(1), "a[3:0:-2] * [a - b]"),
+        (lambda a, b: a.broadcast_to((4,))[1:].sum(), "sum(a[1:], axis=-2, -1)"),
+        (lambda a, b: b / (a - b).reshape(1), "b / [a - b]"),
+        (lambda a, b: b / (a * b).reshape(1), "b / [a * b]"),
     ],
 )
 def test_formulas(fn, expected):

@@ -5,8 +5,10 @@ import threading
 
 import numpy as np
 import pytest
+from programs import run_as_written
 
 from minitrain import Tensor
+from minitrain import functional as F
 from minitrain.autograd.graph import recording
 from minitrain.autograd.trace import ADVICE, TracingError, trace, tracing
 
@@ -124,6 +126,25 @@ def test_another_thread_is_not_traced():
 def test_an_output_that_is_no_tensor_is_refused():
     with pytest.raises(TypeError, match="trace: output 0 is a ndarray, expected a Tensor"):
         trace(lambda x: [np.ones(3)], X)
+
+
+def test_indexes_that_are_inputs_may_count_from_the_end():
+    rows = np.arange(12.0).reshape(4, 3)
+    for fn in (lambda x, at: x[at], lambda x, at: F.embedding(at, x)):
+        tape = trace(fn, rows, np.array([0, 1]))
+        picked = run_as_written(tape, dict(zip(tape.inputs, (rows, np.array([-1, 2])), strict=True)))
+        assert picked["0"].tolist() == rows[[-1, 2]].tolist()
+
+
+def test_values_that_are_not_finite_are_traced_without_a_warning():
+    assert str(trace(lambda x: x * 0.0, np.array([np.inf]))).endswith("output 0 = %2")
+
+
+def test_slices_are_printed_as_they_are_typed():
+    tape = trace(lambda x: [x[1:, ::-1], x[:2, ::2], x[-2:, 1:3]], np.ones((3, 4)))
+    assert [line.partition("key=")[2] for line in str(tape).splitlines() if "key=" in line] == [
+        "(1:,::-1)", "(:2,::2)", "(-2:,1:3)",
+    ]  # fmt: skip
 
 
 def test_inputs_have_the_names_of_the_arguments():

@@ -309,8 +309,8 @@ def test_gradient_descent_sharpens_to_the_edge_of_stability(tmp_path):
 def test_dead_units_by_hand():
     step = step_of(replace(BASE, network=MLPConfig([4, 2])))
     arrays = {name: array.copy() for name, array in step.arrays().items()}
-    arrays["parameters/0.bias"] = np.array([-100.0, 100.0, -100.0, -100.0])
-    arrays["parameters/2.bias"] = np.array([100.0, 100.0])
+    arrays["parameters/0.bias"] = np.array([-100.0, 100.0, -100.0, -100.0], step.config.dtype)
+    arrays["parameters/2.bias"] = np.array([100.0, 100.0], step.config.dtype)
     step.restore(arrays)
     step.loss(0)
     found = step.inspect(0)

@@ -58,7 +58,7 @@ MISTAKES = {
     "item": (FUNCTION, ("x * x.max().item()",), ".item() at mine.py line HERE"),
     "numpy": (FUNCTION, ("Tensor(np.abs(x.numpy()))",), ".numpy() at mine.py line HERE"),
     "data": (FUNCTION, ("Tensor(abs(x.data))",), ".data at mine.py line HERE"),
-    "np.where": (FUNCTION, ("np.where(x > 0, x, 0)",), "an array of it at mine.py line HERE"),
+    "np.where": (FUNCTION, ("np.where(x > 0, x, 0)",), "np.where() at mine.py line HERE"),
     "random": (FUNCTION, ("x if random.random() < 1e-9 else -x",), "the numbers of `random` or `np.random`"),
     "np.random": (FUNCTION, ("x if np.random.random() < 1e-9 else -x",), "the numbers of `random` or `np.random`"),
     "other generator": (
@@ -89,7 +89,7 @@ MISTAKES = {
     ),
     "buffer's array": (LAYER, ("self.seen.data += 1  # here", "x * self.seen.detach()"), ".data at mine.py line HERE"),
     "np.eye": (LOSS, ("((output - np.eye(2)[target]) ** 2).mean()",), "an array of it at mine.py line HERE"),
-    "bincount": (LOSS, ("(output**2).mean() * np.bincount(target)[0]",), "an array of it at mine.py line HERE"),
+    "bincount": (LOSS, ("(output**2).mean() * np.bincount(target)[0]",), "np.bincount() at mine.py line HERE"),
     "int": (LOSS, ("-F.log_softmax(output)[0, int(target[0])]",), "int() at mine.py line HERE"),
     "if on gradients": (RULE, ("(grads if grads.sum() > 0 else -grads)", "state"), "an `if`, at mine.py line HERE"),
 }

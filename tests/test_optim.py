@@ -287,8 +287,12 @@ def test_mistakes_have_clear_errors(cls):
         (lambda: cls([p, p]), "the same parameter given twice"),
         (lambda: cls([p, Parameter(np.ones(2, "float32"))]), "float32 and float64"),
         (lambda: cls([p]).step(), "call loss.backward"),
+        (lambda: cls([Tensor(1.0)]), f"{cls.__name__}: a Tensor among the parameters, expected a list of Parameters"),
+        (lambda: cls([np.ones(2)]), f"{cls.__name__}: a ndarray among the parameters"),
+        (lambda: cls(p), f"{cls.__name__}: a Parameter given, expected a list"),
+        (lambda: cls(3.0), f"{cls.__name__}: a float given, expected a list"),
     ]:
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises((ValueError, TypeError), match=message):
             mistake()
 
 

@@ -85,7 +85,9 @@ class FlatParameters(FlatTensors):
         trained = {name: p for name, p in ordered.items() if p.requires_grad}
         if not trained:
             frozen = f": all {len(named)} are frozen" if named else ""
-            raise ValueError(f"no parameters given{frozen}: there is nothing to train")
+            raise ValueError(
+                f"no parameters given{frozen}: there is nothing to train; give net.parameters(), or [w, b]"
+            )
         if len({id(p) for p in named.values()}) < len(named):
             raise ValueError(f"the same parameter given twice, among {', '.join(ordered)}; give each once")
         super().__init__(trained, dtype)

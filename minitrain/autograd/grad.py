@@ -14,7 +14,7 @@ from minitrain.autograd import primitives as P
 from minitrain.autograd.functional.arrays import concatenate
 from minitrain.autograd.graph import enable_grad, flow_back, no_grad, recording, topological_order
 from minitrain.autograd.primitives import Array
-from minitrain.autograd.tensor import FLOATS, Tensor, apply
+from minitrain.autograd.tensor import FLOATS, Tensor, apply, to_tensor
 
 Function = Callable[..., Tensor]
 
@@ -122,7 +122,7 @@ def hvp(fn: Function, x: Any, v: Any) -> Any:
     """
     several = isinstance(x, (list, tuple))
     points, vectors = ([*x], [*v]) if several else ([x], [v])
-    given, expected = [list(np.shape(u)) for u in vectors], [list(np.shape(p)) for p in points]
+    given, expected = ([list(to_tensor(u).shape) for u in each] for each in (vectors, points))
     if given != expected:
         raise ValueError(
             f"hvp: v of shapes {given}, x of shapes {expected}: expected equal shapes; a list x is several arguments, "

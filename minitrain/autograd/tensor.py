@@ -8,7 +8,7 @@ never refers to its results, so a dropped graph is freed at once, without the ga
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -198,6 +198,17 @@ class Tensor:
             )
         result: float = self._data.item()
         return result
+
+    def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> NoReturn:
+        name = f"np.{function.__name__}"
+        self._look(f"{name}()")
+        raise TypeError(f"{name}: takes arrays, where gradients end; use minitrain.functional, or give t.numpy()")
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        raise TypeError(
+            f"{self.label()}: an entry cannot be assigned: a derivative may need the value it has; write to a leaf's "
+            ".data, or choose entries with where(condition, a, b)"
+        )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         self._look("an array of it")
@@ -462,6 +473,14 @@ class Parameter(Tensor):
     def __init__(self, value: Any, name: str | None = None) -> None:
         super().__init__(value, name, requires_grad=True)
 
+    def _refuse(self, other: Any) -> NoReturn:
+        raise TypeError(
+            f"{self.label()}: +=, -= and the like would put a result in its place, and train that no more; change its "
+            "value by .data (w.data -= lr * w.grad), or give the result another name (total = w + x)"
+        )
+
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _refuse
+
 
 # How a primitive is applied
 
@@ -501,6 +520,8 @@ def as_tensor(value: Any, like: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         return value
     data = np.asarray(value)
+    if data.dtype.kind not in "fiub":
+        raise TypeError(f"{value!r} beside a Tensor: expected a number, an array of numbers or a Tensor")
     if data.ndim == 0 and like.dtype in FLOATS:
         data = data.astype(like.dtype)
     return _constant(data.copy(order="C"))

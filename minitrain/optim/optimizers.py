@@ -26,12 +26,14 @@ from minitrain.optim.rules import (
     SGDRule,
 )
 
+EXPECTED = "expected a list of Parameters: [w, b], or net.parameters()"
+
 
 class Optimizer:
     """A rule applied to parameters in place: `zero_grad()`, `loss.backward()`, `step()`.
 
     A parameter without a gradient counts as having gradient zero.
-    Raises ValueError for no parameters, one given twice, and lr < 0.
+    Raises ValueError for no parameters, one given twice, and lr < 0; TypeError for what is no list of Parameters.
 
     >>> w = Parameter(2.0, "w")
     >>> opt = SGD([w], lr=0.3)
@@ -43,6 +45,12 @@ class Optimizer:
     def __init__(self, params: Iterable[Parameter], lr: float, rule: Rule) -> None:
         if not lr >= 0:
             raise ValueError(f"{type(self).__name__}: lr={lr}: expected a number at least 0")
+        if isinstance(params, Tensor) or not isinstance(params, Iterable):
+            raise TypeError(f"{type(self).__name__}: a {type(params).__name__} given, {EXPECTED}")
+        params = list(params)
+        for p in params:
+            if not isinstance(p, Parameter):
+                raise TypeError(f"{type(self).__name__}: a {type(p).__name__} among the parameters, {EXPECTED}")
         self.flat = FlatParameters({f"{i}.{p.name or ''}": p for i, p in enumerate(params)})
         self.lr = lr
         self.rule = rule

@@ -331,6 +331,14 @@ def overwritten_shape():
     Parameter([1.0, 2.0], "w").data = np.zeros(3)
 
 
+def entry_assigned():
+    Parameter([1.0, 2.0], "w")[0] = 3.0
+
+
+def augmented(operator):
+    exec(f"w {operator} 2.0", {"w": Parameter([1.0, 2.0], "w")})
+
+
 @no_grad()
 def without_graph():
     return Parameter(2.0) * 2.0
@@ -368,6 +376,19 @@ def without_graph():
         (lambda: float(Tensor([1.0, 2.0])), ValueError, "expected one element"),
         (lambda: bool(Tensor([1.0, 2.0]) > 0), ValueError, "expected one element"),
         (lambda: len(Tensor(1.0)), TypeError, "0-d tensor has no length"),
+        (entry_assigned, TypeError, r"Parameter w: an entry cannot be assigned: .* write to a leaf's .data"),
+        (lambda: augmented("+="), TypeError, r"Parameter w: .* put a result in its place, .*w.data -= lr \* w.grad"),
+        (lambda: augmented("-="), TypeError, "put a result in its place"),
+        (lambda: augmented("*="), TypeError, "put a result in its place"),
+        (lambda: augmented("/="), TypeError, "put a result in its place"),
+        (lambda: augmented("**="), TypeError, "put a result in its place"),
+        (lambda: augmented("@="), TypeError, "put a result in its place"),
+        (lambda: Tensor(1.0) + None, TypeError, "None beside a Tensor: expected a number"),
+        (lambda: "text" * Tensor(1.0), TypeError, "'text' beside a Tensor"),
+        (lambda: Tensor(1.0) * 1j, TypeError, "1j beside a Tensor"),
+        (lambda: Tensor([1.0]) * np.array([1j]), TypeError, "beside a Tensor"),
+        (lambda: np.concatenate([Tensor([1.0])]), TypeError, r"np.concatenate: takes arrays, .* minitrain.functional"),
+        (lambda: np.mean(Tensor([1.0])), TypeError, "np.mean: takes arrays"),
     ],
 )  # fmt: skip
 def test_mistakes_have_clear_errors(mistake, error, message):

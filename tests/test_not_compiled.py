@@ -58,7 +58,6 @@ MISTAKES = {
     "item": (FUNCTION, ("x * x.max().item()",), ".item() at mine.py line HERE"),
     "numpy": (FUNCTION, ("Tensor(np.abs(x.numpy()))",), ".numpy() at mine.py line HERE"),
     "data": (FUNCTION, ("Tensor(abs(x.data))",), ".data at mine.py line HERE"),
-    "np.where": (FUNCTION, ("np.where(x > 0, x, 0)",), "np.where() at mine.py line HERE"),
     "random": (FUNCTION, ("x if random.random() < 1e-9 else -x",), "the numbers of `random` or `np.random`"),
     "np.random": (FUNCTION, ("x if np.random.random() < 1e-9 else -x",), "the numbers of `random` or `np.random`"),
     "other generator": (
@@ -89,7 +88,11 @@ MISTAKES = {
     ),
     "buffer's array": (LAYER, ("self.seen.data += 1  # here", "x * self.seen.detach()"), ".data at mine.py line HERE"),
     "np.eye": (LOSS, ("((output - np.eye(2)[target]) ** 2).mean()",), "an array of it at mine.py line HERE"),
-    "bincount": (LOSS, ("(output**2).mean() * np.bincount(target)[0]",), "np.bincount() at mine.py line HERE"),
+    "bincount": (
+        LOSS,
+        ("(output**2).mean() * np.bincount(target.numpy())[0]",),
+        ".numpy() at mine.py line HERE",
+    ),
     "int": (LOSS, ("-F.log_softmax(output)[0, int(target[0])]",), "int() at mine.py line HERE"),
     "if on gradients": (RULE, ("(grads if grads.sum() > 0 else -grads)", "state"), "an `if`, at mine.py line HERE"),
 }
@@ -118,6 +121,7 @@ def test_what_cannot_be_compiled(command, own_components, text, parts, message):
 
 NOT_EVEN_EAGERLY = {
     "a NumPy function": (FUNCTION, ("np.maximum(x, 0)",), "line HERE); functions of minitrain.functional take Tensors"),
+    "np.where": (FUNCTION, ("np.where(x > 0, x, 0)",), "np.where: takes arrays, where gradients end; use minitrain."),
     "inside NumPy": (FUNCTION, ("x - np.mean(x)",), "(mine.py line HERE)"),
     "on a target": (LOSS, ("(output - np.equal(target, 1)).mean()",), "line HERE); functions of minitrain.functional"),
     "state not in init": (RULE, ("grads", "{'seen': grads}"), "update gives the state seen, and init nothing"),

@@ -200,9 +200,9 @@ class Tensor:
         return result
 
     def __array_function__(self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any) -> NoReturn:
-        name = f"np.{function.__name__}"
-        self._look(f"{name}()")
-        raise TypeError(f"{name}: takes arrays, where gradients end; use minitrain.functional, or give t.numpy()")
+        raise TypeError(
+            f"np.{function.__name__}: takes arrays, where gradients end; use minitrain.functional, or give t.numpy()"
+        )
 
     def __setitem__(self, key: Any, value: Any) -> NoReturn:
         raise TypeError(

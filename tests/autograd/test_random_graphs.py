@@ -14,7 +14,7 @@ from minitrain.autograd.passes import lower
 from minitrain.autograd.primitives import TABLE
 from minitrain.autograd.trace import trace
 
-FEW = settings(max_examples=100, deadline=None, database=None, derandomize=True)
+FEW = settings(max_examples=200, deadline=None, database=None, derandomize=True)
 PARTS = 20  # of 10,000 graphs, so that all cores have some
 
 
@@ -34,11 +34,10 @@ def quiet_and_alone():
 
 
 def check_bits(graph):
-    """In one of the types, stacked with all inputs of each run, and with some."""
+    """In one of the types, and stacked in one way: all inputs of each run, or some."""
     inputs = graph.inputs(("float32", "float64")[graph.seed % 2])
     stackings = every_subset(len(inputs))
-    chosen = {stackings[graph.seed % len(stackings)], stackings[-1]}
-    assert_same_bits(graph, with_gradients(graph, order=2), inputs, chosen)
+    assert_same_bits(graph, with_gradients(graph, order=2), inputs, [stackings[graph.seed % len(stackings)]])
 
 
 @FEW

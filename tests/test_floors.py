@@ -1,6 +1,7 @@
 """A file imports only from lower floors, or from files above it in its own room."""
 
 import ast
+import re
 from pathlib import Path
 
 import minitrain
@@ -81,6 +82,37 @@ def test_every_module_has_its_floor():
 def test_no_import_goes_upward():
     arrows = [a for name, path in modules().items() if name not in DOORS for a in upward_arrows(name, imports(path))]
     assert arrows == []
+
+
+def drawn_floors() -> dict[int, list[str]]:
+    """The modules that README's drawing has on each floor: of a room, those that it lists."""
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    floors: dict[int, list[str]] = {}
+    rooms: dict[str, list[str]] = {}
+    for line in readme.splitlines():
+        if found := re.match(r" floor (\d)   (.*)", line):
+            floor = int(found[1])
+            floors[floor] = found[2].split()
+            inside = next((name for name in floors[floor] if name == "autograd/"), "")
+        elif found := re.match(r" +[├└] (.*)", line):
+            names = found[1].split()
+            room = names.pop(0) if names[0] in floors[floor] else inside
+            rooms.setdefault(room, []).extend(names)
+    return {
+        floor: [f"{name.strip('/')}.{inner}" for name in names for inner in rooms.get(name, [])]
+        + [name for name in names if name not in rooms]
+        for floor, names in floors.items()
+    }
+
+
+def test_the_drawing_in_readme_has_every_module_on_its_floor():
+    autograd, rest, *above = FLOORS
+    floors = [autograd + rest, *above]
+    assert sorted(drawn_floors()) == list(range(len(floors)))
+    for floor, drawn in drawn_floors().items():
+        closed = {name.strip("/") for name in drawn if name.endswith("/")}  # rooms whose files are not drawn
+        there = {next((room for room in closed if f"{m}.".startswith(f"{room}.")), m) for m in floors[floor]}
+        assert there == {name.strip("/") for name in drawn}, f"floor {floor}"
 
 
 def test_an_upward_import_would_be_found(tmp_path):

@@ -136,8 +136,12 @@ def test_20_limits_of_a_file_s_size(whole):
     rng = random.Random(2)
     for _ in range(20):
         limit = rng.randrange(200, len(left["metrics"]))
+        Path("out.txt").write_text("")
         status = run(RUN, lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
         assert status == 1
+        assert "File too large" in Path("out.txt").read_text()
+        for path in Path("run", "checkpoints").glob("[!.]*.npz"):
+            load_checkpoint(path)
         assert resume() == 0, Path("out.txt").read_text()
         assert contents() == left
         shutil.rmtree("run")

@@ -47,6 +47,10 @@ def test_costs_worked_out_by_hand(fn, inputs, expected):
     assert costs(fn, *inputs) == expected
 
 
+def test_nothing_costs_nothing():
+    assert Cost() == Cost(0, 0, 0)
+
+
 def test_a_result_that_is_copied_to_its_place_is_counted():
     tape = optimize(trace(lambda a, b: {"x": b, "y": a * 2.0}, array(3), array(3)))
     replay = Replay(tape, in_place={"x": "a"})

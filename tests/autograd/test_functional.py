@@ -147,6 +147,14 @@ def test_a_linear_layer_of_three_axes_gives_its_weight_one_gradient():
 SIZES, THREE = np.zeros((2, 3, 4)), np.ones(3)
 
 
+def test_small_values_show_the_eps_of_layer_norm():
+    x = np.array([0.001, -0.001])
+    np.testing.assert_allclose(F.layer_norm(x).numpy(), x / np.sqrt(1e-6 + 1e-5), rtol=1e-12)
+    np.testing.assert_allclose(
+        F.batch_norm(x[:, None], [0.0], [1e-6]).numpy(), x[:, None] / np.sqrt(1e-6 + 1e-5), rtol=1e-12
+    )
+
+
 def test_padding_may_be_with_1():
     assert F.pad([2.0], [(1, 0)], value=1.0).numpy().tolist() == [1, 2]
 

@@ -128,6 +128,12 @@ def test_the_checker_finds_a_wrong_order(order):
         check_grads(cube_right_to(order), 1.5, order=order + 1)
 
 
+def test_the_checker_goes_to_order_2_if_not_told_otherwise():
+    check_grads(cube_right_to(2), 1.5)
+    with pytest.raises(AssertionError, match="the derivative is 0"):
+        check_grads(cube_right_to(1), 1.5)
+
+
 def test_the_checker_s_tolerance_is_that_of_all_orders():
     check_grads(cube_right_to(1), 1.5, order=2, atol=20.0)
     check_grads(cube_right_to(1), 1.5, order=2, rtol=1.1)

@@ -60,6 +60,12 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    except Exception as error:
+        if type(error).__module__.partition(".")[0] not in ("hydra", "omegaconf", "yaml"):
+            raise
+        told = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        print(f"minitrain: {told}", file=sys.stderr)  # of what only they can tell: hydra.run.dir='${nope}'
+        return 2
 
 
 def _command(given: list[str]) -> int:
@@ -83,7 +89,7 @@ def _command(given: list[str]) -> int:
     job.set_up_logging()
     extensions = composer.load_extensions(given)
     if given[:1] == ["resume"]:
-        if len(given) < 2:
+        if len(given) < 2 or given[1].startswith("-"):
             raise ConfigError("resume: no directory given; expected the directory of a run, outputs/DATE/TIME-...")
         directory = Path(given[1])
         if (directory / "multirun.yaml").exists():
@@ -121,11 +127,18 @@ def _command(given: list[str]) -> int:
         configs.hydra.show_info(flags.info, composer.CONFIG, flags.overrides)
         return 0
     if flags.shell_completion:
-        configs.hydra.shell_completion(composer.CONFIG, flags.overrides)
+        try:
+            configs.hydra.shell_completion(composer.CONFIG, flags.overrides)
+        except (ValueError, LookupError, AttributeError, TypeError) as error:
+            raise ConfigError("--shell-completion: expected install=bash, uninstall=bash, or fish or zsh") from error
         return 0
+    if flags.package or flags.resolve:
+        raise ConfigError("--package, --resolve: are about --cfg job; add it, or leave them out")
     if graph:
         if flags.multirun:
             raise ConfigError("graph -m: shows the step of one run; leave out -m, and give one value for each key")
+        if flags.dry_run:
+            raise ConfigError("graph --dry-run: trains nothing anyway; leave out --dry-run")
         return start.show_graph(configs, flags.overrides)
     if flags.multirun:
         from minitrain.launcher import Launcher

@@ -41,17 +41,13 @@ def load_extensions(arguments: Sequence[str]) -> list[str]:
     config file: a config may be a stranger's, and importing runs code.
     Raises ConfigError where a module cannot be imported.
     """
-    names: list[str] = []
-    pyproject = Path("pyproject.toml")
-    if pyproject.is_file() and "[tool.minitrain]" in pyproject.read_text(encoding="utf-8"):
-        import tomllib
-
-        names += tomllib.loads(pyproject.read_text(encoding="utf-8"))["tool"]["minitrain"].get("extensions", [])
+    names = _named_in(Path("pyproject.toml"))
     for text in arguments:
         if text.startswith("extensions="):
             names += text.partition("=")[2].strip("[]'\" ").split(",")
-    sys.path.insert(0, os.getcwd())
     names = [name for name in (name.strip("'\" ") for name in names) if name]
+    if names:
+        sys.path.insert(0, os.getcwd())
     for name in names:
         if name.endswith(".py"):
             raise ConfigError(f"extensions={name}: expected a module's name, without .py: extensions=[{name[:-3]}]")
@@ -60,6 +56,22 @@ def load_extensions(arguments: Sequence[str]) -> list[str]:
         except Exception as error:  # whatever a person's module raises while it is imported
             raise ConfigError(f"extensions={name}: {type(error).__name__}: {one_line(error)}") from error
     return names
+
+
+def _named_in(pyproject: Path) -> list[str]:
+    """The extensions that a pyproject.toml names in its table [tool.minitrain]."""
+    if not pyproject.is_file() or b"[tool.minitrain]" not in pyproject.read_bytes():
+        return []
+    import tomllib
+
+    try:
+        found = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("minitrain", {})
+    except ValueError as error:
+        raise ConfigError(f"{pyproject}: cannot be read ({one_line(error)})") from error
+    names = found.get("extensions", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f'{pyproject}: extensions = {names!r}: expected a list of modules: extensions = ["mine"]')
+    return list(names)
 
 
 def _offer_components() -> None:
@@ -136,8 +148,9 @@ class Composer:
                     raise OverrideParseException(text, "no key")
                 parsed += self.parser.parse_overrides([text])
             except OverrideParseException as error:
+                commands = "" if "=" in text else ", or a command first: resume, compare, predict, export, graph"
                 raise ConfigError(
-                    f"{shown(text)}: cannot be read; expected key=value, quoted where it has spaces"
+                    f"{shown(text)}: cannot be read; expected key=value, quoted where it has spaces{commands}"
                 ) from error
             except RecursionError as error:
                 raise ConfigError(f"{shown(text)}: is nested too deeply") from error

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -20,7 +21,8 @@ from minitrain.optim import SGDRule
 from minitrain.plot import draw_run
 from minitrain.problem import Problem, build
 from minitrain.progress import format_outcome, format_outcome_briefly, stop_requests
-from minitrain.record import RecordError, read_overrides, read_summary, read_values, refuse_links, write_text
+from minitrain.record import RecordError, read_overrides, read_summary, read_values, refuse_strange, write_text
+from minitrain.run import Run
 from minitrain.train import Interrupted, train
 
 log = logging.getLogger("minitrain")
@@ -123,9 +125,12 @@ def _draw_plots(
 
 
 def resume(directory: Path, overrides: Sequence[str]) -> int:
-    """Continue a run where it stopped; `steps=N` gives it a new end. Gives the exit status."""
+    """Continue a run where it stopped; `steps=N` gives it a new end. Gives the exit status.
+
+    Raises ConfigError or RecordError, and changes nothing, where it cannot go on.
+    """
     stored, config = _stored(directory)
-    refuse_links(directory)
+    refuse_strange(directory)
     for text in overrides:
         key, _, _ = text.partition("=")
         if key == "extensions":
@@ -134,25 +139,38 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
             raise ConfigError(
                 f"{text}: a resumed run goes on as it was; only steps can change, start a new run for the rest"
             )
-        OmegaConf.update(config, "steps", OmegaConf.from_dotlist([text])["steps"])
+        OmegaConf.update(config, "steps", _number_in(text))
     run_config = _checked_again(config)
-    summary = read_summary(directory) if (directory / "summary.json").exists() else {"step": 0}
-    if summary["step"] > run_config.steps:
-        raise ConfigError(f"steps={run_config.steps}: the run is at step {summary['step']} already; expected more")
+    summary = read_summary(directory) if (directory / "summary.json").exists() else {}
+    step = summary.get("step", 0)
+    if step > run_config.steps:
+        raise ConfigError(f"steps={run_config.steps}: the run is at step {step} already; expected more")
     done = ""
     if summary.get("stopped_early"):
-        done = f"the run stopped early at step {summary['step']:,}"
-    elif summary["step"] == run_config.steps:
+        done = f"the run stopped early at step {step:,}"
+    elif step == run_config.steps and summary["status"] in ("completed", "diverged"):
         done = f"the run has completed its {run_config.steps:,} steps; give steps=N for more"
+    task = read_overrides(directory)
+    problem = build(run_config)
     if done:
         log.info("nothing left to do: %s", done)
-        _draw_plots(run_config, directory, missing=True)  # it may have been killed while it drew them
+        if not (directory / "loss.svg").exists():  # it may have been killed while it drew them
+            draw_run(directory, ", ".join(task), problem.describe_briefly())
+            _draw_diagnostics(run_config, directory, ", ".join(task), problem.describe_briefly())
+        _draw_plots(run_config, directory, problem.data, missing=True)
         return 0
-    task = read_overrides(directory)
     if overrides:
+        Run(problem, directory, task).restore()  # raises where it cannot go on: its config stays what it is
         write_text(stored, OmegaConf.to_yaml(config))
-    summary = perform(build(run_config), directory, [*task, *overrides], resume=True)
+    summary = perform(problem, directory, [*task, *overrides], resume=True)
     return exit_status([summary], run_config.on_divergence == "fail")
+
+
+def _number_in(text: str) -> Any:
+    try:
+        return OmegaConf.from_dotlist([text])["steps"]
+    except (yaml.YAMLError, OmegaConfBaseException) as error:
+        raise ConfigError(f"{text}: expected a whole number: steps=5000") from error
 
 
 def read_config(directory: Path) -> RunConfig:
@@ -179,7 +197,8 @@ def _checked_again(config: DictConfig) -> RunConfig:
     try:
         return checked(config)
     except ConfigError as error:
-        used = config.get("extensions") or []
+        found = OmegaConf.to_container(config).get("extensions")  # type: ignore[union-attr]  # of a mapping, a dict
+        used = found if isinstance(found, list) else []
         hint = f"; the run had extensions=[{','.join(map(str, used))}]: give that again" if used else ""
         raise ConfigError(f"{error}{hint}") from error
 
@@ -199,10 +218,17 @@ _file_only = logging.getLogger("minitrain.file")
 def set_up_logging() -> None:
     """Messages to standard output; while a run goes on, to its minitrain.log with the time, too."""
     console = logging.StreamHandler(sys.stdout)
+    console.handleError = _not_told  # type: ignore[method-assign]
     console.addFilter(lambda record: record.name == "minitrain")
     log.handlers = [console]
     log.setLevel(logging.INFO)
     log.propagate = False
+
+
+def _not_told(record: logging.LogRecord) -> None:
+    """Nobody reads any more, as `head` that has seen enough, or the disk is full: what is trained goes on."""
+    if isinstance(sys.exc_info()[1], BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,15 +15,15 @@ from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.plugins.launcher import Launcher as HydraLauncher
 from hydra.types import HydraContext, RunMode, TaskFunction
-from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+from omegaconf import DictConfig, OmegaConf
 
 from minitrain.composer import CONFIG, Composer, given_in
 from minitrain.config import ConfigError, RunConfig
 from minitrain.grid import KEYS, expand
 from minitrain.job import checked, perform
-from minitrain.multirun import Draft, Section, write_files
+from minitrain.multirun import BY_NUMBER, Draft, Section, write_files
 from minitrain.problem import build, cores
-from minitrain.record import read_summary
+from minitrain.record import read_summary, refuse_strange, write_text
 from minitrain.resume import check_configs, conclude, train_left
 from minitrain.start import is_given, own_directory, place
 from minitrain.sweep.board import Job
@@ -54,6 +55,7 @@ class Launcher:
 
     def __init__(self, composer: Composer, extensions: Sequence[str] = ()) -> None:
         self.composer, self.extensions = composer, extensions
+        self.launched: dict[int, Job] = {}  # by a sweeper that chooses some runs at a time
         Launcher.current = self
         _admit_launcher()
 
@@ -78,8 +80,11 @@ class Launcher:
                 log.info("this is the first: the sweeper draws the others while it goes on")
             return 0
         stacked = config.hydra.launcher._target_ == STACKED
+        if OmegaConf.to_container(config.hydra.sweep)["subdir"] != BY_NUMBER:  # type: ignore[index, call-overload]
+            _refuse_shared([run for run, _, _ in self._places(drafts, config)])
         asked = Path(str(OmegaConf.select(config, "hydra.sweep.dir")))
         if stacked and is_grid and is_given(config, "sweep") and (asked / "multirun.yaml").exists():
+            refuse_strange(asked)
             check_configs(asked, {run: OmegaConf.to_yaml(draft.task) for run, draft, _ in self._places(drafts, config)})
             directory = asked
         else:
@@ -105,10 +110,10 @@ class Launcher:
         own: Sequence[str],
     ) -> None:
         """Train all jobs by the launcher that the config names; multirun.yaml tells what was asked for."""
-        asked = master.copy()
-        with read_write(asked), open_dict(asked):
-            asked.hydra.overrides.task += own
-        OmegaConf.save(asked, Path(str(master.hydra.sweep.dir), "multirun.yaml"))
+        asked: Any = OmegaConf.to_container(master)
+        asked["hydra"]["overrides"]["task"] += own
+        asked["hydra"]["sweep"]["runs"] = len(drafts)
+        write_text(Path(str(master.hydra.sweep.dir), "multirun.yaml"), OmegaConf.to_yaml(OmegaConf.create(asked)))
         if master.hydra.launcher._target_ == STACKED:
             self.train_stacked(drafts, configs, master)
             return
@@ -122,19 +127,22 @@ class Launcher:
         configs: Sequence[RunConfig],
         master: DictConfig,
         first: int = 0,
+        earlier: Mapping[int, Job] | None = None,
     ) -> list[Job]:
         """Train the runs of a sweep that are not complete as stacks, each in its directory.
 
         first: the number of the first of them in its sweep
+        earlier: the sweep's runs before, of a sweeper that chooses some at a time
         Raises KeyboardInterrupt after Ctrl-C, when everything is written.
         """
         jobs = {}
-        places = self._places(drafts, master, first)
-        for number, ((directory, draft, text), config) in enumerate(zip(places, configs, strict=True)):
+        places = list(self._places(drafts, master, first))
+        _refuse_shared([*(job.directory for job in (earlier or {}).values()), *(run for run, _, _ in places)])
+        for number, ((directory, draft, text), config) in enumerate(zip(places, configs, strict=True), first):
             if not (directory / ".hydra").exists():
                 write_files(directory, draft.task, text, draft.lines)
             jobs[number] = Job(number, config, directory, draft.overrides)
-        if not train_left(jobs, Path(str(master.hydra.sweep.dir)), self.extensions):
+        if not train_left(jobs, Path(str(master.hydra.sweep.dir)), self.extensions, earlier):
             raise KeyboardInterrupt
         return list(jobs.values())
 
@@ -160,6 +168,17 @@ class Launcher:
         return [[o.input_line for o in parsed if o.input_line is not None and not o.is_sweep_override()]]
 
 
+def _refuse_shared(directories: Sequence[Path]) -> None:
+    """A directory has one run, whatever hydra.sweep.subdir calls it."""
+    seen: dict[Path, int] = {}
+    for number, directory in enumerate(directories):
+        first = seen.setdefault(Path(os.path.normpath(directory)), number)
+        if first != number:
+            raise ConfigError(
+                f"hydra.sweep.subdir: runs {first} and {number} would share {directory.name}; name each by its values"
+            )
+
+
 def _refuse_equal(jobs: Sequence[Sequence[str]], configs: Sequence[RunConfig]) -> None:
     """Equal configs give equal bytes: nobody wants a run twice."""
     seen: dict[str, int] = {}
@@ -183,7 +202,8 @@ class StackedLauncher(HydraLauncher):
         assert program is not None
         drafts = program.composer.drafts(job_overrides, self.master)
         configs = [checked(draft.task) for draft in drafts]
-        jobs = program.train_stacked(drafts, configs, self.master, initial_job_idx)
+        jobs = program.train_stacked(drafts, configs, self.master, initial_job_idx, program.launched)
+        program.launched |= {job.number: job for job in jobs}
         return [_returned(job, draft) for job, draft in zip(jobs, drafts, strict=True)]
 
 

@@ -20,6 +20,7 @@ import io
 import json
 import math
 import os
+import re
 import shutil
 import time
 import zipfile
@@ -37,6 +38,7 @@ from minitrain.autograd.primitives import Array
 LONGEST_CONFIG = 2**18  # bytes: a longer file is no run's config
 LONGEST_SUMMARY = 2**24
 MOST_KEYS = 10_000  # of a config
+LARGEST = 2**63  # of a whole number that is told
 YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 LONGEST_NAME = 150  # characters of a directory's name; file systems take 255 bytes
 
@@ -105,14 +107,16 @@ def read_text(path: Path, longest: float = math.inf) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def refuse_links(directory: Path) -> None:
-    """Raise RecordError for a link in a directory that is to be written to: what it leads to is outside, and another's.
+def refuse_strange(directory: Path) -> None:
+    """Raise RecordError for what no run leaves in a directory, which is to be written to: links, pipes, devices.
 
-    The directory itself may be one.
+    What a link leads to is outside, and another's. The directory itself may be one.
     """
     for path in directory.rglob("*"):
         if path.is_symlink():
             raise RecordError(f"{path}: is a link; a run's files are its own: put what it leads to in its place")
+        if not (path.is_file() or path.is_dir()):
+            raise RecordError(f"{path}: is neither a file nor a folder; no run leaves such; take it away")
 
 
 def format_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
@@ -137,7 +141,7 @@ def write_folder(path: Path, texts: Mapping[str, str]) -> None:
     beside.mkdir(parents=True, exist_ok=True)
     try:
         for name, text in texts.items():
-            (beside / name).write_text(text, encoding="utf-8")
+            write_text(beside / name, text)
         beside.rename(path)
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
@@ -218,7 +222,8 @@ def _check_told(told: Any, kinds: Mapping[str, tuple[type, ...]]) -> None:
     if not isinstance(told, dict):
         raise ValueError("no keys and values")
     for key, types in kinds.items():
-        if type(told.get(key)) not in types:
+        value = told.get(key)
+        if type(value) not in types or (isinstance(value, int) and abs(value) > LARGEST):
             raise ValueError(f"{key}: expected {' or '.join('null' if t is type(None) else t.__name__ for t in types)}")
     if told.get("step", 0) < 0:
         raise ValueError("step: expected at least 0")
@@ -253,7 +258,23 @@ def read_values(path: Path) -> dict[str, Any]:
         if not isinstance(nested, dict):
             raise ValueError("no keys and values")
         _flatten(nested, "", flat, [MOST_KEYS])
+        left = [MOST_KEYS]
+        for key in flat:
+            _follow(flat, key, left)
     return flat
+
+
+REFERENCE = re.compile(r"\$\{([\w.]+)\}")
+
+
+def _follow(flat: Mapping[str, Any], key: str, left: list[int]) -> None:
+    """Go through what stands for other keys. `left`: how often that may still be, lest they multiply, or go round."""
+    for name in REFERENCE.findall(str(flat[key])):
+        left[0] -= 1
+        if left[0] < 0:
+            raise ValueError(f"more than {MOST_KEYS:,} interpolations")
+        for other in [name] if name in flat else [each for each in flat if each.startswith(f"{name}.")]:
+            _follow(flat, other, left)
 
 
 def read_overrides(directory: Path) -> list[str]:

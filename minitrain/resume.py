@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from minitrain.config import ConfigError, RunConfig
 from minitrain.job import exit_status, read_config
 from minitrain.model_plots import draw_plots
 from minitrain.problem import cores
-from minitrain.record import LONGEST_CONFIG, RecordError, read_overrides, read_summary, read_text, refuse_links
+from minitrain.record import LONGEST_CONFIG, RecordError, read_overrides, read_summary, read_text, refuse_strange
 from minitrain.sweep.board import Job, note
 from minitrain.sweep.progress import SweepReport, format_plan
 from minitrain.sweep.stacks import stacks
@@ -28,20 +29,23 @@ def runs_in(directory: Path) -> list[Path]:
     """The runs' directories of a sweep, in its order."""
 
     def number(run: Path) -> int:
-        path = run / ".hydra" / "hydra.yaml"
-        try:
-            found = re.search(r"^    num: (\d+)$", read_text(path, LONGEST_CONFIG), re.MULTILINE)
-        except (OSError, ValueError) as error:
-            raise RecordError(f"{path}: cannot be read ({error})") from error
+        found = re.search(r"^    num: (\d{1,9})$", _text_of(run / ".hydra" / "hydra.yaml"), re.MULTILINE)
         return int(found[1]) if found else 0
 
     return sorted((path.parent.parent for path in directory.glob("**/.hydra/config.yaml")), key=number)
 
 
+def _text_of(path: Path) -> str:
+    try:
+        return read_text(path, LONGEST_CONFIG)
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: cannot be read ({error})") from error
+
+
 def check_configs(directory: Path, texts: Mapping[Path, str]) -> None:
     """Refuse to go on with a sweep in whose directory another's runs are; texts: a run's directory -> its config."""
     for run in runs_in(directory) if directory.is_dir() else ():
-        if run not in texts or (run / ".hydra" / "config.yaml").read_text(encoding="utf-8") != texts[run]:
+        if run not in texts or _text_of(run / ".hydra" / "config.yaml") != texts[run]:
             raise ConfigError(
                 f"hydra.sweep.dir={directory}: is taken already: the run in {run} has another config; give the command "
                 "that began it, or choose a new directory"
@@ -56,8 +60,13 @@ def is_complete(directory: Path) -> bool:
         return False
 
 
-def train_left(jobs: Mapping[int, Job], directory: Path, extensions: Sequence[str]) -> bool:
-    """Train the runs that are not complete, from their checkpoints; whether they came to their ends unstopped."""
+def train_left(
+    jobs: Mapping[int, Job], directory: Path, extensions: Sequence[str], earlier: Mapping[int, Job] | None = None
+) -> bool:
+    """Train the runs that are not complete, from their checkpoints; whether they came to their ends unstopped.
+
+    earlier: runs of the sweep that have ended, and are not tried again
+    """
     done = {number: job for number, job in jobs.items() if is_complete(job.directory)}
     left = {number: job for number, job in jobs.items() if number not in done}
     if done:
@@ -68,7 +77,7 @@ def train_left(jobs: Mapping[int, Job], directory: Path, extensions: Sequence[st
     found = stacks({number: job.config for number, job in left.items()}, cores())
     if left:
         log.info("%s", format_plan(found, cores()))
-    with SweepReport(left, directory, done) as report:
+    with SweepReport(left, directory, {**(earlier or {}), **done}) as report:
         if not left:
             return True
         return train_jobs(left, found, cores(), extensions, report)
@@ -84,11 +93,20 @@ def conclude(directory: Path, title: str, configs: Sequence[RunConfig], interrup
             log.info("%-11s %s", name, path)
     if interrupted:
         ended = sum(run.status not in ("interrupted", "running") for run in runs)
-        log.info("interrupted: %d of %d runs have ended", ended, len(configs))
+        log.info("interrupted: %d of %d runs have ended", ended, max(len(configs), len(runs)))
         log.info("go on with  python -m minitrain resume %s", directory)
         return 130
     strict = any(config.on_divergence == "fail" for config in configs)
-    return exit_status([read_summary(run) for run in runs_in(directory)], strict)
+    try:
+        return exit_status([read_summary(run) for run in runs_in(directory)], strict)
+    except RecordError:
+        return 1  # a run whose end could not be written
+
+
+def _runs_asked_for(directory: Path) -> int:
+    """How many runs a sweep has to have; 0 where its multirun.yaml does not tell."""
+    found = re.search(r"^    runs: (\d{1,9})$", _text_of(directory / "multirun.yaml"), re.MULTILINE)
+    return int(found[1]) if found else 0
 
 
 def resume_sweep(directory: Path, overrides: Sequence[str], extensions: Sequence[str]) -> int:
@@ -96,11 +114,19 @@ def resume_sweep(directory: Path, overrides: Sequence[str], extensions: Sequence
     for text in overrides:
         if not text.startswith("extensions="):
             raise ConfigError(f"{text}: a resumed sweep goes on as it was; resume one of its runs for more steps")
-    refuse_links(directory)
+    refuse_strange(directory)
     jobs = {}
     for number, run in enumerate(runs_in(directory)):
         jobs[number] = Job(number, read_config(run), run, read_overrides(run))
     if not jobs:
         raise ConfigError(f"resume {directory}: no run was begun; give the sweep's command again")
     stopped = not train_left(jobs, directory, extensions)
-    return conclude(directory, read_title(directory), [job.config for job in jobs.values()], stopped)
+    title = read_title(directory)
+    status = conclude(directory, title, [job.config for job in jobs.values()], stopped)
+    if len(jobs) < (total := _runs_asked_for(directory)):
+        log.info(
+            "%d of %d runs had not begun; begin them with  python -m minitrain -m %s",
+            total - len(jobs), total, shlex.join([*title.split(" "), f"hydra.sweep.dir={directory}"]),
+        )  # fmt: skip
+        return status or 1
+    return status

@@ -51,6 +51,8 @@ class Run:
         arrays, meta = load_checkpoint(path)
         if meta["step"] > self.config.steps:
             raise RecordError(f"{path}: of step {meta['step']}, and config.yaml ends at steps={self.config.steps}")
+        if meta["best"] is not None and meta["best"]["metric"] != self.metric:
+            raise RecordError(f"{path}: judged by {meta['best']['metric']}, and config.yaml tells {self.metric}")
         if (self.directory / "metrics.csv").exists():
             read_metrics(self.directory)  # what goes on a damaged table would be lost
         try:

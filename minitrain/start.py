@@ -96,7 +96,7 @@ def own_directory(config: DictConfig, mode: str, parent: Path, label: str) -> Pa
     try:
         if (given / ".hydra").exists():
             raise FileExistsError
-        given.mkdir(parents=True, exist_ok=mode == "run")
+        given.mkdir(parents=True, exist_ok=mode == "run" or (given.is_dir() and not any(given.iterdir())))
     except OSError as error:
         if not isinstance(error, FileExistsError):
             raise ConfigError(f"{key}={given}: cannot be made ({error.strerror}); choose another directory") from error

@@ -145,17 +145,18 @@ def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown,
             return
         step += 1
         progress.advance(len(runs))
-        if stop.is_set():
+        if stop.is_set() and step < config.steps:  # after the last one there is but its row to write
             _each(runs, methodcaller("end", "interrupted", step))
             return
         if step % config.checkpoint_every == 0 and step < config.steps:
             _each(runs, methodcaller("checkpoint", step))
-            runs, engine = _left(runs, engine)
-            if not runs:
-                return
         elif time.monotonic() - flushed > 1.0:
             flushed = time.monotonic()
             _each(runs, methodcaller("flush"))
+        if any(run.ended for run in runs):
+            runs, engine = _left(runs, engine)
+            if not runs:
+                return
 
 
 def _are_finite(losses: Array) -> bool:

@@ -1,7 +1,9 @@
 """The command line as a person uses it: runs, sweeps, stops, pictures, start-up."""
 
+import errno
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -444,3 +446,224 @@ def test_what_is_piped_may_be_read_in_part(tmp_path):
     show.stdout.close()
     assert (show.wait(60), show.stderr.read()) == (0, b"")
     show.stderr.close()
+
+
+# Stopped, failed or refused at the wrong moment
+
+
+def contents(directory):
+    arrays, meta = load_checkpoint(directory / "checkpoints" / "last.npz")
+    kept = {name: array.tobytes() for name, array in arrays.items()}
+    return (directory / "metrics.csv").read_bytes(), kept, meta["step"], meta["best"]
+
+
+def stop_at_update(monkeypatch, k, act):
+    from minitrain.compiled import Compiled
+
+    update = Compiled.update
+
+    def acting(self, step):
+        update(self, step)
+        if step == k:
+            act()
+
+    monkeypatch.setattr(Compiled, "update", acting)
+
+
+def test_a_stop_at_the_last_step_loses_nothing(command, monkeypatch):
+    command("hydra.run.dir=whole", *FAST)
+    with monkeypatch.context() as patch:
+        stop_at_update(patch, 39, lambda: os.kill(os.getpid(), signal.SIGINT))
+        assert command("hydra.run.dir=stopped", *FAST)[0] == 0
+    assert read_summary(Path("stopped"))["status"] == "completed"
+    assert contents(Path("stopped")) == contents(Path("whole"))
+
+
+def test_a_disk_that_is_full_at_the_last_step_is_not_the_end(command, monkeypatch):
+    from minitrain import run
+
+    command("hydra.run.dir=whole", *FAST)
+    save = run.save_checkpoint
+
+    def full(path, *given):
+        if path.name == "last.npz":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        save(path, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run, "save_checkpoint", full)
+        assert command("hydra.run.dir=full", *FAST)[0] == 1
+    assert (read_summary(Path("full"))["status"], read_summary(Path("full"))["step"]) == ("failed", 40)
+    assert command("resume", "full")[0] == 0
+    assert contents(Path("full")) == contents(Path("whole"))
+
+
+def test_a_disk_that_is_full_between_checkpoints_is_told(command, monkeypatch):
+    from minitrain import train
+    from minitrain.record import Metrics
+
+    def full(self, at_most_every=0.0):
+        raise OSError(errno.ENOSPC, "No space left on device", "metrics.csv")
+
+    monkeypatch.setattr(Metrics, "flush", full)
+    times = iter(range(0, 10_000, 2))
+    monkeypatch.setattr(train.time, "monotonic", lambda: next(times))  # each step takes two seconds
+    status, out, _ = command("hydra.run.dir=run", *FAST)
+    assert status == 1
+    assert "No space left on device" in out
+    assert "make room on the disk" in out
+
+
+@pytest.mark.parametrize("asked", [["steps=20"], ["steps=[1"], ["steps=${x}"], ["steps=*x"], ["steps=0"]], ids=" ".join)
+def test_a_refused_resume_changes_nothing(command, monkeypatch, asked):
+    stop_at_update(monkeypatch, 29, lambda: os.kill(os.getpid(), signal.SIGINT))
+    assert command("hydra.run.dir=run", *FAST)[0] == 130
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    status, _, err = command("resume", "run", *asked)
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == before
+
+
+def test_a_longer_run_whose_checkpoint_cannot_be_used_keeps_its_config(command):
+    command("hydra.run.dir=run", *FAST)
+    config, last = Path("run/.hydra/config.yaml"), Path("run/checkpoints/last.npz")
+    before = config.read_bytes()
+    last.write_bytes(last.read_bytes()[:-50])
+    assert command("resume", "run", "steps=80")[0] == 2
+    assert config.read_bytes() == before
+
+
+def test_a_run_that_was_killed_while_it_drew_gets_its_curves(command):
+    command("hydra.run.dir=run", "metrics=[grad_norm]", *FAST)
+    for name in ("loss.svg", "diagnostics.png"):
+        Path("run", name).unlink()
+    status, out, _ = command("resume", "run")
+    assert status == 0
+    assert "nothing left to do" in out
+    assert is_picture(Path("run/loss.svg"))
+    assert is_picture(Path("run/diagnostics.png"))
+
+
+@pytest.mark.parametrize("launcher", [[], ["hydra/launcher=basic"]], ids=["stacked", "basic"])
+def test_two_runs_of_a_sweep_never_share_a_directory(command, launcher):
+    status, _, err = command("-m", "lr=0.1,0.3", "seed=0,1", "hydra.sweep.subdir=${lr}", *launcher, *FAST)
+    assert status == 2
+    assert "runs 0 and 1 would share 0.1" in err
+    assert not Path("outputs").exists()
+
+
+def test_runs_that_had_not_begun_are_told_and_the_sweep_s_command_begins_them(command):
+    sweep = ["-m", "lr=0.1,0.3", "seed=0,1", "hydra.sweep.dir=swept", *FAST]
+    assert command(*sweep)[0] == 0
+    for number in (2, 3):
+        shutil.rmtree(f"swept/{number}")
+    status, out, _ = command("resume", "swept")
+    assert status == 1
+    assert "2 of 4 runs had not begun; begin them with  python -m minitrain -m lr=0.1,0.3 seed=0,1" in out
+    assert command(*sweep)[0] == 0
+    assert command("resume", "swept")[0] == 0
+
+
+def test_a_sweep_killed_before_its_first_file_can_be_begun_again(command):
+    Path("swept").mkdir()
+    assert command("-m", "lr=0.1,0.3", "hydra.sweep.dir=swept", *FAST)[0] == 0
+
+
+def test_a_directory_that_cannot_be_written_fails_its_run_alone(command):
+    sweep = ["-m", "lr=0.1,0.2,0.3", "hydra.sweep.dir=swept", *FAST]
+    assert command(*sweep)[0] == 0
+    for number in range(3):
+        summary = json.loads(Path(f"swept/{number}/summary.json").read_text())
+        Path(f"swept/{number}/summary.json").write_text(json.dumps({**summary, "status": "interrupted"}))
+    Path("swept/0/minitrain.log").unlink()
+    Path("swept/0/minitrain.log").mkdir()
+    Path("swept/1/summary.json").unlink()
+    Path("swept/1/summary.json").mkdir()
+    assert command("resume", "swept")[0] == 1
+    assert read_summary(Path("swept/2"))["status"] == "completed"
+
+
+@pytest.mark.parametrize("strange", ["multirun.yaml", "0/checkpoints"])
+def test_a_sweep_with_a_link_in_it_is_not_gone_on_with(command, strange):
+    sweep = ["-m", "lr=0.1,0.3", "hydra.sweep.dir=swept", *FAST]
+    assert command(*sweep)[0] == 0
+    path, victim = Path("swept", strange), Path("victim").absolute()
+    path.rename(victim)
+    path.symlink_to(victim)
+    for arguments in (sweep, ["resume", "swept"]):
+        status, _, err = command(*arguments)
+        assert (status, len(err.splitlines())) == (2, 1)
+        assert f"{strange}: is a link" in err
+
+
+def test_one_column_of_sweep_csv_has_one_name(command):
+    assert command("-m", "metric=val_loss,train_loss", "hydra.sweep.dir=swept", *FAST)[0] == 0
+    header = Path("swept/sweep.csv").read_text().splitlines()[0].split(",")
+    assert sorted(set(header)) == sorted(header)
+
+
+MORE_MISTAKES = [
+    ["train"],
+    ["hydra.run.dir='${nope}'"],
+    ["-m", "lr=0.1,0.2", "hydra.sweep.dir='${nope}'"],
+    ["-m", "lr=0.1,0.2", "hydra.sweep.subdir='${nope}'"],
+    ["-m", "network=interval(0,1)", "samples=2"],
+    ["--shell-completion"],
+    ["--shell-completion", "install=nosuchshell"],
+    ["--resolve"],
+    ["-p", "data"],
+    ["graph", "--dry-run"],
+    ["resume", "--dry-run"],
+]
+
+
+@pytest.mark.parametrize("arguments", MORE_MISTAKES, ids=" ".join)
+def test_a_mistake_about_hydra_or_a_flag_is_one_line_too(command, arguments):
+    status, _, err = command(*arguments)
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert not Path("outputs").exists()
+
+
+PYPROJECTS = {
+    "not UTF-8": (b"[tool.minitrain]\n\xff", "cannot be read"),
+    "not TOML": (b"[tool.minitrain]\nextensions = [", "cannot be read"),
+    "a number": (b"[tool.minitrain]\nextensions = 3", "expected a list of modules"),
+    "a text": (b'[tool.minitrain]\nextensions = "json"', "expected a list of modules"),
+    "numbers": (b"[tool.minitrain]\nextensions = [1]", "expected a list of modules"),
+}
+
+
+@pytest.mark.parametrize("name", PYPROJECTS)
+def test_a_pyproject_that_names_no_modules_is_told(command, name):
+    content, told = PYPROJECTS[name]
+    Path("pyproject.toml").write_bytes(content)
+    status, _, err = command("--cfg", "job")
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert told in err
+
+
+def test_a_pyproject_of_somebody_else_s_is_not_read(command):
+    Path("pyproject.toml").write_bytes(b"\xff # another's")
+    assert command("--cfg", "job")[0] == 0
+    Path("pyproject.toml").write_bytes(b"# see [tool.minitrain]")
+    assert command("--cfg", "job")[0] == 0
+
+
+def test_a_file_with_a_library_s_name_in_the_folder_is_not_imported(tmp_path):
+    (tmp_path / "yaml.py").write_text("raise SystemExit('imported')")
+    console = Path(sys.executable).with_name("minitrain")
+    found = subprocess.run([console, "--cfg", "job"], cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_who_stops_reading_does_not_stop_the_run(tmp_path):
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-m", "minitrain", "hydra.run.dir=run", *FAST]
+    reading, writing = os.pipe()
+    os.close(reading)
+    found = subprocess.run(
+        command, cwd=tmp_path, env=environment, stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(writing)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert read_summary(tmp_path / "run")["status"] == "completed"

@@ -4,6 +4,7 @@ import os
 import pickle
 import shutil
 import sys
+import textwrap
 import tracemalloc
 from pathlib import Path
 
@@ -136,6 +137,19 @@ def config(old, new):
     return change
 
 
+MULTIPLYING = "k0: x\n" + "".join(f"k{i + 1}: {f'${{k{i}}}' * 10}\n" for i in range(6))
+
+
+def also(text):
+    """More lines at the end of the config."""
+
+    def change(run):
+        path = run / ".hydra" / "config.yaml"
+        path.write_text(path.read_text() + text)
+
+    return change
+
+
 def text_of(name, text):
     return lambda run: (run / name).write_text(text)
 
@@ -201,6 +215,12 @@ STRANGE = {
     "a binary config": (text_of(CONFIG, "\x00\x01"), ALL),
     "a config that is a list": (text_of(CONFIG, "- 1"), ALL),
     "a config that is a pipe": (pipes(CONFIG), ALL),
+    "interpolations that multiply": (also(MULTIPLYING), ALL),
+    "interpolations that go round": (also("a: ${b}\nb: ${a}\n"), ALL),
+    "extensions that are a number": (config("extensions: []", "extensions: 5"), ALL[1:]),
+    "a log that is a pipe": (pipes("minitrain.log"), ALL[1:2]),
+    "a best by another metric": (meta(best={"metric": "foo", "value": 1.0, "step": 0}), ALL[1:2]),
+    "a best that is endless": (meta(best={"metric": "val_accuracy", "value": 10**400, "step": 0}), ALL[1:]),
     "_target_": (config("name: iris", "_target_: os.system\n  name: iris"), ALL[1:]),
     "an environment variable": (config("seed: 0", "seed: ${oc.env:HOME}"), ALL[1:]),
     "a file of this machine": (config("name: iris", "name: csv\n  path: /etc/passwd\n  target: x"), ALL[1:]),
@@ -271,11 +291,18 @@ def test_the_run_that_the_strange_ones_were_made_of_is_accepted(command, theirs)
     assert read_summary(theirs)["step"] == 30
 
 
-@pytest.mark.parametrize("strange", ["overrides that are code", "a checkpoint of step -3", "checkpoints elsewhere"])
+SWEPT = ["overrides that are code", "a checkpoint of step -3", "checkpoints elsewhere", "a best by another metric"]
+
+
+@pytest.mark.parametrize("strange", SWEPT)
 def test_so_is_a_stranger_s_sweep(command, tmp_path, theirs, strange):
     (tmp_path / "sweep").mkdir()
     run = theirs.rename(tmp_path / "sweep" / "0")
-    (tmp_path / "sweep" / "multirun.yaml").write_text("!!python/object/apply:os.system ['touch here']")
+    (tmp_path / "sweep" / "multirun.yaml").write_text(
+        f"x:\n{textwrap.indent(BOMB, '  ')}hydra: {{overrides: {{task: *h}}}}"
+    )
+    hydra = run / ".hydra" / "hydra.yaml"
+    hydra.write_text(hydra.read_text().replace("num: 0", f"num: {'9' * 5000}"))
     summary(status="interrupted")(run)
     STRANGE[strange][0](run)
     status, out, err = command("resume", "sweep")

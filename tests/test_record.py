@@ -19,7 +19,7 @@ from minitrain.record import (
     load_checkpoint,
     read_metrics,
     read_summary,
-    refuse_links,
+    refuse_strange,
     save_checkpoint,
     write_atomically,
     write_summary,
@@ -138,10 +138,10 @@ def test_a_directory_with_a_link_in_it_is_not_written_to(tmp_path):
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
     (tmp_path / "link").symlink_to(run)
-    refuse_links(tmp_path / "link")
+    refuse_strange(tmp_path / "link")
     (run / "checkpoints" / "last.npz").symlink_to(tmp_path / "another")
     with pytest.raises(RecordError, match=r"last.npz: is a link"):
-        refuse_links(tmp_path / "link")
+        refuse_strange(tmp_path / "link")
 
 
 def test_a_pipe_and_a_device_are_not_waited_for(tmp_path):

@@ -50,9 +50,9 @@ class Board:
 
 
 def note(directory: Path, text: str, **more: Any) -> None:
-    """Add a line to a run's minitrain.log."""
+    """Add a line to a run's minitrain.log, where that can be written."""
     told = "".join(f", {key}: {value}" for key, value in more.items() if value not in (False, None))
-    with (directory / "minitrain.log").open("a", encoding="utf-8") as file:
+    with suppress(OSError), (directory / "minitrain.log").open("a", encoding="utf-8") as file:
         file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} INFO {text}{told}\n")
 
 
@@ -68,8 +68,9 @@ def end_unbegun(job: Job, status: str, board: Board, **more: Any) -> None:
     with suppress(RecordError):  # an earlier session may have come further
         summary |= read_summary(job.directory)
     summary.pop("error", None)
-    write_summary(job.directory, {**summary, "status": status, **more})
     board.status[job.number] = STATUSES.get(status, FAILED)
+    with suppress(OSError):  # of a full disk, or what else is wrong with this run's directory alone
+        write_summary(job.directory, {**summary, "status": status, **more})
 
 
 def unfinished(jobs: Sequence[Job], board: Board) -> list[Job]:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from minitrain.progress import format_outcome_briefly, format_value
-from minitrain.record import format_csv, read_summary, write_text
+from minitrain.record import RecordError, format_csv, read_summary, write_text
 from minitrain.sweep.board import RUNNING, Board, Job
 from minitrain.sweep.stacks import Stack
 
@@ -51,6 +51,15 @@ def format_dry_run(jobs: Sequence[Sequence[str]], found: Sequence[Stack], proces
     )
 
 
+def _summary_of(job: Job) -> dict[str, Any]:
+    """What a run that has ended tells; one that could not be written has failed."""
+    try:
+        return read_summary(job.directory)
+    except RecordError as error:
+        told = {"status": "failed", "step": 0, "steps": job.config.steps, "best": None, "final": {}, "seconds": 0.0}
+        return {**told, "error": str(error)}
+
+
 class SweepReport:
     """Called with the board while a sweep goes on: tells each run that has ended, and shows a bar on a terminal."""
 
@@ -66,8 +75,9 @@ class SweepReport:
         self.is_stopping = False
         keys = dict.fromkeys(text.partition("=")[0] for job in {**done, **jobs}.values() for text in job.overrides)
         for number, job in done.items():
-            self._add(number, job, read_summary(job.directory))
-        self.columns = ["run", *keys, "status", "step", "final", "best", "metric", "best_step", "seconds"]
+            self._add(number, job, _summary_of(job))
+        told = ["status", "step", "final", "best", "metric", "best_step", "seconds"]
+        self.columns = ["run", *(key for key in keys if key not in told), *told]
 
     def __enter__(self) -> SweepReport:
         if sys.stderr.isatty():
@@ -98,7 +108,8 @@ class SweepReport:
             self._write()
 
     def _tell(self, number: int) -> None:
-        job, summary = self.jobs[number], read_summary(self.jobs[number].directory)
+        job = self.jobs[number]
+        summary = _summary_of(job)
         metric = self._add(number, job, summary)
         self._say(f"{job.title}: {format_outcome_briefly(summary)}")
         values = [row["best"] for row in self.rows.values() if row["metric"] == metric and row["best"] != ""]

@@ -614,6 +614,7 @@ MORE_MISTAKES = [
     ["-p", "data"],
     ["graph", "--dry-run"],
     ["resume", "--dry-run"],
+    ["experiments=activations"],
 ]
 
 

@@ -199,8 +199,8 @@ def _component(group: str, values: Any) -> Any:
     if not isinstance(values, Mapping) or "name" not in values:
         raise ConfigError(f"{group}={values}: expected one of {', '.join(sorted(TABLES[group]))}")
     name = values["name"]
-    if name not in TABLES[group]:
-        raise ConfigError(f"{group}.name={name}: expected one of {', '.join(sorted(TABLES[group]))}")
+    if not isinstance(name, str) or name not in TABLES[group]:
+        raise ConfigError(f"{group}.name={shown(name)}: expected one of {', '.join(sorted(TABLES[group]))}")
     cls = TABLES[group][name]
     return cls(**checked(cls, {k: v for k, v in values.items() if k != "name"}, f"{group}."))
 
@@ -223,18 +223,23 @@ def check(value: Any, hint: Any, range_: Range, key: str) -> Any:
     """The value as its type, or ConfigError: `lr=abc: expected a number above 0`."""
     ok, converted = _convert(value, hint)
     if not ok or (converted is not None and not range_.admits(converted)):
-        raise ConfigError(f"{key}={shown(value)}: expected {expected(hint, range_)}")
+        is_open = range_.at_most is None and range_.below is None
+        large = "too large; " if is_open and isinstance(value, (int, float)) and 2**64 <= value < math.inf else ""
+        raise ConfigError(f"{key}={shown(value)}: {large}expected {expected(hint, range_)}")
     return converted
 
 
 def shown(value: Any) -> str:
     """A value as a message names it."""
-    text = "null" if value is None else str(value)
+    try:
+        text = "null" if value is None else str(value)
+    except ValueError:  # Python writes out no integer of more than 4300 digits
+        text = "a number of thousands of digits"
     return text if len(text) <= 60 else text[:59] + "…"
 
 
 def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
-    """(True, the value as that type), or (False, None). 1e3 passes for an int, 1.5 and true do not."""
+    """(True, the value as that type), or (False, None). 1e3 passes for an int, 1.5, true and 2^64 do not."""
     arguments = typing.get_args(hint)
     if hint is Any:
         return True, value
@@ -245,10 +250,12 @@ def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
             return False, None
         entries = [_convert(each, arguments[0]) for each in value]
         return all(ok for ok, _ in entries), [entry for _, entry in entries]
+    if hint is int and isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is int and value.bit_length() > (64 if hint is int else 1023):
+        return False, None  # an int of 64 bits, or what a float can hold
     if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
         return True, float(value)
-    if hint is int and isinstance(value, float) and value.is_integer():
-        return True, int(value)
     if hint is str and type(value) is int:
         return True, str(value)  # a column or a file can have a number for its name
     return type(value) is hint, value

@@ -9,7 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from minitrain.autograd.primitives import Array
-from minitrain.figure import BLUE, log_helps, log_scale, new_figure, percent, save_figures, shortened, whole_steps
+from minitrain.figure import (
+    BLUE,
+    log_helps,
+    log_scale,
+    new_figure,
+    percent,
+    save_figures,
+    shortened,
+    title_of,
+    whole_steps,
+)
 from minitrain.record import finite_points, read_metrics
 
 if TYPE_CHECKING:
@@ -62,7 +72,7 @@ def draw_diagnostics(directory: Path, title: str, note: str = "", edge: bool = F
         end = max(metrics["step"].max(initial=0), 1)
         axes.set_xlim(-0.02 * end, 1.02 * end)
         whole_steps(axes)
-        axes.set_title(TITLES.get(name, name), fontsize=10, loc="left")
+        axes.set_title(TITLES.get(name) or title_of(name), fontsize=10, loc="left")
         axes.grid(alpha=0.25, linewidth=0.6)
     for i, axes in enumerate(panes):
         axes.set_visible(i < len(panels))
@@ -86,6 +96,8 @@ def _draw_panel(axes: Axes, name: str, curves: dict[str, tuple[Array, Array]]) -
     if name == "dead_units":
         percent(axes)
         axes.set_ylim(0, max(axes.get_ylim()[1], 0.1))
+    elif "accuracy" in name:
+        percent(axes)
     elif log_helps(*(values for _, values in curves.values())):
         log_scale(axes)
     if "" not in lines:

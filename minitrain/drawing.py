@@ -181,7 +181,7 @@ def _outline(axes: Axes, title: str, upper: Point, lower: Point) -> None:
     size = lower[0] - upper[0], lower[1] - upper[1]
     axes.add_patch(Rectangle(upper, *size, fill=False, edgecolor=ORANGE, linewidth=1.0, linestyle=(0, (4, 3))))
     at = upper[0] + BESIDE, (upper[1] + lower[1]) / 2
-    axes.text(*at, title, size=SIZE, rotation=90, ha="left", va="center", parse_math=False)
+    axes.text(*at, title, size=SIZE, rotation=90, ha="left", va="center")
 
 
 def _arrow(axes: Axes, route: Sequence[Point]) -> None:
@@ -208,6 +208,4 @@ def _box(axes: Axes, node: Node, centre: Point, size: Point) -> None:
     for i, text in enumerate([node.title, *node.notes]):
         weight, color = "normal" if i else "bold", VERMILION if text.startswith("grad ") else "black"
         at = y - h / 2 + PAD_Y + LINE * (i + 0.5)
-        axes.text(
-            x, at, text, size=SIZE, color=color, weight=weight, ha="center", va="center_baseline", parse_math=False
-        )
+        axes.text(x, at, text, size=SIZE, color=color, weight=weight, ha="center", va="center_baseline")

@@ -29,7 +29,12 @@ COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, "#000000", YELLOW)
 GREY = "#8c8c8c"
 STYLES = ("-", "--", ":")
 MOST_LINES = 12  # of a panel: more cannot be told apart
-NAMES = {"train_loss": "training loss", "val_loss": "validation loss", "val_accuracy": "validation accuracy"}
+NAMES = {
+    "train_loss": "training loss",
+    "train_accuracy": "training accuracy",
+    "val_loss": "validation loss",
+    "val_accuracy": "validation accuracy",
+}
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -38,6 +43,7 @@ def new_figure(width: float, height: float) -> Figure:
     from matplotlib.figure import Figure
 
     rcParams["svg.hashsalt"] = "minitrain"  # equal figures give equal bytes
+    rcParams["text.parse_math"] = False  # a file may be called a$b$.csv
     rcParams["axes.spines.top"] = rcParams["axes.spines.right"] = False
     return Figure(figsize=(width, height), dpi=120)
 
@@ -68,7 +74,7 @@ def smooth(values: Array, reach: int) -> Array:
     """
     total = np.concatenate([[0.0], np.cumsum(values)])
     at = np.arange(len(values))
-    around = np.minimum(np.minimum(at, at[::-1]), reach)
+    around = np.minimum(np.minimum(at, at[::-1]), min(reach, len(values)))
     low, high = at - around, at + around + 1
     return np.asarray((total[high] - total[low]) / (high - low))
 
@@ -106,7 +112,8 @@ def ordered_colors(values: Sequence[Any]) -> list[Any]:
 
     if not all(isinstance(value, (int, float)) for value in values):
         values = range(len(values))
-    at = np.log(values) if spans_decades(values) else np.array(values, np.float64)
+    at = np.array(values, np.float64)  # whole numbers may be too large for NumPy's
+    at = np.log(at) if spans_decades(values) else at
     share = (at - at[0]) / (at[-1] - at[0] or 1.0)
     return [colormaps["viridis"](0.88 * each) for each in share.tolist()]  # the end is too light on white
 

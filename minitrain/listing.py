@@ -100,9 +100,9 @@ def _numbers(cost: Cost) -> tuple[int, int, int]:
 
 
 def _short(number: float, unit: str) -> str:
-    """Three digits or more: `313 kB`, `6.94 Mflop`."""
+    """Three digits or more: `313 kB`, `6.94 Mflop`, `1,234 Gflop`."""
     for prefix in ("", "k", "M", "G"):
         if number < 1000 or prefix == "G":
             break
         number /= 1000
-    return f"{number:.3g}".replace("e+03", "000") + f" {prefix}{unit}"
+    return (f"{number:.3g}" if number < 999.5 else f"{number:,.0f}") + f" {prefix}{unit}"

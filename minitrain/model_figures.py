@@ -9,7 +9,7 @@ import numpy as np
 
 from minitrain.autograd.primitives import Array
 from minitrain.data import Dataset, Rows
-from minitrain.figure import BLUE, COLORS, GREY, ORANGE, SKY, VERMILION, new_figure
+from minitrain.figure import BLUE, COLORS, GREY, ORANGE, SKY, VERMILION, new_figure, shortened
 from minitrain.model import Model
 from minitrain.problem import Problem
 
@@ -33,7 +33,7 @@ def _new_figure(width: float, height: float) -> Figure:
 
 def _title(figure: Figure, model: Model, heading: str) -> None:
     note, width = f"{model.problem.describe_briefly()}, step {model.step:,}", int(figure.get_figwidth() * 12)
-    figure.suptitle(f"{heading}\n{note if len(note) <= width else note[: width - 1] + '…'}", fontsize=11)
+    figure.suptitle(f"{heading}\n{shortened(note, width)}", fontsize=11)
 
 
 def _judged(data: Dataset) -> tuple[Array | Rows, Any, str]:

@@ -54,7 +54,7 @@ def draw_plots(config: RunConfig, directory: Path, data: Dataset | None = None, 
 
 
 def _one_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 # What does not fit

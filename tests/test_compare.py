@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from made import curve, make_grid, make_run
 
-from minitrain.compare.command import write_comparison
+from minitrain.compare.command import draw_comparison, write_comparison
 from minitrain.compare.comparison import common_metric, compare, filtered
 from minitrain.compare.curves_plot import View, draw_curves, line_of
-from minitrain.compare.results import load_runs
-from minitrain.compare.table import format_table, groups_as_csv, sparklines
+from minitrain.compare.results import form, load_runs
+from minitrain.compare.table import format_table, groups_as_csv, groups_as_json, sparklines
 from minitrain.compare.values_plot import draw_heatmap, draw_values
+from minitrain.config import ConfigError
 
 
 @pytest.fixture
@@ -66,11 +67,64 @@ def test_groups_can_be_chosen(grid):
     ("condition", "left"),
     [
         ("lr<0.5", 12), ("lr>=0.1", 12), ("lr=1e-2", 6), ("lr!=0.1", 12), ("activation=relu", 9),
-        ("status=diverged", 3), ("seed>1", 6), ("network.widths=[64,32]", 18), ("activation<3", 0),
+        ("status=diverged", 3), ("seed>1", 6), ("network.widths=[64,32]", 18),
     ],
 )  # fmt: skip
 def test_filters_leave_the_runs_for_which_they_hold(grid, condition, left):
     assert len(filtered(grid, condition)) == left
+
+
+@pytest.mark.parametrize(
+    ("condition", "told"),
+    [
+        ("lr=<0.1", "cannot be read; expected KEY<VALUE"),
+        ("lr<fast", "--filter lr<fast: expected a number after <; = and != take names too"),
+        ("lr>=true", "expected a number after >="),
+        ("lr=2026-99-99", "holds for none of 18 runs"),
+        ("activation<3", "activation<3: holds for none of 18 runs; activation is relu, tanh"),
+        ("lr>5", "lr>5: holds for none of 18 runs; lr is 0.01, 0.1, 1"),
+        ("status=failed", "status is completed, diverged"),
+    ],
+)
+def test_a_filter_that_leaves_nothing_tells_what_there_is(grid, condition, told):
+    with pytest.raises(ConfigError) as error:
+        filtered(grid, condition)
+    assert told in str(error.value)
+
+
+def test_values_that_are_equal_to_python_are_two(tmp_path):
+    for i, value in enumerate((True, 1, "a", [2], 0)):
+        make_run(tmp_path / str(i), {"activation": value})
+    comparison = compare(load_runs(tmp_path))
+    assert [form(value) for value in comparison.values("activation")] == ["0", "1", "[2]", "a", "true"]
+    write_comparison(comparison, tmp_path, "title")
+
+
+@pytest.mark.parametrize("value", [10**22, 10**400, float("inf"), -1e308])
+def test_numbers_beyond_what_can_be_drawn_are_drawn_too(tmp_path, value):
+    for i, seed in enumerate((value, 1, 2)):
+        for j, lr in enumerate((value, 0.1, 0.2)):
+            make_run(tmp_path / f"{i}{j}", {"seed": seed, "lr": lr})
+    for keys in (None, ["seed"], ["seed", "lr"]):
+        comparison = compare(load_runs(tmp_path), keys=keys)
+        assert "comparison" in draw_comparison(comparison, "title")
+        format_table(comparison)
+    write_comparison(comparison, tmp_path, "title")
+
+
+def test_curves_of_damaged_files_are_drawn(tmp_path):
+    damaged = [1e299, 1e301, -1e308, np.nan, 1e299, 5.0]
+    for i in range(3):
+        make_run(tmp_path / str(i), {"seed": i}, {"val_loss": np.array([*damaged, 1e299 * i])})
+    file = tmp_path / "0" / "metrics.csv"
+    rows = file.read_text().splitlines()
+    file.write_text("\n".join([*rows, rows[2], rows[-1], ""]))
+    comparison = compare(load_runs(tmp_path), "val_loss")
+    format_table(comparison)
+    json.loads(groups_as_json(comparison), parse_constant=pytest.fail)
+    for view in (View(smooth=10**30), View(smooth=3)):
+        written = write_comparison(comparison, tmp_path, "title", view)
+    assert written["comparison"].stat().st_size > 5000
 
 
 # The table
@@ -120,8 +174,33 @@ def test_one_key_colours_lines_and_another_makes_panels(grid):
 
 def test_one_key_has_its_values_in_the_legend(grid):
     (pane,) = draw_curves(compare(filtered(grid, "activation=relu")), "title", View()).axes
-    assert labels(pane) == ["96.0%  lr=0.1", "86.0%  lr=0.01", "86.0%  lr=1"]
+    assert labels(pane) == ["96.0%  0.1", "86.0%  0.01", "86.0%  1"]
+    assert pane.get_legend().get_title().get_text() == "last value, mean over runs: lr"
     assert len(pane.collections) == 3  # bands
+
+
+def test_the_title_of_a_legend_names_many_keys_once(tmp_path):
+    for i, norm in enumerate(("batch", "layer")):
+        for j, activation in enumerate(("relu", "tanh")):
+            for k, widths in enumerate(([64, 64, 64], [128])):
+                config = {"network": {"name": "mlp", "widths": widths, "norm": norm}, "activation": activation}
+                make_run(tmp_path / f"{i}{j}{k}", config, {"val_accuracy": curve(0.9 - 0.1 * i - 0.05 * j - 0.01 * k)})
+    (pane,) = draw_curves(compare(load_runs(tmp_path)), "title", View()).axes
+    title = pane.get_legend().get_title().get_text().replace("\n", " ")
+    assert title == "last value: activation, network.widths, network.norm"
+    assert labels(pane)[:3] == [
+        "90.0%  relu, [64,64,64], batch", "89.0%  relu, [128], batch", "85.0%  tanh, [64,64,64], batch",
+    ]  # fmt: skip
+
+
+def test_four_panels_are_two_by_two(tmp_path):
+    for i, activation in enumerate(("relu", "tanh", "silu", "elu")):
+        for j, lr in enumerate((0.1, 0.2, 0.3, 0.4, 0.5)):
+            make_run(tmp_path / f"{i}{j}", {"activation": activation, "lr": lr})
+    panes = draw_curves(compare(load_runs(tmp_path)), "title", View()).axes
+    grid = [pane.get_subplotspec().get_gridspec() for pane in panes]
+    assert {(each.nrows, each.ncols) for each in grid} == {(2, 2)}
+    assert [pane.get_xlabel() for pane in panes] == ["", "", "step", "step"]
 
 
 def test_of_many_lines_the_best_the_worst_and_a_sample_are_drawn(tmp_path):
@@ -130,8 +209,8 @@ def test_of_many_lines_the_best_the_worst_and_a_sample_are_drawn(tmp_path):
     figure = draw_curves(compare(load_runs(tmp_path)), "title", View())
     shown = labels(figure.axes[0])
     assert len(shown) == 12
-    assert shown[0].endswith("activation=a39")
-    assert shown[-1].endswith("activation=a0")
+    assert shown[0].endswith("  a39")
+    assert shown[-1].endswith("  a0")
     assert "12 of 40 lines" in figure.get_suptitle()
 
 
@@ -152,6 +231,17 @@ def test_epochs_are_steps_over_their_length(grid):
     assert line.x[-1] == 100 / 20
 
 
+def test_epochs_of_one_line_have_one_length(tmp_path):
+    for i, length in enumerate((20, None, 40)):
+        make_run(tmp_path / str(i), {"seed": i}, steps_per_epoch=length)
+    runs = load_runs(tmp_path)
+    (group,) = compare(runs[:2]).groups
+    assert line_of(group, "val_accuracy", View(x="epoch"), is_log=False).x[-1] == 100 / 20
+    (group,) = compare(runs).groups
+    with pytest.raises(ConfigError, match=r"--x epoch: .* 20 steps in .*0, 40 in .*2; use --x step"):
+        line_of(group, "val_accuracy", View(x="epoch"), is_log=False)
+
+
 def test_the_heat_map_has_a_number_in_each_cell(grid):
     pane = draw_heatmap(compare(grid), "title").axes[0]
     texts = [text.get_text() for text in pane.texts]
@@ -159,6 +249,25 @@ def test_the_heat_map_has_a_number_in_each_cell(grid):
     assert [tick.get_text() for tick in pane.get_xticklabels()] == ["0.01", "0.1", "1"]
     outline = pane.lines[-1].get_xydata()
     assert outline.min(axis=0).tolist() == [1, 0]  # lr=0.1, relu
+
+
+@pytest.mark.parametrize("count", [40, 41])
+def test_a_heat_map_has_forty_columns_at_most_and_one_size_of_text(tmp_path, count):
+    for i in range(count):
+        for j in range(2):
+            make_run(tmp_path / f"{i}-{j}", {"lr": 0.1 + i, "seed": j})
+    figure = draw_heatmap(compare(load_runs(tmp_path), keys=["lr", "seed"]), "title")
+    assert (figure is None) == (count > 40)
+    if figure is not None:
+        assert {text.get_fontsize() for text in figure.axes[0].texts} == {9}
+
+
+def test_a_random_search_has_no_heat_map(tmp_path):
+    for i in range(6):
+        make_run(tmp_path / str(i), {"lr": 0.1 + i, "l2": 0.2 + i})
+    assert draw_heatmap(compare(load_runs(tmp_path)), "title") is None
+    make_run(tmp_path / "6", {"lr": 0.1, "l2": 1.2})
+    assert draw_heatmap(compare(load_runs(tmp_path)), "title") is not None
 
 
 def test_other_keys_count_by_their_best_in_the_heat_map(tmp_path):
@@ -252,11 +361,43 @@ def test_a_value_that_looks_like_a_formula_is_quoted_as_text(tmp_path):
     assert {row["activation"] for row in rows} == {'a,"b\nc', "relu"}
 
 
+def test_a_keys_null_is_written_out(tmp_path):
+    make_run(tmp_path / "0", {"clip": None})
+    make_run(tmp_path / "1", {"clip": 1}, status="diverged")
+    rows = list(csv.DictReader(groups_as_csv(compare(load_runs(tmp_path))).splitlines()))
+    assert [(row["clip"], row["last val_accuracy"]) for row in rows] == [("null", "0.9"), ("1", "")]
+
+
+def test_one_run_is_one_run(command, tmp_path):
+    make_run(tmp_path / "run")
+    assert command("compare", "run")[1].startswith("1 run in 1 group: 1 completed\n")
+
+
+def test_tables_and_figures_are_both_written(command, tmp_path):
+    make_grid(tmp_path / "grid")
+    status, out, _ = command("compare", "grid", "--csv", "new/a.csv", "--json", "new/a.json", "--output", "here")
+    assert status == 0
+    assert Path("new/a.csv").read_text() == command("compare", "grid", "--csv", "-")[1]
+    assert Path("new/a.json").read_text() == command("compare", "grid", "--json", "-")[1]
+    assert out.endswith("csv         new/a.csv\njson        new/a.json\n")
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         ([], "arguments are required: DIR"),
-        (["none"], "no run left to compare"),
+        (["none"], "compare: none: no such directory"),
+        (["grid", "none"], "compare: none: no such directory"),
+        (["grid", ""], "compare: '': no such directory"),
+        (["file"], "compare: file: not a directory"),
+        (["grid", "--csv", "-", "--json", "a.json"], "--csv -: prints this table alone; leave out --json"),
+        (["grid", "--csv", "a.csv", "--json", "-"], "--json -: prints this table alone; leave out --csv"),
+        (["grid", "--csv", "grid"], "--csv grid: expected a file to write, not a directory"),
+        (["grid", "--csv", "a.csv", "--json", "file/in/a.json"], "--json file/in/a.json: file is a file"),
+        (["grid", "--csv", "a.csv", "--output", "file"], "--output file: file is a file; expected a directory"),
+        (["old", "--csv", "a.csv", "--x", "epoch"], "does not tell how long"),
+        (["grid", "--csv", "a.csv", "--filter", "lr>9"], "lr>9: holds for none of 18 runs; lr is 0.01, 0.1, 1"),
+        (["grid", "--smooth", "²"], "²: expected a whole number"),
         (["grid", "--metric", "accuracy"], "there is train_loss, val_accuracy"),
         (["grid", "--group-by", "rate"], "rate: no run has this key"),
         (["grid", "--filter", "lr"], "expected KEY<VALUE"),
@@ -270,11 +411,12 @@ def test_a_value_that_looks_like_a_formula_is_quoted_as_text(tmp_path):
 def test_a_mistake_is_told_in_a_line(command, tmp_path, arguments, told):
     make_grid(tmp_path / "grid")
     make_run(tmp_path / "old", steps_per_epoch=None)
-    status, _, err = command("compare", *arguments)
-    assert status == 2
+    (tmp_path / "file").touch()
+    status, out, err = command("compare", *arguments)
+    assert (status, out) == (2, "")
     assert told in err
     assert len(err.splitlines()) == 1
-    assert not (tmp_path / "outputs").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"grid", "old", "file"}
 
 
 def test_a_sweep_ends_with_its_comparison(command):

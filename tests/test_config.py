@@ -79,6 +79,19 @@ def test_a_number_or_a_name(value, taken):
         ({"network": {"name": "mlp", "width": 3}}, "network.width=3: unknown key; there is network.widths"),
         ({"network": {"name": "foo"}}, "network.name=foo: expected one of cnn, lab2, linear, mlp, sequential"),
         ({"network": None}, "network=None: expected one of"),
+        ({"network": {"name": ["mlp"]}}, r"network.name=\['mlp'\]: expected one of cnn, lab2"),
+        ({"seed": 2**64}, "seed=18446744073709551616: too large; expected a whole number at least 0"),
+        ({"seed": 1e22}, r"seed=1e\+22: too large; expected a whole number at least 0"),
+        ({"seed": 10**400}, "seed=10*…: too large; expected a whole number at least 0"),
+        ({"seed": 10**5000}, "seed=a number of thousands of digits: too large; expected a whole number"),
+        ({"seed": -(10**400)}, "seed=-10*…: expected a whole number at least 0"),
+        ({"lr": 10**400}, "lr=10*…: too large; expected a number at least 0"),
+        ({"batch_size": 10**400}, "batch_size=10*…: too large; expected a whole number at least 1, or null"),
+        ({"network": {"name": "mlp", "widths": [10**400]}}, r"network.widths=\[10*…: expected a list of whole numbers"),
+        ({"data": {"name": "moons", "samples": 1e22}}, "data.samples=1e.22: expected a whole number at least 2 and at"),
+        ({"data": {"name": "sine", "samples": 10**10}}, "data.samples=10000000000: expected .* and at most 1e.09"),
+        ({"data": {"name": "blobs", "features": 1e19}}, r"data.features=1e\+19: expected .* at most 1e.06"),
+        ({"data": {"name": "modular_addition", "p": 1e10}}, "data.p=10*.0: expected .* at least 2 and at most 10000"),
         ({"optimizer": {"name": "momentum", "momentum": 1}}, "optimizer.momentum=1: expected a number"),
         ({"data": {"name": "digits", "standardize": 1}}, "data.standardize=1: expected true or false"),
         ({"reduction": "none"}, "reduction=none: expected one of mean, sum"),
@@ -102,6 +115,11 @@ def test_each_mistake_is_one_line(changes, message):
     assert "\n" not in str(error.value)
 
 
+def test_what_64_bits_and_a_float_hold_is_taken():
+    config = read(run_values(seed=2**64 - 1, lr=10**20, data={"name": "csv", "target": 20261123_000000_000000_000000}))
+    assert (config.seed, config.lr, config.data.target) == (2**64 - 1, 1e20, "20261123000000000000000000")
+
+
 def test_every_option_says_what_it_means():
     for component in (RunConfig, *(cls for group in (*GROUPS, "layer") for cls in TABLES[group].values())):
         for _, _, range_ in options(component).values():
@@ -112,6 +130,10 @@ MISTAKES = [
     (["activation=foo"], "activation=foo: expected one of elu, gelu"),
     (["network=foo"], "network=foo: expected one of cnn, lab2, linear, mlp, sequential"),
     (["network=null"], "network=null: expected one of"),
+    (["data.name=[moons]"], "data.name=['moons']: expected one of blobs, breast_cancer"),
+    (["seed=" + "9" * 400], "9…: too large; expected a whole number at least 0"),
+    (["lr=" + "9" * 400], "9…: too large; expected a number at least 0"),
+    (["data=sine", "data.samples=1e19"], "data.samples=1e+19: expected a whole number at least 2 and at most 1e+09"),
     (["data=foo"], "data=foo: expected one of blobs, breast_cancer, circles"),
     (["foo=1"], "foo=1: unknown key; there is activation, loss"),
     (["network.width=3"], "network.width=3: unknown key; there is network.widths"),
@@ -164,7 +186,7 @@ MISTAKES = [
     (["graph", "lr=abc"], "lr=abc: expected a number"),
     (["graph", "activation=foo"], "activation=foo: expected one of"),
     (["graph", "batch_size=5000"], "batch_size=5000: expected at most"),
-    (["graph", "-m", "lr=0.1,0.2"], "graph -m: shows the step of one run"),
+    (["graph", "-m", "lr=0.1,0.2"], "shows the step of one run"),
     (["graph", "lr=0.1,0.2"], "lr=0.1,0.2: several values"),
     (["graph", "engine=eager"], "engine=eager: has no compiled step to show"),
     (["graph", "hydra.run.dir=here"], "hydra.run.dir=here: graph starts no run"),

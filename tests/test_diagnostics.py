@@ -485,6 +485,13 @@ def test_of_many_layers_some_are_named(tmp_path, drawn):
     assert (legend(axes)[0], legend(axes)[-2:]) == ("0.weight", ["19.weight", "biases"])
 
 
+def test_an_accuracy_is_titled_and_in_percent(tmp_path, drawn):
+    draw_diagnostics(a_run(tmp_path, ["train_accuracy"], ((0, 0.1, 1.0, 0.02), (10, 0.1, 0.5, 0.9))), "")
+    (axes,) = drawn["diagnostics"].axes
+    assert (axes.get_title(loc="left"), axes.get_yscale()) == ("training accuracy", "linear")
+    assert axes.yaxis.get_major_formatter()(0.5, 0) == "50%"
+
+
 def test_a_run_alone_is_drawn_with_the_edge_of_stability_under_plain_gradient_descent(command, drawn):
     for optimizer in ("sgd", "momentum"):
         status, out, _ = command("metrics=[sharpness]", f"optimizer={optimizer}", "lr=0.5", *SMALL)

@@ -12,6 +12,7 @@ from minitrain import problem
 from minitrain.compiled import Compiled
 from minitrain.composer import Composer, task_config
 from minitrain.job import checked
+from minitrain.listing import _short
 from minitrain.record import read_summary
 
 SEQUENTIAL = ("network=sequential", "network.layers=[{linear: 64}, relu, {dropout: 0.2}, linear]")
@@ -49,6 +50,21 @@ def test_the_listing_of_a_step_adds_up_and_is_written(command, overrides):
     assert calls == int(total[2]) == built(*overrides).engine.training.calls
     assert nbytes == pytest.approx(float(total[3]) * size[total[4]], rel=0.005)  # three digits are shown
     assert flops == pytest.approx(float(total[5]) * size[total[6]], rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (6.944e6, "6.94 MB"),
+        (9.996e5, "1,000 kB"),
+        (1.234e12, "1,234 GB"),
+        (5e15, "5,000,000 GB"),
+    ],
+)
+def test_large_numbers_are_told_in_plain_digits(number, told):
+    assert _short(number, "B") == told
 
 
 @pytest.mark.parametrize(

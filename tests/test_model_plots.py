@@ -204,6 +204,14 @@ def test_a_plot_that_fails_is_one_line_and_the_others_are_drawn(command, monkeyp
         assert are_pictures(Path(f"swept/{name}"), "decision_boundary")
 
 
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [(ValueError("\n  \na\nb"), "a"), (AssertionError(), "AssertionError"), (KeyError("k"), "'k'")],
+)
+def test_an_error_is_told_by_its_first_line_that_is_not_empty(error, line):
+    assert model_plots._one_line(error) == line
+
+
 def test_a_diverged_run_is_drawn_by_its_best_network(command, figures):
     assert command("plots=[decision_boundary]", "lr=1e30", *MOONS)[0] == 0
     assert figures["decision_boundary"].get_suptitle().endswith("step 0")

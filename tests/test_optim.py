@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minitrain import Parameter, Tensor, optim
-from minitrain.config import TABLES
+from minitrain.config import TABLES, options
 from minitrain.schedule import Cosine, Exponential, Linear, OneCycle, Step, warmed_up
 
 CLASSES = {
@@ -258,6 +258,15 @@ def test_numbers_given_as_tensors_make_the_same_bits(rule, dtype):
 
 
 # Classes for hand-written loops
+
+
+@pytest.mark.parametrize("name", TABLES["optimizer"])
+def test_options_have_their_limits(name):
+    for key, (_, default, limits) in options(TABLES["optimizer"][name]).items():
+        assert limits.admits(default)
+        assert limits.admits(0.0)
+        assert not limits.admits(-1e-9)
+        assert limits.admits(1.0) == (key not in ("momentum", "alpha", "beta1", "beta2")), key
 
 
 @pytest.mark.parametrize("cls", CLASSES.values())

@@ -73,6 +73,13 @@ def test_a_run_that_hardly_began_is_drawn_too(tmp_path, values):
     assert draw_run(tmp_path, "diverged").stat().st_size > 5000
 
 
+@pytest.mark.parametrize("text", [r"data.path=a$\bad$.csv", "log_every=${log_every} b=${c}", "$x$"])
+def test_titles_are_no_formulas(tmp_path, figures, text):
+    write(tmp_path, metrics(5))
+    draw_run(tmp_path, text)
+    assert not figures[0]._suptitle.get_parse_math()
+
+
 def test_equal_runs_give_equal_svg_bytes(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()

@@ -61,6 +61,20 @@ def test_values_that_are_not_finite_are_no_points(tmp_path):
     assert load_run(run).curve("val_accuracy")[1].tolist() == [0.5, 0.7]
 
 
+def test_rows_of_damaged_metrics_whose_step_does_not_rise_are_no_points(tmp_path):
+    run = make_run(tmp_path / "run")
+    cells = [(0, 1), (10, 2), (10, 3), (5, 4), ("nan", 5), ("1e300", 6), (20, -1e301), (30, 7), (30, 8)]
+    (run / "metrics.csv").write_text("\n".join(["step,val_loss", *(f"{step},{value}" for step, value in cells), ""]))
+    steps, values = load_run(run).curve("val_loss")
+    assert (steps.tolist(), values.tolist()) == ([0, 10, 30], [1, 2, 7])
+
+
+@pytest.mark.parametrize(("told", "known"), [(20, 20), (0, None), (-3, None), (10**400, None), (True, None)])
+def test_an_epoch_has_a_positive_number_of_steps(tmp_path, told, known):
+    length = load_run(make_run(tmp_path / "run", steps_per_epoch=told)).steps_per_epoch
+    assert length == known or (known is None and np.isnan(length))
+
+
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 10)}]\n" for before, name in zip("abcdefgh", "bcdefghi", strict=True)
 )

@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import yaml
 
@@ -23,6 +23,11 @@ from minitrain.config import ConfigError
 from minitrain.figure import save_figures
 from minitrain.record import LONGEST_CONFIG, claim_directory, read_text, write_text
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    Drawn = dict[str, tuple[str, Figure]]
+
 log = logging.getLogger("minitrain")
 
 
@@ -32,6 +37,7 @@ def run_compare(arguments: Sequence[str]) -> int:
     Raises ConfigError for an option that cannot be followed, and where there is nothing to compare.
     """
     given = _parser().parse_args(arguments)
+    _check_paths(given)
     directories = [Path(text) for text in given.directories]
     results = load_runs(*directories)
     if not results:
@@ -42,24 +48,52 @@ def run_compare(arguments: Sequence[str]) -> int:
         results = filtered(results, condition)
     keys = None if given.group_by is None else [key for key in given.group_by.split(",") if key]
     comparison = compare(results, given.metric, given.best, keys)
-    written = {}
-    for kind, path, text in (("csv", given.csv, groups_as_csv), ("json", given.json, groups_as_json)):
+    tables: dict[str, tuple[Path, str]] = {}
+    for kind, path, format_groups in (("csv", given.csv, groups_as_csv), ("json", given.json, groups_as_json)):
         if path == "-":
-            print(text(comparison), end="")
+            print(format_groups(comparison), end="")
             return 0
         if path is not None:
-            write_text(Path(path), text(comparison))
-            written[kind] = Path(path)
-    log.info("%s\n\n%s\n", describe(results, len(comparison.groups)), format_table(comparison))
+            tables[kind] = Path(path), format_groups(comparison)
     is_sweep = len(directories) == 1 and (directories[0] / "multirun.yaml").exists()
     directory = None if given.output is None else Path(given.output)
     if is_sweep and given == _parser().parse_args(given.directories):  # as the sweep has compared itself
         directory = directories[0]
     view = View(given.x, True if given.log else None, given.smooth)
     title = read_title(directories[0]) if is_sweep else " ".join(given.directories)
-    for caption, path in {**written, **write_comparison(comparison, directory, title, view)}.items():
+    figures = draw_comparison(comparison, title, view)
+    log.info("%s\n\n%s\n", describe(results, len(comparison.groups)), format_table(comparison))
+    written = _write(comparison, figures, directory, title)
+    for kind, (path, text) in tables.items():
+        write_text(path, text)
+        written[kind] = path
+    for caption, path in written.items():
         log.info("%-11s %s", caption, os.path.relpath(path))
     return 0
+
+
+def _check_paths(given: argparse.Namespace) -> None:
+    """Raises ConfigError for what cannot be read or written, before anything is."""
+    for text in given.directories:
+        if not os.path.isdir(text):
+            wrong = "not a directory" if os.path.exists(text) else "no such directory"
+            raise ConfigError(f"compare: {text or repr(text)}: {wrong}; give the directory of a run or a sweep")
+    for option, other in (("csv", "json"), ("json", "csv")):
+        path = getattr(given, option)
+        if path == "-" and getattr(given, other) is not None:
+            raise ConfigError(f"--{option} -: prints this table alone; leave out --{other}, or give a file")
+        if path not in (None, "-"):
+            if os.path.isdir(path or "."):
+                raise ConfigError(f"--{option} {path or repr(path)}: expected a file to write, not a directory")
+            _check_parents(option, path, Path(path).parent)
+    if given.output is not None:
+        _check_parents("output", given.output, Path(given.output))
+
+
+def _check_parents(option: str, path: str, directory: Path) -> None:
+    for each in (directory, *directory.parents):
+        if os.path.exists(each) and not os.path.isdir(each):
+            raise ConfigError(f"--{option} {path}: {each} is a file; expected a directory, or a new name")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -89,7 +123,7 @@ def _refuse(message: str) -> NoReturn:
 
 
 def _whole_number(text: str) -> int:
-    if not text.isdigit():
+    if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text}: expected a whole number, at least 0")
     return int(text)
 
@@ -98,14 +132,14 @@ def describe(results: Results, groups: int) -> str:
     """How many runs there are, and how they ended."""
     counts = Counter(run.status for run in results)
     ended = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-    return f"{len(results)} runs in {groups} group{'s' * (groups != 1)}: {ended}"
+    return f"{len(results)} run{'s' * (len(results) != 1)} in {groups} group{'s' * (groups != 1)}: {ended}"
 
 
 def read_title(sweep: Path) -> str:
     """What a sweep was asked for; its name where its multirun.yaml does not tell."""
     try:
         asked = yaml.safe_load(read_text(sweep / "multirun.yaml", LONGEST_CONFIG))["hydra"]["overrides"]["task"]
-        return " ".join(map(str, asked))
+        return " ".join(asked)  # texts alone: of lists in lists, which aliases can multiply, it raises TypeError
     except (OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError):
         return sweep.name
 
@@ -120,17 +154,25 @@ def write_comparison(
     comparison: the curves; heatmap: the judged value over two keys; values: against one key that is a number
     report: a page with all of it, to look into each run
     """
+    return _write(comparison, draw_comparison(comparison, title, view), directory, title)
+
+
+def draw_comparison(comparison: Comparison, title: str, view: View | None = None) -> Drawn:
+    """Name -> caption and figure, for all figures that say something of these runs."""
     figures = {
         "comparison": ("Curves", draw_curves(comparison, title, view or View())),
         "heatmap": ("Over two keys", draw_heatmap(comparison, title)),
         "values": ("Against one key", draw_values(comparison, title)),
     }
+    return {name: (caption, figure) for name, (caption, figure) in figures.items() if figure is not None}
+
+
+def _write(comparison: Comparison, figures: Drawn, directory: Path | None, title: str) -> dict[str, Path]:
     if directory is None:
         directory = claim_directory(Path("outputs", "comparisons"))
     written, pictures = {}, {}
     for name, (caption, figure) in figures.items():
-        if figure is not None:
-            written[name] = pictures[caption] = save_figures(figure, directory, name)
+        written[name] = pictures[caption] = save_figures(figure, directory, name)
     written["report"] = directory / "report.html"
     write_report(comparison, pictures, written["report"], title)
     return written

@@ -14,8 +14,9 @@ import numpy as np
 import yaml
 
 from minitrain.autograd.primitives import Array
-from minitrain.compare.results import MISSING, Result, Results, are_numbers, form, is_number, value_of
+from minitrain.compare.results import MISSING, Result, Results, are_numbers, form, is_number, metric_names, value_of
 from minitrain.config import ConfigError
+from minitrain.figure import shortened
 
 COMPARE = {"<=": operator.le, ">=": operator.ge, "!=": operator.ne, "==": operator.eq, "=": operator.eq,
            "<": operator.lt, ">": operator.gt}  # fmt: skip
@@ -91,7 +92,8 @@ class Group:
     @cached_property
     def deviation(self) -> float:
         """Standard deviation between runs, n - 1 in its denominator; nan for one run."""
-        return float(self._known.std(ddof=1)) if len(self._known) > 1 else math.nan
+        with np.errstate(over="ignore"):  # the square of 1e200
+            return float(self._known.std(ddof=1)) if len(self._known) > 1 else math.nan
 
     @property
     def _known(self) -> Array:
@@ -129,7 +131,7 @@ class Comparison:
 
     @property
     def metrics(self) -> list[str]:
-        return list(dict.fromkeys(name for run in self.results for name in run.metrics if name not in ("step", "lr")))
+        return metric_names(self.results)
 
     @property
     def has_repeats(self) -> bool:
@@ -137,11 +139,7 @@ class Comparison:
 
     def values(self, key: str) -> list[Any]:
         """The values of a key, each once: numbers in order, then lists of numbers, then what is none, by name."""
-        found = {form(group.values[key]): group.values[key] for group in self.groups}.values()
-        numbers = sorted(value for value in found if is_number(value))
-        lists = sorted(value for value in found if isinstance(value, list) and are_numbers(value))
-        others = [value for value in found if value not in numbers and value not in lists]
-        return [*numbers, *lists, *sorted(others, key=form)]
+        return in_order(group.values[key] for group in self.groups)
 
     def is_numeric(self, key: str) -> bool:
         return are_numbers(self.values(key))
@@ -149,6 +147,19 @@ class Comparison:
     def is_ordered(self, key: str) -> bool:
         """Whether all values are numbers, or lists of numbers such as widths."""
         return self.is_numeric(key) or all(isinstance(v, list) and are_numbers(v) for v in self.values(key))
+
+
+def in_order(values: Iterable[Any]) -> list[Any]:
+    """Each value once: numbers in order, then lists of numbers, then what is none, by name.
+
+    >>> in_order(["b", 10, [8], True, 1, "a", 10.0])
+    [1, 10.0, [8], 'a', 'b', True]
+    """
+    found = {form(value): value for value in values}
+    numbers = sorted(value for value in found.values() if is_number(value))
+    lists = sorted(value for value in found.values() if isinstance(value, list) and are_numbers(value))
+    placed = set(map(form, [*numbers, *lists]))
+    return [*numbers, *lists, *(found[name] for name in sorted(found.keys() - placed))]
 
 
 def compare(
@@ -162,7 +173,7 @@ def compare(
     """
     if not results:
         raise ConfigError("compare: no run left to compare; give the directory of a run or a sweep")
-    known = list(dict.fromkeys(name for run in results for name in run.metrics if name not in ("step", "lr")))
+    known = metric_names(results)
     if metric is not None and metric not in known:
         raise ConfigError(f"--metric {metric}: no run has it; there is {', '.join(known) or 'none yet'}")
     judge = Judge(metric or common_metric(results), by)
@@ -197,24 +208,35 @@ def check_key(runs: Sequence[Result], key: str) -> None:
 def filtered(results: Results, condition: str) -> Results:
     """The runs for which a condition holds: `lr<0.5`, `activation=relu`, `status=completed`.
 
-    Raises ConfigError for a condition that cannot be read, or is about a key that no run has.
+    Raises ConfigError for a condition that cannot be read, is about a key that no run has, or holds for no run.
     """
     found = re.fullmatch(r"([\w.]+)\s*(<=|>=|!=|==|=|<|>)\s*(.+)", condition.strip())
-    if found is None:
+    if found is None or found[3][0] in "<>=!":
         raise ConfigError(f"--filter {condition}: cannot be read; expected KEY<VALUE with one of < <= > >= = !=")
     key, sign, text = found.groups()
     try:
         wanted = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: no such day
         wanted = text
     wanted = float(text) if isinstance(wanted, str) and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", text) else wanted
+    if sign in ("<", "<=", ">", ">=") and not is_number(wanted):
+        raise ConfigError(f"--filter {condition}: expected a number after {sign}; = and != take names too")
     if key != "status":
         check_key(results.runs, key)
 
-    def holds(run: Result) -> bool:
-        value = run.status if key == "status" else value_of(run, key)
+    def of(run: Result) -> Any:
+        return run.status if key == "status" else value_of(run, key)
+
+    def holds(value: Any) -> bool:
         if are_numbers([value, wanted]):
             return bool(COMPARE[sign](value, wanted))
         return sign in ("=", "==", "!=") and bool(COMPARE[sign](form(value), form(wanted)))
 
-    return Results([run for run in results if holds(run)], results.skipped)
+    left = [run for run in results if holds(of(run))]
+    if not left:
+        values = [form(value) for value in in_order(map(of, results))]
+        there = shortened(", ".join(values[:12]) + ", …" * (len(values) > 12), 200)
+        raise ConfigError(
+            f"--filter {condition}: holds for none of {len(results)} run{'s' * (len(results) != 1)}; {key} is {there}"
+        )
+    return Results(left, results.skipped)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -78,7 +79,7 @@ def draw_curves(comparison: Comparison, title: str, view: View) -> Figure:
     is_log = view.log if view.log is not None else "accuracy" not in metric and log_helps(*values)
     lines = [[line_of(group, metric, view, is_log) for group in groups] for groups in shown]
 
-    columns = min(len(panels), 3)
+    columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = math.ceil(len(panels) / columns)
     width = 4.0 * columns + 2.4 if columns > 1 else 8.4 if color_key else 9.6
     figure = new_figure(width, max(4.2, 3.0 * rows + 0.9, 0 if color_key else 1.4 + 0.21 * len(shown[0])))
@@ -144,8 +145,8 @@ def _readable(groups: Sequence[Group]) -> list[Group]:
 
 def line_of(group: Group, metric: str, view: View, is_log: bool) -> Line:
     """The group's line where all of its runs have a value; those that diverged are left out."""
-    curves = [run.curve(metric) for run in group.runs if run.status != "diverged"]
-    curves = [curve for curve in curves if len(curve[0])]
+    runs = [run for run in group.runs if run.status != "diverged" and len(run.curve(metric)[0])]
+    curves = [run.curve(metric) for run in runs]
     if not curves:
         return Line(group, *(np.empty(0),) * 4)
     steps = curves[0][0]
@@ -157,15 +158,23 @@ def line_of(group: Group, metric: str, view: View, is_log: bool) -> Line:
     x, values = steps[::every], values[:, ::every]
     if is_log:
         values = np.log(np.where(values > 0, values, np.nan))
-    mean, deviation = values.mean(axis=0), values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(len(x))
+    with np.errstate(over="ignore"):  # the square of 1e200
+        mean, deviation = values.mean(axis=0), values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(len(x))
     bounds = (np.exp(v) if is_log else v for v in (mean - deviation, mean, mean + deviation))
-    return Line(group, x / _steps_per_epoch(group.runs[0]) if view.x == "epoch" else x, *bounds)
+    return Line(group, x / _steps_per_epoch(runs) if view.x == "epoch" else x, *bounds)
 
 
-def _steps_per_epoch(run: Result) -> float:
-    if math.isnan(run.steps_per_epoch):
-        raise ConfigError(f"--x epoch: {run.directory} does not tell how long an epoch is; use --x step")
-    return run.steps_per_epoch
+def _steps_per_epoch(runs: Sequence[Result]) -> float:
+    """What runs of one line share; one that does not tell, as it goes on, is taken to be like the others."""
+    told = {run.steps_per_epoch: run for run in runs if not math.isnan(run.steps_per_epoch)}
+    if not told:
+        raise ConfigError(f"--x epoch: {runs[0].directory} does not tell how long an epoch is; use --x step")
+    if len(told) > 1:
+        (one, first), (other, second) = list(told.items())[:2]
+        lengths = f"{one:g} steps in {first.directory}, {other:g} in {second.directory}"
+        raise ConfigError(f"--x epoch: epochs of one line differ, {lengths}; use --x step, or --group-by what differs")
+    (length,) = told
+    return length
 
 
 def _name_by(key: str | None) -> Callable[[Group], str]:
@@ -242,17 +251,21 @@ def _tell_diverged(pane: Axes, groups: Sequence[Group], key: str | None) -> None
 def _legend_of_groups(
     pane: Axes, comparison: Comparison, groups: Sequence[Group], colors: Sequence[tuple[Any, str]]
 ) -> None:
-    """What each line comes to."""
+    """What each line comes to, and its values of the keys, which the title names."""
     labels, styles = [], []
+    room = max(16, 60 // max(1, len(comparison.keys)))  # characters of a value
     for group, (color, style) in zip(groups, colors, strict=True):
         lost = group.count("diverged")
         has_value = not math.isnan(group.mean)
         told = format_value(comparison.judge.metric, group.mean) if has_value else "diverged" if lost else "no value"
         more = f"  ({lost} of {len(group.runs)} diverged)" if lost and has_value else ""
-        labels.append(f"{told}  {shortened(group.label, 48)}{more}")
+        values = ", ".join(shortened(form(value), room) for value in group.values.values()) or group.label
+        labels.append(f"{told}  {values}{more}")
         styles.append((color if has_value else "none", style))
     repeated = ", mean over runs" if comparison.has_repeats else ""
-    legend_beside(pane, labels, styles, f"{comparison.judge.by} value{repeated}")
+    keys = f": {', '.join(comparison.keys)}" if comparison.keys else ""
+    title = textwrap.fill(f"{comparison.judge.by} value{repeated}{keys}", 44, break_on_hyphens=False)
+    legend_beside(pane, labels, styles, title)
 
 
 def _notes(

@@ -32,7 +32,6 @@ PICTURES = {".png": "image/png", ".svg": "image/svg+xml"}
 POINTS = {1000: 2e5, 200: 1e6, 120: 1e6, 60: 1e6, 30: math.inf}  # of a curve, up to how many of all; 10 bytes each
 LONGEST_TEXT = 1000  # characters of a value that are shown
 MOST_OF_SUMMARY = 100  # entries
-FURTHEST_STEP = 2.0**53  # the last whole number that JavaScript counts to
 
 
 def write_report(comparison: Comparison, figures: Mapping[str, Path], path: Path, title: str) -> None:
@@ -182,7 +181,7 @@ def _number(value: float) -> float | None:
 def _curves(runs: Sequence[Result], metrics: Iterable[str]) -> dict[str, Any]:
     """steps: lists that curves share, each the first step and the distances to the next
     curves: metric -> for each run [which of the steps, values], or None"""
-    found = {metric: [_finite(*run.curve(metric)) for run in runs] for metric in metrics}
+    found = {metric: [run.curve(metric) for run in runs] for metric in metrics}
     lengths = np.array([len(values) for curves in found.values() for _, values in curves])
     most = next(each for each, of_all in POINTS.items() if np.minimum(lengths, each).sum() <= of_all)
     known: dict[bytes, int] = {}
@@ -200,14 +199,6 @@ def _curves(runs: Sequence[Result], metrics: Iterable[str]) -> dict[str, Any]:
 
     curves = {_short(metric): [thinned(*curve) for curve in of_runs] for metric, of_runs in found.items()}
     return {"steps": shared, "curves": curves}
-
-
-def _finite(steps: Array, values: Array) -> tuple[Array, Array]:
-    """A curve in the order of its steps, without those that are no number."""
-    counted = np.abs(steps) <= FURTHEST_STEP
-    steps, values = steps[counted], values[counted]
-    order = np.argsort(steps, kind="stable")
-    return steps[order], values[order]
 
 
 def thin(values: Array, most: int) -> Array:

@@ -17,6 +17,8 @@ from minitrain.config import COMPONENTS
 from minitrain.record import RecordError, finite_points, read_metrics, read_summary, read_values
 
 INTERPOLATION = re.compile(r"\$\{([\w.]+)\}")
+LARGEST = 1e300  # beyond it, sums and axes overflow
+FURTHEST_STEP = 2.0**53  # the last whole number that floats, and JavaScript, count to
 
 
 @dataclass(frozen=True)
@@ -39,8 +41,15 @@ class Result:
     metrics: dict[str, Array] = field(repr=False)
 
     def curve(self, metric: str) -> tuple[Array, Array]:
-        """Steps at which a metric was finite, and its values there; none where the run has no such metric."""
-        return finite_points(self.metrics, metric)
+        """Steps at which a metric was finite, in order, and its values there; none where there is no such metric.
+
+        Of a damaged metrics.csv, values beyond 1e300 are left out, and rows whose step does not rise.
+        """
+        steps, values = finite_points(self.metrics, metric)
+        fits = (np.abs(values) < LARGEST) & (np.abs(steps) <= FURTHEST_STEP)
+        steps, values = steps[fits], values[fits]
+        rises = np.diff(np.maximum.accumulate(steps), prepend=-np.inf) > 0
+        return steps[rises], values[rises]
 
     @property
     def seconds(self) -> float:
@@ -49,7 +58,8 @@ class Result:
     @property
     def steps_per_epoch(self) -> float:
         """nan where the run does not tell."""
-        return _number(self.summary.get("steps_per_epoch"))
+        told = _number(self.summary.get("steps_per_epoch"))
+        return told if told > 0 else np.nan
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ class Results(Sequence[Result]):
                 "directory": str(run.directory),
                 "status": run.status,
                 **{key: value_of(run, key) for key in self.keys},
-                **{name: _last(run.curve(name)[1]) for name in run.metrics if name not in ("step", "lr")},
+                **{name: _last(run.curve(name)[1]) for name in metric_names([run])},
                 "seconds": run.seconds,
             }
             for run in self.runs
@@ -203,6 +213,11 @@ def _follows(runs: Sequence[Result], key: str, group: str) -> bool:
     return all(len(of_choice) == 1 for of_choice in values.values())
 
 
+def metric_names(runs: Iterable[Result]) -> list[str]:
+    """What the runs' files tell, beside step and lr, each once."""
+    return list(dict.fromkeys(name for run in runs for name in run.metrics if name not in ("step", "lr")))
+
+
 def form(value: Any) -> str:
     """A value as a person would type it.
 
@@ -223,7 +238,12 @@ def form(value: Any) -> str:
 
 
 def is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    """Whether it can be computed with and drawn: infinity and 10**400 cannot.
+
+    >>> is_number(3), is_number(True), is_number(float("inf")), is_number(10**400)
+    (True, False, False, False)
+    """
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and -LARGEST < value < LARGEST
 
 
 def are_numbers(values: Iterable[Any]) -> bool:

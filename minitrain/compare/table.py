@@ -13,11 +13,12 @@ from minitrain.autograd.primitives import Array
 from minitrain.compare.comparison import Comparison, Group
 from minitrain.compare.curves_plot import View, line_of
 from minitrain.compare.results import form
-from minitrain.figure import log_helps
+from minitrain.figure import log_helps, shortened
 from minitrain.record import format_csv
 
 BARS = "▁▂▃▄▅▆▇█"
 SPARK = 12  # characters of a curve
+MOST_TEXT = 28  # characters of a value
 LOST = ("diverged", "failed", "interrupted", "running")
 
 
@@ -32,7 +33,7 @@ def format_table(comparison: Comparison, rows: int = 20) -> str:
         lines.append(
             [
                 "*" if rank == 0 and not math.isnan(group.mean) else "",
-                *(_cut(form(group.values[key])) for key in comparison.keys),
+                *(shortened(form(group.values[key]), MOST_TEXT) for key in comparison.keys),
                 _count(group),
                 _mean(group),
                 _number(judge.metric, best),
@@ -57,10 +58,6 @@ def _count(group: Group) -> str:
 def _mean(group: Group) -> str:
     mean, deviation = (_number(group.judge.metric, value) for value in (group.mean, group.deviation))
     return f"{mean} ± {deviation}" if deviation else mean or "none"
-
-
-def _cut(text: str, width: int = 28) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def _number(metric: str, value: float) -> str:
@@ -107,15 +104,15 @@ def group_rows(comparison: Comparison) -> list[dict[str, Any]]:
             "seconds": group.seconds,
         }
         counts = {"runs": len(group.runs), **{status: group.count(status) for status in LOST}}
-        known = {name: None if math.isnan(value) else value for name, value in numbers.items()}
+        known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
         rows.append({**group.values, **counts, **known})
     return rows
 
 
 def groups_as_csv(comparison: Comparison) -> str:
-    """`group_rows` as CSV; a cell is empty where there is no value."""
-    rows = group_rows(comparison)
-    known = [{key: form(value) for key, value in row.items() if value is not None} for row in rows]
+    """`group_rows` as CSV; a cell is empty where there is no value, a key's null is written out."""
+    rows, keys = group_rows(comparison), comparison.keys
+    known = [{key: form(value) for key, value in row.items() if value is not None or key in keys} for row in rows]
     return format_csv(list(rows[0]), known)
 
 

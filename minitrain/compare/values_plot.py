@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MOST_PANELS = 4
+MOST_CELLS = 40  # of a heat map, in a row or a column
 MOST_TICK_TEXT = 45  # characters below an axis
 Chosen = dict[tuple[str, ...], Group]
 
@@ -40,7 +42,8 @@ Chosen = dict[tuple[str, ...], Group]
 def draw_heatmap(comparison: Comparison, title: str) -> Figure | None:
     """The judged value over the two keys that have the most values, mean over runs, the best cell outlined.
 
-    Of other keys, the best of all values counts. None where fewer than two keys vary, or no run has a value.
+    Of other keys, the best of all values counts. None where fewer than two keys vary, no run has a value, a key has
+    more than 40 values, or no column has two cells, as in a random search.
     """
     sizes = {key: len(comparison.values(key)) for key in comparison.keys}
     keys = sorted((key for key in sizes if sizes[key] > 1), key=lambda key: -sizes[key])[:2]
@@ -49,6 +52,8 @@ def draw_heatmap(comparison: Comparison, title: str) -> Figure | None:
     across, down = sorted(keys, key=lambda key: (not comparison.is_numeric(key), -sizes[key]))
     columns, rows = comparison.values(across), comparison.values(down)
     cells = _best_of(comparison, across, down)
+    if max(len(columns), len(rows)) > MOST_CELLS or max(Counter(column for column, _ in cells).values()) < 2:
+        return None
     table = np.full((len(rows), len(columns)), np.nan)
     for place in np.ndindex(table.shape):
         group = cells.get((form(columns[place[1]]), form(rows[place[0]])))
@@ -62,7 +67,6 @@ def draw_heatmap(comparison: Comparison, title: str) -> Figure | None:
     pane = figure.subplots()
     norm = _norm(table, judge.is_higher_better)
     image = pane.pcolormesh(table, cmap="viridis" if judge.is_higher_better else "viridis_r", norm=norm)
-    size = 9 if len(columns) <= 10 else 6
     for (i, j), value in np.ndenumerate(table):
         group = cells.get((form(columns[j]), form(rows[i])))
         if group is None:
@@ -75,7 +79,7 @@ def draw_heatmap(comparison: Comparison, title: str) -> Figure | None:
             red, green, blue, _ = image.cmap(norm(value))
             color = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
             text = format_value(judge.metric, value) + (f"\n{lost} diverged" if lost else "")
-        pane.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=size, color=color)
+        pane.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=9, color=color)
     best = int(np.nanargmax(table) if judge.is_higher_better else np.nanargmin(table))
     i, j = divmod(best, len(columns))
     for color, width in (("black", 3.5), (ORANGE, 2.0)):

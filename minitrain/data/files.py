@@ -12,7 +12,7 @@ import numpy as np
 from minitrain.autograd.primitives import Array
 from minitrain.config import ConfigError, option, register
 from minitrain.data.dataset import Column, Dataset, RegressionSplit, blocks
-from minitrain.data.reading import Table, as_table, existing, number, read_rows, reading
+from minitrain.data.reading import Table, as_array, as_table, existing, number, read_rows, reading
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,16 @@ def _mapped(key: str, name: str | None) -> Array:
 
 
 def _checked(array: Array, where: str, kinds: str = "biuf") -> Array:
-    """The array, if it is of numbers, one or more for each example, all finite."""
+    """The array, if it is of numbers, all finite, or of texts where `kinds` has U; one or more for each example."""
     if array.dtype.kind not in kinds:
         raise ConfigError(f"{where}: of type {array.dtype}; expected numbers")
     if array.ndim == 0 or array.size == 0:
         raise ConfigError(f"{where}: of shape {list(array.shape)}; expected [examples, ...] with one example or more")
+    if array.dtype.kind == "U":
+        try:
+            "".join(array.ravel().tolist()).encode()
+        except (SystemError, ValueError) as error:  # of code points that are no characters
+            raise ConfigError(f"{where}: holds what is no text; clean it") from error
     for block in blocks(array) if array.dtype.kind == "f" else ():
         finite = np.isfinite(array[block]).reshape(len(array[block]), -1).all(axis=1)
         if not finite.all():
@@ -186,7 +191,7 @@ class NPZ(FileSplit):
                 if name not in arrays:
                     there = ", ".join(arrays) or "none"
                     raise ConfigError(f"data.{key}={name}: {self.path} has no such array; there is {there}")
-            return [(f"{self.path} {name}", arrays[name]) for name in names.values()]
+            return [(f"{self.path} {name}", as_array(arrays[name], name)) for name in names.values()]
 
 
 @register("data", "npy")

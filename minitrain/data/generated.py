@@ -31,7 +31,7 @@ class Moons(Split):
     '80 training and 20 validation examples, 2 inputs, 2 classes'
     """
 
-    samples: int = option(500, "number of examples", at_least=2)
+    samples: int = option(500, "number of examples", at_least=2, at_most=10**9)
     noise: float = option(0.1, "standard deviation of the noise on each coordinate", at_least=0)
 
     def load(self) -> Dataset:
@@ -52,7 +52,7 @@ class Circles(Split):
     '80 training and 20 validation examples, 2 inputs, 2 classes'
     """
 
-    samples: int = option(500, "number of examples", at_least=2)
+    samples: int = option(500, "number of examples", at_least=2, at_most=10**9)
     factor: float = option(0.5, "radius of the inner circle", above=0, below=1)
     noise: float = option(0.1, "standard deviation of the noise on each coordinate", at_least=0)
 
@@ -73,10 +73,10 @@ class Blobs(Split):
     '80 training and 20 validation examples, 3 inputs, 4 classes'
     """
 
-    samples: int = option(500, "number of examples", at_least=2)
+    samples: int = option(500, "number of examples", at_least=2, at_most=10**9)
     centers: int = option(3, "number of clouds", at_least=2)
     spread: float = option(1.0, "standard deviation of each cloud", at_least=0)
-    features: int = option(2, "number of inputs", at_least=1)
+    features: int = option(2, "number of inputs", at_least=1, at_most=10**6)
 
     def load(self) -> Dataset:
         if self.centers > self.samples:
@@ -96,7 +96,7 @@ class Spirals(Split):
     '80 training and 20 validation examples, 2 inputs, 3 classes'
     """
 
-    samples: int = option(500, "number of examples", at_least=2)
+    samples: int = option(500, "number of examples", at_least=2, at_most=10**9)
     arms: int = option(2, "number of spirals", at_least=2)
     turns: float = option(1.5, "turns of a spiral around the origin", above=0)
     noise: float = option(0.02, "standard deviation of the noise on each coordinate", at_least=0)
@@ -121,7 +121,7 @@ class Xor(Split):
     True
     """
 
-    samples: int = option(500, "number of examples", at_least=2)
+    samples: int = option(500, "number of examples", at_least=2, at_most=10**9)
     noise: float = option(0.3, "standard deviation of the noise on each coordinate", at_least=0)
 
     def load(self) -> Dataset:
@@ -145,7 +145,7 @@ class ModularAddition(Split):
     True
     """
 
-    p: int = option(31, "the modulus; there are p^2 examples", at_least=2)
+    p: int = option(31, "the modulus; there are p^2 examples", at_least=2, at_most=10**4)
     validation: float = option(0.5, "share of the pairs held out for validation", at_least=0, below=1)
     standardize: bool = option(False, "shift and scale each input to mean 0 and deviation 1 on the training examples")
 
@@ -164,7 +164,7 @@ class Sine(RegressionSplit):
     '80 training and 20 validation examples, 1 input, 1 number to predict'
     """
 
-    samples: int = option(500, "number of examples", at_least=2)
+    samples: int = option(500, "number of examples", at_least=2, at_most=10**9)
     frequency: float = option(6.0, "radians per unit of x", above=0)
     extent: float = option(1.0, "x goes from -extent to extent", above=0)
     noise: float = option(0.1, "standard deviation of the noise on y", at_least=0)
@@ -188,7 +188,7 @@ class Polynomials(RegressionSplit):
     True
     """
 
-    samples: int = option(200, "number of examples", at_least=2)
+    samples: int = option(200, "number of examples", at_least=2, at_most=10**9)
     degree: int = option(5, "degree of the polynomial", at_least=1)
     points: str = option("chebyshev", "where it is taken", choices=("chebyshev", "random"))
     noise: float = option(0.0, "standard deviation of the noise on y", at_least=0)

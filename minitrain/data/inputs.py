@@ -10,7 +10,7 @@ import numpy as np
 from minitrain.autograd.primitives import Array
 from minitrain.config import ConfigError
 from minitrain.data.dataset import Column, Dataset
-from minitrain.data.reading import Row, as_table, existing, number, read_rows, reading
+from minitrain.data.reading import Row, as_array, as_table, existing, number, read_rows, reading
 
 
 def read_inputs(path: str, data: Dataset, delimiter: str = ",", array: str = "x") -> Array:
@@ -47,7 +47,7 @@ def _read_array(path: str, name: str) -> Array:
             return found
         if name not in found:
             raise ConfigError(f"{path}: has no array {name}; there is {', '.join(found) or 'none'}")
-        return found[name]
+        return as_array(found[name], name)
 
 
 def _has_names(first: list[str], data: Dataset) -> bool:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import csv
 import math
-import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from minitrain.autograd.primitives import Array
-from minitrain.config import ConfigError, find_file
+from minitrain.config import ConfigError, find_file, shown
 from minitrain.data.dataset import Column
 
 
@@ -23,22 +22,36 @@ def existing(key: str, path: str | None, kind: str) -> Path:
     """The path of a file that is there; `key` is what it was given by."""
     if path is None:
         raise ConfigError(f"{key}=null: expected the path of {kind}; set {key}=FILE")
-    found = find_file(path)
-    if not found.is_file():
+    try:
+        found = find_file(path)
+        is_there = found.is_file()
+    except (OSError, RuntimeError) as error:  # a name that is too long, a closed folder, ~nobody
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"{key}={shown(path)}: cannot be read ({reason}); expected the path of {kind}") from error
+    if not is_there:
         raise ConfigError(f"{key}={path}: no such file; expected a path from the current directory, {Path.cwd()}")
     return found
 
 
 @contextmanager
 def reading(key: str, path: Path, expected: str) -> Iterator[None]:
-    """Tell whatever a reader finds wrong with a file in one line."""
+    """Tell whatever a reader finds wrong with a file in one line: what damaged files raise has no end."""
     try:
         yield
-    except ConfigError:
+    except (ConfigError, MemoryError):
         raise
-    except (OSError, ValueError, EOFError, csv.Error, zipfile.BadZipFile, zlib.error) as error:
-        reason = str(error).partition("\n")[0]
+    except Exception as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if "allow_pickle" in str(error):  # NumPy's advice is to load it unsafely
+            reason = "not a file of plain arrays"
         raise ConfigError(f"{key}={path}: cannot be read ({reason}); expected {expected}") from error
+
+
+def as_array(member: Any, name: str) -> Array:
+    """What NumPy read by a name. Raises ValueError where it is no array: of other members it gives the bytes."""
+    if not isinstance(member, np.ndarray):
+        raise ValueError(f"{name} is no array")
+    return member
 
 
 @dataclass(frozen=True)
@@ -84,9 +97,9 @@ class Table:
 
 
 def number(text: str) -> float:
-    """The finite number that a text is, or nan."""
+    """The finite number that a text is, or nan. 1_000 is Python's alone, and none."""
     try:
-        number = float(text)
+        number = math.nan if "_" in text else float(text)
     except ValueError:
         return math.nan
     return number if math.isfinite(number) else math.nan
@@ -103,7 +116,11 @@ def read_rows(key: str, path: str | None, delimiter: str) -> list[Row]:
     file = existing(key, path, "a csv file")
     with reading(key, file, "a table of UTF-8 text"), file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.reader(lines, delimiter=delimiter)
-        rows = [(number, [cell.strip() for cell in row]) for number, row in enumerate(reader, 1) if row]
+        rows = [
+            (number, [cell.strip() for cell in row])
+            for number, row in enumerate(reader, 1)
+            if row == [""] or delimiter.join(row).strip(" ")  # [""] is an empty cell in quotes
+        ]
     if not rows:
         raise ConfigError(f"{path}: an empty file; expected a row for each example")
     return rows

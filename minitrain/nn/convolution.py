@@ -51,7 +51,8 @@ class Conv1d(_Conv):
     """Weighted sums over windows of a sequence: x: [batch, in, length] -> [batch, out, positions].
 
     positions = (length + 2 padding - kernel) // stride + 1; weight [out, in, kernel] and bias [out] as PyTorch's.
-    The arguments `bias`, `rng`, `init` and `init_scale` are `Linear`'s.
+    The arguments `bias`, `rng`, `init` and `init_scale` are `Linear`'s. Raises what `Linear` does, ValueError
+    for a kernel of another number of sizes, too.
 
     >>> Conv1d(1, 4, kernel=3, rng=0)(Tensor(np.ones((2, 1, 8)))).shape
     (2, 4, 6)
@@ -66,7 +67,8 @@ class Conv2d(_Conv):
 
     H' = (H + 2 padding - kernel) // stride + 1; weight [out, in, kernel, kernel] and bias [out] as PyTorch's.
     kernel, stride and padding may be (for H, for W).
-    The arguments `bias`, `rng`, `init` and `init_scale` are `Linear`'s.
+    The arguments `bias`, `rng`, `init` and `init_scale` are `Linear`'s. Raises what `Linear` does, ValueError
+    for a kernel of another number of sizes, too.
 
     >>> Conv2d(1, 4, kernel=3, padding=1, rng=0)(Tensor(np.ones((2, 1, 8, 8)))).shape
     (2, 4, 8, 8)

@@ -26,7 +26,7 @@ def initial(
     """A layer's initial weight [out, in, *kernel], times `scale`, and its bias [out], or None without `bias`.
 
     Biases are zero, but under `pytorch` uniform in ±1/√in as the weights are.
-    Raises ValueError for an `init` that is not in the table.
+    Raises ValueError for an `init` that is not in the table, MemoryError for a weight that is larger than the memory.
 
     >>> weight, bias = initial((3, 2), True, rng=0, init="he_normal")
     >>> weight.shape, bias.numpy()

@@ -18,6 +18,7 @@ class Linear(Module):
     bias: whether it has one; `bias` is None where not
     rng: a generator or a seed; layers that shall start apart need one of their own each
     init, init_scale: the initial weights, by name (see `minitrain.nn.init`), and a factor on them
+    Raises ValueError for sizes below 1 and an `init` that is not there, MemoryError for a weight that does not fit.
 
     >>> layer = Linear(2, 3, rng=0)
     >>> layer(Tensor(np.ones((4, 2)))).shape, layer.weight.shape
@@ -82,8 +83,8 @@ class ScaledLinear(Linear):
 class Embedding(Module):
     """A row of the weight for each number: ids: integers [...] -> [..., features], with weight [count, features].
 
-    Weights start normal with deviation 1, as PyTorch's do. Raises TypeError for ids that are not
-    integers, IndexError for one that is no row's.
+    Weights start normal with deviation 1, as PyTorch's do. Raises ValueError for sizes below 1; called, TypeError
+    for ids that are not integers and IndexError for one that is no row's.
 
     >>> layer = Embedding(10, 3, rng=0)
     >>> layer(Tensor([[1, 2], [1, 1]])).shape

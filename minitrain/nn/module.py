@@ -167,7 +167,8 @@ class Module:
     def load_state_dict(self, state: Mapping[str, Any]) -> Self:
         """Take the values of `state_dict`, or of a PyTorch module's with the same layers; types stay this module's.
 
-        Raises ValueError, and changes nothing, where names are missing or unexpected, or a shape is another.
+        Raises ValueError, and changes nothing, where names are missing or unexpected, a shape is another, or values
+        are no real numbers.
 
         >>> from minitrain.nn import Linear
         >>> Linear(1, 1, rng=0).load_state_dict({"weight": [[2.0]], "bias": [1.0]})(Tensor([[3.0]])).item()
@@ -176,10 +177,14 @@ class Module:
         own = self._state()
         given = {k: np.asarray(v) for k, v in state.items() if k.rpartition(".")[2] != "num_batches_tracked"}
         wrong = differences({name: t._data for name, t in own.items()}, given)
+        for name in own:
+            if not wrong and given[name].dtype.kind not in "biuf":
+                wrong = f"{name} of type {given[name].dtype}, expected numbers"
         if wrong:
             raise ValueError(f"load_state_dict: {wrong}; give the state of a network of the same layers")
+        values = {name: given[name].astype(t._data.dtype) for name, t in own.items()}
         for name, t in own.items():
-            t.data = given[name]
+            t.data = values[name]
         return self
 
     def _state(self) -> dict[str, Parameter | Buffer]:
@@ -206,6 +211,8 @@ def differences(own: Mapping[str, Array], given: Mapping[str, Array], longest: i
 def outputs_of(modules: Mapping[str, Module]) -> Iterator[dict[str, Tensor]]:
     """Watch modules by name: name -> what each gave last inside, as soon as it was called.
 
+    A module may have several names: its output is found under each.
+
     >>> from minitrain.nn import ReLU, Sequential, Tanh
     >>> net = Sequential(ReLU(), Tanh())
     >>> with outputs_of(net.named_modules()) as outputs:
@@ -214,13 +221,20 @@ def outputs_of(modules: Mapping[str, Module]) -> Iterator[dict[str, Tensor]]:
     {'0': [0.0, 0.0], '1': [0.0, 0.0], '': [0.0, 0.0]}
     """
     found: dict[str, Tensor] = {}
+    names: dict[int, list[str]] = {}
     for name, module in modules.items():
-        module.observer = partial(found.__setitem__, name)
+        names.setdefault(id(module), []).append(name)
+
+    def note(names: list[str], output: Tensor) -> None:
+        found.update(dict.fromkeys(names, output))
+
+    for module in modules.values():
+        module.observer = partial(note, names[id(module)])
     try:
         yield found
     finally:
         for module in modules.values():
-            del module.observer
+            vars(module).pop("observer", None)
 
 
 def _named(root: Module, kind: type[Kind]) -> dict[str, Kind]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +12,8 @@ import numpy as np
 
 from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Parameter, Tensor
-from minitrain.config import ConfigError, find_file, option, register
+from minitrain.config import ConfigError, option, register
+from minitrain.data.reading import as_array, existing, reading
 from minitrain.nn.layers import Dropout, Linear, Residual, ScaledLinear, Sequential
 from minitrain.nn.module import Module
 from minitrain.nn.normalization import BatchNorm1d, LayerNorm
@@ -35,9 +35,10 @@ class Network:
         """The network for a dataset. Raises ConfigError for options that do not go together."""
         model = self.assemble(inputs, outputs, activation, seed)
         if self.init_file is not None:
+            state = _state_in(self.init_file)
             try:
-                model.load_state_dict(_state_in(find_file(self.init_file)))
-            except (OSError, ValueError, zipfile.BadZipFile) as error:
+                model.load_state_dict(state)
+            except ValueError as error:
                 raise ConfigError(f"network.init_file={self.init_file}: {error}") from error
         try:
             model.freeze(self.frozen)
@@ -51,36 +52,39 @@ class Network:
         raise NotImplementedError(f"{type(self).__name__} has no assemble(self, inputs, outputs, activation, seed)")
 
 
-def _state_in(path: Path) -> dict[str, Array]:
+def _state_in(given: str) -> dict[str, Array]:
     """The arrays of an npz or safetensors file by name; of a run's checkpoint, those of the network.
 
-    Raises OSError, ValueError or BadZipFile for what cannot be read.
+    Raises ConfigError for what cannot be read.
     """
-    if path.suffix == ".safetensors":
-        return _safetensors_in(path)
-    with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-        checkpoint = {
-            name.partition("/")[2]: archive[name]
-            for name in archive.files
-            if name.startswith(("parameters/", "buffers/"))
-        }
-        return checkpoint or {name: archive[name] for name in archive.files}
+    path = existing("network.init_file", given, "an npz or safetensors file")
+    with reading("network.init_file", path, "parameters by name, as npz and safetensors files and checkpoints have"):
+        return _safetensors_in(path) if path.suffix == ".safetensors" else _npz_in(path)
 
 
-PARAMETRIZATIONS = ("standard", "mup_sgd", "mup_adam")
+def _npz_in(path: Path) -> dict[str, Array]:
+    with path.open("rb") as file:
+        archive = np.load(file, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise ValueError("one array, without a name")
+        of_network = [name for name in archive if name.startswith(("parameters/", "buffers/"))]
+        if of_network:
+            return {name.partition("/")[2]: as_array(archive[name], name) for name in of_network}
+        return {name: as_array(archive[name], name) for name in archive}
 
 
 def _safetensors_in(path: Path) -> dict[str, Array]:
     try:
-        from safetensors import SafetensorError
         from safetensors.numpy import load_file
     except ImportError as error:
-        raise ValueError('needs the library safetensors; pip install "minitrain[interchange]"') from error
-    try:
-        state: dict[str, Array] = load_file(path)
-    except SafetensorError as error:
-        raise ValueError(f"cannot be read ({error})") from error
+        raise ConfigError(
+            f'network.init_file={path}: needs the library safetensors; pip install "minitrain[interchange]"'
+        ) from error
+    state: dict[str, Array] = load_file(path)
     return {name: array for name, array in state.items() if not name.endswith("num_batches_tracked")}
+
+
+PARAMETRIZATIONS = ("standard", "mup_sgd", "mup_adam")
 
 
 @register("network", "mlp")

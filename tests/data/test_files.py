@@ -1,5 +1,8 @@
 """A person's own files: what is read from them, and that every mistake is one line with its place."""
 
+import io
+import tokenize
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +10,9 @@ import numpy as np
 import pytest
 
 from minitrain.config import ConfigError, RunConfig
-from minitrain.data import CSV, NPY, NPZ, Rows, dataset
+from minitrain.data import CSV, NPY, NPZ, Dataset, Rows, dataset
+from minitrain.data.inputs import read_inputs
+from minitrain.data.reading import reading
 from minitrain.nn.networks import MLPConfig
 from minitrain.optim import SGDRule
 from minitrain.problem import build
@@ -98,6 +103,8 @@ def test_quotes_spaces_blank_lines_a_byte_order_mark_and_other_delimiters():
         ("a\tb\ty\n1\t2\tu\n3\t4\tw\n", "\t"),
         ("a\tb\ty\n1\t2\tu\n3\t4\tw\n", "\\t"),
         ("\ufeffa,b,y\n1,2,u\n3,4,w", ","),
+        ("   \na,b,y\n1,2,u\n \n3,4,w\n  \n", ","),
+        ("a b y\n1 2 u\n  \n3 4 w\n", " "),
     ):
         x, y, classes = table(text, delimiter=delimiter)
         assert (x.tolist(), y.tolist(), classes) == expected
@@ -121,6 +128,9 @@ MISTAKES = [
         {},
         "people.csv row 3, column a: 'abc' is not a number; clean it, or list the column in data.categories",
     ),
+    ("a,b\n1,2\n1_000,3\n", {}, "people.csv row 3, column a: '1_000' is not a number"),
+    ('a,b\n1,2\n""\n', {}, "people.csv row 3: 1 cell; expected 2"),
+    ("a,b\n1,2\n,\n", {}, "people.csv row 3, column a: an empty cell"),
     (PEOPLE, {"categories": ["town"]}, "people.csv row 4, column age: an empty cell is not a number"),
     ("a,b\n1,2\n\nnan,3\n", {}, "people.csv row 4, column a: 'nan' is not a number"),
     ("a,b\n1,2\n-inf,3\n", {}, "people.csv row 3, column a: '-inf' is not a number"),
@@ -336,6 +346,8 @@ BROKEN[41, 2] = np.nan
         (X, CLASSES.astype("datetime64[s]"), {}, "Y: of type datetime64[s]; expected numbers"),
         (BROKEN, CLASSES, {}, "X[41]: holds nan or inf; clean it"),
         (X, np.full(60, np.inf), {}, "Y[0]: holds nan or inf; clean it"),
+        (X, np.full(60, 0x7FFFFFFF, "uint32").view("U1"), {}, "Y: holds what is no text; clean it"),
+        (X, np.array(["a", "\ud800"] * 30), {}, "Y: holds what is no text; clean it"),
         (X, np.zeros(60, int), {}, "Y: every example has the one class 0"),
         (X, NUMBERS, {"task": "classification"}, "Y: of shape [60, 2]; expected [examples], one class for each"),
         (X, np.array([["a", "b"]] * 60), {}, "Y: of shape [60, 2]; expected [examples], one class for each"),
@@ -381,6 +393,72 @@ def test_mistaken_paths_and_names():
         assert str(error.value).startswith(message)
         assert "\n" not in str(error.value)
     assert len(NPY(**files).load().x_train) == 48
+
+
+def archive(**members):
+    """An npz file of members as they are."""
+    with zipfile.ZipFile("data.npz", "w") as file:
+        for name, content in members.items():
+            file.writestr(f"{name}.npy", content)
+    return Path("data.npz")
+
+
+def array_bytes(array, old=b"", new=b""):
+    """An npy file's bytes, some of its header replaced by as many others."""
+    file = io.BytesIO()
+    np.save(file, array)
+    assert len(old) == len(new)
+    return file.getvalue().replace(old, new)
+
+
+def flagged(offset, value):
+    """An npz file whose members have a number of their zip headers changed."""
+    content = bytearray(archive(x=array_bytes(X), y=array_bytes(CLASSES)).read_bytes())
+    for mark, place in ((b"PK\x01\x02", offset + 2), (b"PK\x03\x04", offset)):
+        start = -1
+        while (start := content.find(mark, start + 1)) >= 0:
+            content[start + place] = value
+    Path("data.npz").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda: flagged(8, 77), "That compression method is not supported"),
+        (lambda: flagged(6, 1), "File 'x.npy' is encrypted, password required for extraction"),
+        (lambda: archive(x=b"bytes", y=array_bytes(CLASSES)), "x is no array"),
+        (lambda: archive(x=array_bytes(X, b"'descr'", b"'descr("), y=array_bytes(CLASSES)), ""),
+        (lambda: archive(x=array_bytes(X, b"(60, 4)", b"(6**99)"), y=array_bytes(CLASSES)), ""),
+        (lambda: npz(x=np.array([{}] * 60), y=CLASSES), "not a file of plain arrays"),
+        (lambda: written("text", "data.npz"), "not a file of plain arrays"),
+    ],
+    ids=["compression", "encrypted", "bytes", "syntax", "shape", "pickle", "text"],
+)
+def test_a_damaged_archive_is_one_line_for_data_and_for_prediction(damage, reason):
+    damage()
+    trained = Dataset(X, CLASSES, X[:0], CLASSES[:0])
+    for key, read in (("data.path", NPZ(path="data.npz").load), ("FILE", lambda: read_inputs("data.npz", trained))):
+        with pytest.raises(ConfigError) as error:
+            read()
+        assert str(error.value).startswith(f"{key}=data.npz: cannot be read ({reason}")
+        assert "\n" not in str(error.value)
+        assert "allow_pickle" not in str(error.value)
+
+
+def test_whatever_a_reader_raises_is_one_line_but_for_lack_of_memory():
+    for raised in (NotImplementedError, OverflowError("one\ntwo"), SyntaxError("x"), tokenize.TokenError("x", (1, 1))):
+        with pytest.raises(ConfigError, match=r"^a=b: cannot be read \(.+\); expected c$"), reading("a", "b", "c"):
+            raise raised
+    with pytest.raises(MemoryError), reading("a", "b", "c"):
+        raise MemoryError
+
+
+def test_a_path_that_cannot_be_looked_at_is_one_line():
+    for path in ("x" * 5000, "~nobody_of_that_name/x.csv"):
+        with pytest.raises(
+            ConfigError, match=r"^data.path=.*: cannot be read \(.*\); expected the path of a csv file$"
+        ):
+            CSV(path=path).load()
 
 
 # The command

@@ -1,5 +1,7 @@
 """Networks from their options: what they are made of, that they train, and that a resumed run keeps its bits."""
 
+import os
+import zipfile
 from dataclasses import replace
 
 import numpy as np
@@ -307,7 +309,7 @@ def test_frozen_parameters_of_a_run_stay_and_are_in_its_checkpoint(tmp_path):
         ({"network": MLPConfig(norm="batch", parametrization="mup_sgd")}, "network.norm=batch: has no rates"),
         ({"network": MLPConfig(frozen=["9.*"])}, r"network.frozen: 9.\* matches no parameter; there is 0.weight"),
         ({"network": MLPConfig(frozen=["*"])}, r"network.frozen=\['\*'\]: leaves no parameter to train"),
-        ({"network": MLPConfig(init_file="nowhere.npz")}, "network.init_file=nowhere.npz: .*No such file"),
+        ({"network": MLPConfig(init_file="nowhere.npz")}, "network.init_file=nowhere.npz: no such file"),
         ({"network": MLPConfig(norm="batch"), "batch_size": 1}, "network=mlp: BatchNorm1d: one value per channel"),
         ({"network": CNNConfig()}, "network=cnn: takes square images, the data has 2 inputs"),
     ],
@@ -348,6 +350,53 @@ def test_a_file_of_another_network_is_told(tmp_path):
     for name, message in (("start", "missing 0.weight"), ("text", "text.npz: ")):
         with pytest.raises(ConfigError, match=message):
             build(replace(SMALL, network=MLPConfig(init_file=str(tmp_path / f"{name}.npz"))))
+
+
+def unreadable(path, kind):
+    """A file that no network can start from."""
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "empty":
+        path.touch()
+    elif kind == "one array":
+        with path.open("wb") as file:
+            np.save(file, np.ones(3))
+    elif kind == "pickle":
+        np.savez(path, weight=np.array([{}]))
+    else:
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("weight.npy", b"bytes")
+        if kind == "compression":
+            content = path.read_bytes()
+            path.write_bytes(
+                content.replace(b"\0\0\0\0", b"\0\0\x4d\0", 1).replace(b"\x14\0\0\0\0\0", b"\x14\0\0\0\x4d\0")
+            )
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("pipe", "no such file; expected a path"),
+        ("empty", r"cannot be read \(No data left in file\); expected parameters by name"),
+        ("one array", r"cannot be read \(one array, without a name\)"),
+        ("pickle", r"cannot be read \(not a file of plain arrays\)"),
+        ("bytes", r"cannot be read \(weight is no array\)"),
+        ("compression", r"cannot be read \(That compression method is not supported\)"),
+    ],
+)
+def test_a_file_that_no_network_can_start_from_is_one_line(tmp_path, kind, message):
+    unreadable(tmp_path / "start.npz", kind)
+    with pytest.raises(ConfigError, match=f"^network.init_file=.*start.npz: {message}") as error:
+        build(replace(SMALL, network=MLPConfig(init_file=str(tmp_path / "start.npz"))))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("dtype", ["complex128", "U9", "S9"])
+def test_a_file_of_other_than_numbers_is_told(tmp_path, dtype):
+    state = LinearConfig().build(2, 2, nn.ReLU, seed=7).state_dict()
+    np.savez(tmp_path / "start.npz", **{**state, "bias": state["bias"].astype(dtype)})
+    with pytest.raises(ConfigError, match=r"start.npz: load_state_dict: bias of type .*, expected numbers; give"):
+        build(replace(SMALL, network=LinearConfig(init_file=str(tmp_path / "start.npz"))))
 
 
 def test_a_cnn_learns_digits(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from minitrain import Parameter, Tensor, nn, optim
 from minitrain import functional as F
 from minitrain.autograd.flat import FlatParameters, FlatTensors
+from minitrain.nn.module import outputs_of
 
 RNG = np.random.default_rng(0)
 
@@ -67,6 +68,9 @@ def test_a_state_is_a_copy():
         ({"2.weight": np.ones(3)}, "unexpected 2.weight; give"),
         ({"0.weight": np.ones((2, 3))}, r"0.weight of shape \[2, 3\], expected \[3, 2\]; give"),
         ({"0.bias": None, "b": np.ones(3)}, "missing 0.bias; unexpected b; give"),
+        ({"1.running_var": np.array(["1", "2", "3"])}, "1.running_var of type <U1, expected numbers; give"),
+        ({"1.running_var": np.ones(3, complex)}, "1.running_var of type complex128, expected numbers; give"),
+        ({"1.running_var": np.array([1, None, 2])}, "1.running_var of type object, expected numbers; give"),
         ({k: np.ones(3) for k in "abcdefg"}, "unexpected a; .*unexpected d; and 3 more; give"),
     ],
 )
@@ -78,6 +82,22 @@ def test_a_state_that_does_not_fit_is_told_in_one_line_and_nothing_changes(chang
         net.load_state_dict(given)
     assert "\n" not in str(error.value)
     assert all((value == before[key]).all() for key, value in net.state_dict().items())
+
+
+def test_a_value_that_the_type_cannot_hold_changes_nothing_where_warnings_are_errors():
+    layer = nn.Linear(1, 1, rng=0).astype("float32")
+    before = layer.state_dict()
+    with np.errstate(over="raise"), pytest.raises(FloatingPointError):
+        layer.load_state_dict({"weight": np.ones((1, 1)), "bias": np.array([1e300])})
+    assert all((value == before[key]).all() for key, value in layer.state_dict().items())
+
+
+def test_a_module_is_watched_under_each_of_its_names():
+    layer = nn.ReLU()
+    with outputs_of({"a": layer, "b": layer}) as outputs:
+        layer(Tensor([-1.0, 2.0]))
+    assert {name: t.numpy().tolist() for name, t in outputs.items()} == {"a": [0.0, 2.0], "b": [0.0, 2.0]}
+    assert layer.observer is None
 
 
 # Frozen parameters

@@ -28,9 +28,12 @@ log = logging.getLogger("minitrain")
 def start_run(composer: Composer, overrides: Sequence[str], dry: bool = False) -> int:
     """Train one run; gives the exit status. dry: only check it, and tell what it would be."""
     config = composer.compose(overrides)
-    study = next((text for text in overrides if text.startswith("experiments=")), None)
-    if study is not None and config.hydra.sweeper.get("params"):
-        raise ConfigError(f"{study}: is a sweep of {', '.join(config.hydra.sweeper.params)}; add -m")
+    swept = set(config.hydra.sweeper.get("params") or ()) - {text.partition("=")[0] for text in overrides}
+    if swept:
+        raise ConfigError(
+            f"experiments={config.hydra.runtime.choices.experiments}: is a sweep of {', '.join(sorted(swept))}; add -m, "
+            "or give each one value"
+        )
     run_config = checked(task_config(config))
     if dry:
         from minitrain.sweep.progress import format_dry_run

@@ -200,3 +200,26 @@ def test_each_mistake_on_the_command_line_is_one_line_status_2_and_nothing_writt
     assert message in err
     assert err.count("\n") == 1
     assert list(Path().iterdir()) == []
+
+
+MORE_MISTAKES = [
+    ["train"],
+    ["hydra.run.dir='${nope}'"],
+    ["-m", "lr=0.1,0.2", "hydra.sweep.dir='${nope}'"],
+    ["-m", "lr=0.1,0.2", "hydra.sweep.subdir='${nope}'"],
+    ["-m", "network=interval(0,1)", "samples=2"],
+    ["--shell-completion"],
+    ["--shell-completion", "install=nosuchshell"],
+    ["--resolve"],
+    ["-p", "data"],
+    ["graph", "--dry-run"],
+    ["resume", "--dry-run"],
+    ["experiments=activations"],
+]
+
+
+@pytest.mark.parametrize("arguments", MORE_MISTAKES, ids=" ".join)
+def test_a_mistake_about_hydra_or_a_flag_is_one_line_too(command, arguments):
+    status, _, err = command(*arguments)
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert not Path("outputs").exists()

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 
@@ -228,3 +229,35 @@ def test_a_component_is_a_dataclass(command, mine):
     status, _, err = command("extensions=[broken.py]")
     assert status == 2
     assert "without .py: extensions=[broken]" in err
+
+
+PYPROJECTS = {
+    "not UTF-8": (b"[tool.minitrain]\n\xff", "cannot be read"),
+    "not TOML": (b"[tool.minitrain]\nextensions = [", "cannot be read"),
+    "a number": (b"[tool.minitrain]\nextensions = 3", "expected a list of modules"),
+    "a text": (b'[tool.minitrain]\nextensions = "json"', "expected a list of modules"),
+    "numbers": (b"[tool.minitrain]\nextensions = [1]", "expected a list of modules"),
+}
+
+
+@pytest.mark.parametrize("name", PYPROJECTS)
+def test_a_pyproject_that_names_no_modules_is_told(command, name):
+    content, told = PYPROJECTS[name]
+    Path("pyproject.toml").write_bytes(content)
+    status, _, err = command("--cfg", "job")
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert told in err
+
+
+def test_a_pyproject_of_somebody_else_s_is_not_read(command):
+    Path("pyproject.toml").write_bytes(b"\xff # another's")
+    assert command("--cfg", "job")[0] == 0
+    Path("pyproject.toml").write_bytes(b"# see [tool.minitrain]")
+    assert command("--cfg", "job")[0] == 0
+
+
+def test_a_file_with_a_library_s_name_in_the_folder_is_not_imported(tmp_path):
+    (tmp_path / "yaml.py").write_text("raise SystemExit('imported')")
+    console = Path(sys.executable).with_name("minitrain")
+    found = subprocess.run([console, "--cfg", "job"], cwd=tmp_path, capture_output=True, text=True)
+    assert found.returncode == 0, found.stdout + found.stderr

@@ -31,8 +31,8 @@ def start_run(composer: Composer, overrides: Sequence[str], dry: bool = False) -
     swept = set(config.hydra.sweeper.get("params") or ()) - {text.partition("=")[0] for text in overrides}
     if swept:
         raise ConfigError(
-            f"experiments={config.hydra.runtime.choices.experiments}: is a sweep of {', '.join(sorted(swept))}; add -m, "
-            "or give each one value"
+            f"experiments={config.hydra.runtime.choices.experiments}: is a sweep of {', '.join(sorted(swept))}; "
+            "add -m, or give each one value"
         )
     run_config = checked(task_config(config))
     if dry:

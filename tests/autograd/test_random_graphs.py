@@ -14,7 +14,7 @@ from minitrain.autograd.passes import lower
 from minitrain.autograd.primitives import TABLE
 from minitrain.autograd.trace import trace
 
-FEW = settings(max_examples=200, deadline=None, database=None, derandomize=True)
+FEW = settings(max_examples=100, deadline=None, database=None, derandomize=True)
 PARTS = 20  # of 10,000 graphs, so that all cores have some
 
 

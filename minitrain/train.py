@@ -148,12 +148,10 @@ def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown,
         if stop.is_set() and step < config.steps:  # after the last one there is but its row to write
             _each(runs, methodcaller("end", "interrupted", step))
             return
-        if step % config.checkpoint_every == 0 and step < config.steps:
-            _each(runs, methodcaller("checkpoint", step))
-        elif time.monotonic() - flushed > 1.0:
+        is_due = step % config.checkpoint_every == 0 and step < config.steps
+        if is_due or time.monotonic() - flushed > 1.0:
             flushed = time.monotonic()
-            _each(runs, methodcaller("flush"))
-        if any(run.ended for run in runs):
+            _each(runs, methodcaller("checkpoint", step) if is_due else methodcaller("flush"))
             runs, engine = _left(runs, engine)
             if not runs:
                 return

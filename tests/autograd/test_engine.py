@@ -110,9 +110,10 @@ def test_a_tape_is_left_as_it_was():
 
 
 def test_places_are_aligned_to_cache_lines():
+    made = []  # kept, so that each lies elsewhere
     for size in range(1, 200):
-        replay = replay_of(lambda x: {"y": x[1:4] * 2.0, "z": x[:1] + 1.0, "x": x * 2.0}, np.ones(size))
-        assert all(array.ctypes.data % 64 == 0 for array in replay.outputs.values())
+        made.append(replay_of(lambda x: {"y": x[1:4] * 2.0, "z": x[:1] + 1.0, "x": x * 2.0}, np.ones(size)))
+        assert all(array.ctypes.data % 64 == 0 for array in made[-1].outputs.values())
 
 
 def names_of(replay):

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from minitrain import Tensor
 from minitrain.autograd import functional as F
 from minitrain.autograd import primitives as P
 from minitrain.autograd.grad import value_and_grad
 from minitrain.autograd.passes import drop_unused, optimize
 from minitrain.autograd.symbols import Type
-from minitrain.autograd.tape import Instruction, Tape, stack
+from minitrain.autograd.tape import Instruction, Tape, stack, unstack
 from minitrain.autograd.trace import trace
 
 FLOATS = np.dtype("float64")
@@ -141,3 +142,28 @@ def test_an_input_is_there_once():
     tape.add_input("x", Type((), FLOATS))
     with pytest.raises(ValueError, match="tape: an input x is there already"):
         tape.add_input("x", Type((), FLOATS))
+
+
+def stacked_tapes():
+    """Three runs that multiply by a vector of their own, and by another that no output depends on."""
+
+    def run(number):
+        own, unused = Tensor(np.arange(3.0) + number), Tensor(np.arange(3.0) * number)
+        return trace(lambda x: (x * unused, x * own)[1], np.ones(3))
+
+    return stack([run(number) for number in range(3)])
+
+
+def test_a_stack_with_a_vector_for_each_run_checks_itself_and_forgets_what_is_not_used():
+    tape = stacked_tapes()
+    tape.check()
+    assert len(tape.varying) == 2
+    kept = drop_unused(tape)
+    kept.check()
+    assert len(kept.varying) == 1
+    one, values = unstack(kept)
+    one.check()
+    assert not one.varying
+    (name,) = values
+    assert list(one.inputs) == ["x", name]
+    assert values[name].tolist() == [[0, 1, 2], [1, 2, 3], [2, 3, 4]]

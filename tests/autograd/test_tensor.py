@@ -1,6 +1,7 @@
 """Values and their graph: types, shapes, operators, gradients, memory, and what is refused."""
 
 import gc
+import threading
 import weakref
 from functools import reduce
 from itertools import combinations
@@ -396,6 +397,15 @@ def test_mistakes_have_clear_errors(mistake, error, message):
         mistake()
 
 
+def test_other_threads_record_too():
+    w = Parameter(3.0)
+    thread = threading.Thread(target=lambda: (w * w).backward())
+    with no_grad():
+        thread.start()
+        thread.join()
+    assert w.grad == 6.0
+
+
 def test_no_grad_nests_and_ends():
     w = Parameter(1.0)
     with no_grad():
@@ -437,7 +447,9 @@ def test_arrays_print_with_their_shape_and_gradient():
         (lambda a, b: a.maximum(b).exp(), "exp(max(a, b))"),
         (lambda a, b: (a > b).where(a, b), "where(False, a, b)"),  # a truth value has no gradient, so no graph
         (lambda a, b: concatenate([a.reshape(1), b.reshape(1), a.reshape(1)]), "concatenate(a, b, a, axis=-1)"),
+        (lambda a, b: concatenate([(a * b).reshape(1), (b * a).reshape(1)]), "concatenate(a * b, b * a, axis=-1)"),
         (lambda a, b: a.broadcast_to((4,))[3:0:-2] * (a - b).reshape(1), "a[3:0:-2] * [a - b]"),
+        (lambda a, b: a.broadcast_to((4,))[:3:2], "a[:3:2]"),
         (lambda a, b: a.broadcast_to((4,))[1:].sum(), "sum(a[1:], axis=-2, -1)"),
         (lambda a, b: b / (a - b).reshape(1), "b / [a - b]"),
         (lambda a, b: b / (a * b).reshape(1), "b / [a * b]"),

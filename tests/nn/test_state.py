@@ -154,3 +154,10 @@ def test_flat_tensors_may_be_none_and_are_views():
     np.testing.assert_allclose(flat.vector, [0.2, 0.4, 1.1, 1.7], rtol=1e-6)
     with pytest.raises(ValueError, match="types float32 and float64"):
         FlatTensors({"a": Parameter(1.0), "b": Parameter(np.ones(1, "float32"))})
+
+
+def test_what_is_frozen_takes_the_type_of_what_is_trained():
+    trained, frozen = Parameter(np.ones(2, "float32")), Parameter(np.ones(3))
+    frozen.requires_grad = False
+    flat = FlatParameters({"w": trained, "v": frozen})
+    assert (flat.vector.dtype, flat.frozen.vector.dtype, frozen.dtype) == ("float32",) * 3

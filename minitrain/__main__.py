@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import minitrain
-from minitrain.config import REQUIRED, TABLES, ConfigError, RunConfig, conf_directory, expected, options
+from minitrain.config import REQUIRED, TABLES, ConfigError, RunConfig, conf_directory, expected, one_line, options
 from minitrain.record import RecordError
 
 USAGE = """\
@@ -63,8 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("hydra", "omegaconf", "yaml"):
             raise
-        told = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        print(f"minitrain: {told}", file=sys.stderr)  # of what only they can tell: hydra.run.dir='${nope}'
+        print(f"minitrain: {one_line(error)}", file=sys.stderr)  # of what only they can tell: hydra.run.dir='${nope}'
         return 2
 
 

@@ -24,9 +24,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from minitrain.config import COMPONENTS, REQUIRED, TABLES, ConfigError, conf_directory, options, shown
+from minitrain.config import COMPONENTS, REQUIRED, TABLES, ConfigError, conf_directory, one_line, options, shown
 from minitrain.grid import KEYS
-from minitrain.job import one_line
 from minitrain.multirun import Draft
 
 CONFIG = "config"

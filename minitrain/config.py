@@ -229,6 +229,11 @@ def check(value: Any, hint: Any, range_: Range, key: str) -> Any:
     return converted
 
 
+def one_line(error: BaseException) -> str:
+    """The first line of an exception's message that says something; its type where none does."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
 def shown(value: Any) -> str:
     """A value as a message names it."""
     try:

@@ -15,7 +15,7 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from minitrain.config import ConfigError, RunConfig, read
+from minitrain.config import ConfigError, RunConfig, one_line, read
 from minitrain.data import Dataset
 from minitrain.optim import SGDRule
 from minitrain.plot import draw_run
@@ -41,11 +41,6 @@ def checked(config: DictConfig) -> RunConfig:
         raise ConfigError(f"{key}{one_line(error)}") from error
     assert isinstance(values, dict)
     return read({str(key): value for key, value in values.items()})
-
-
-def one_line(error: BaseException) -> str:
-    """The message of another library's exception, without its later lines."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def perform(
@@ -151,14 +146,15 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
     elif step == run_config.steps and summary["status"] in ("completed", "diverged"):
         done = f"the run has completed its {run_config.steps:,} steps; give steps=N for more"
     task = read_overrides(directory)
-    problem = build(run_config)
     if done:
         log.info("nothing left to do: %s", done)
         if not (directory / "loss.svg").exists():  # it may have been killed while it drew them
-            draw_run(directory, ", ".join(task), problem.describe_briefly())
-            _draw_diagnostics(run_config, directory, ", ".join(task), problem.describe_briefly())
-        _draw_plots(run_config, directory, problem.data, missing=True)
+            headings = ", ".join(task), build(run_config).describe_briefly()
+            draw_run(directory, *headings)
+            _draw_diagnostics(run_config, directory, *headings)
+        _draw_plots(run_config, directory, missing=True)
         return 0
+    problem = build(run_config)
     if overrides:
         Run(problem, directory, task).restore()  # raises where it cannot go on: its config stays what it is
         write_text(stored, OmegaConf.to_yaml(config))

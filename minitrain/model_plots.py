@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from minitrain.config import ConfigError, RunConfig
+from minitrain.config import ConfigError, RunConfig, one_line
 from minitrain.data import Dataset
 from minitrain.figure import save_figures
 from minitrain.model import Model, restore
@@ -43,18 +43,14 @@ def draw_plots(config: RunConfig, directory: Path, data: Dataset | None = None, 
     try:
         model = restore(config, directory, data=data)
     except Exception as error:  # no picture is worth a run
-        return [f"plots: not drawn: {_one_line(error)}"]
+        return [f"plots: not drawn: {one_line(error)}"]
     wrong = []
     for name in names:
         try:
             save_figures(PLOTS[name][1](model), directory, name)
         except Exception as error:
-            wrong.append(f"plots: {name} not drawn: {type(error).__name__}: {_one_line(error)}")
+            wrong.append(f"plots: {name} not drawn: {type(error).__name__}: {one_line(error)}")
     return wrong
-
-
-def _one_line(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 # What does not fit

@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from minitrain.compare.command import read_title, write_comparison
+from minitrain.compare.command import read_asked, read_title, write_comparison
 from minitrain.compare.comparison import compare
 from minitrain.compare.results import load_runs
 from minitrain.compare.table import format_table
@@ -105,7 +105,10 @@ def conclude(directory: Path, title: str, configs: Sequence[RunConfig], interrup
 
 def _runs_asked_for(directory: Path) -> int:
     """How many runs a sweep has to have; 0 where its multirun.yaml does not tell."""
-    found = re.search(r"^    runs: (\d{1,9})$", _text_of(directory / "multirun.yaml"), re.MULTILINE)
+    try:
+        found = re.search(r"^    runs: (\d{1,9})$", _text_of(directory / "multirun.yaml"), re.MULTILINE)
+    except RecordError:
+        return 0
     return int(found[1]) if found else 0
 
 
@@ -121,12 +124,11 @@ def resume_sweep(directory: Path, overrides: Sequence[str], extensions: Sequence
     if not jobs:
         raise ConfigError(f"resume {directory}: no run was begun; give the sweep's command again")
     stopped = not train_left(jobs, directory, extensions)
-    title = read_title(directory)
-    status = conclude(directory, title, [job.config for job in jobs.values()], stopped)
+    status = conclude(directory, read_title(directory), [job.config for job in jobs.values()], stopped)
     if len(jobs) < (total := _runs_asked_for(directory)):
         log.info(
             "%d of %d runs had not begun; begin them with  python -m minitrain -m %s",
-            total - len(jobs), total, shlex.join([*title.split(" "), f"hydra.sweep.dir={directory}"]),
+            total - len(jobs), total, shlex.join([*read_asked(directory), f"hydra.sweep.dir={directory}"]),
         )  # fmt: skip
         return status or 1
     return status

@@ -30,10 +30,8 @@ def start_run(composer: Composer, overrides: Sequence[str], dry: bool = False) -
     config = composer.compose(overrides)
     swept = set(config.hydra.sweeper.get("params") or ()) - {text.partition("=")[0] for text in overrides}
     if swept:
-        raise ConfigError(
-            f"experiments={config.hydra.runtime.choices.experiments}: is a sweep of {', '.join(sorted(swept))}; "
-            "add -m, or give each one value"
-        )
+        study, keys = config.hydra.runtime.choices.get("experiments"), ", ".join(sorted(swept))
+        raise ConfigError(f"experiments={study}: is a sweep of {keys}; add -m, or give each one value")
     run_config = checked(task_config(config))
     if dry:
         from minitrain.sweep.progress import format_dry_run

@@ -209,7 +209,7 @@ def test_a_plot_that_fails_is_one_line_and_the_others_are_drawn(command, monkeyp
     [(ValueError("\n  \na\nb"), "a"), (AssertionError(), "AssertionError"), (KeyError("k"), "'k'")],
 )
 def test_an_error_is_told_by_its_first_line_that_is_not_empty(error, line):
-    assert model_plots._one_line(error) == line
+    assert config.one_line(error) == line
 
 
 def test_a_diverged_run_is_drawn_by_its_best_network(command, figures):

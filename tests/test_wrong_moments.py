@@ -163,3 +163,13 @@ def test_one_column_of_sweep_csv_has_one_name(command):
     assert command("-m", "metric=val_loss,train_loss", "hydra.sweep.dir=swept", *FAST)[0] == 0
     header = Path("swept/sweep.csv").read_text().splitlines()[0].split(",")
     assert sorted(set(header)) == sorted(header)
+
+
+def test_a_run_that_is_complete_needs_no_data_to_say_so(command):
+    Path("points.csv").write_text("x,y\n" + "".join(f"{i},{i % 2}\n" for i in range(40)))
+    run = ["data=csv", "data.path=points.csv", "network.widths=[4]", "batch_size=8", "steps=10", "hydra.run.dir=run"]
+    assert command(*run)[0] == 0
+    Path("points.csv").unlink()
+    status, out, _ = command("resume", "run")
+    assert status == 0
+    assert "nothing left to do" in out

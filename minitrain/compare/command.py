@@ -137,11 +137,17 @@ def describe(results: Results, groups: int) -> str:
 
 def read_title(sweep: Path) -> str:
     """What a sweep was asked for; its name where its multirun.yaml does not tell."""
+    return " ".join(read_asked(sweep)) or sweep.name
+
+
+def read_asked(sweep: Path) -> list[str]:
+    """The overrides that a sweep was given; none where its multirun.yaml does not tell."""
     try:
         asked = yaml.safe_load(read_text(sweep / "multirun.yaml", LONGEST_CONFIG))["hydra"]["overrides"]["task"]
-        return " ".join(asked)  # texts alone: of lists in lists, which aliases can multiply, it raises TypeError
+        are_texts = isinstance(asked, list) and all(isinstance(text, str) for text in asked)
+        return asked if are_texts else []  # aliases can multiply lists in lists
     except (OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError):
-        return sweep.name
+        return []
 
 
 def write_comparison(

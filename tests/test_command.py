@@ -379,6 +379,7 @@ def test_ctrl_c_ends_a_sweep_with_what_is_there(tmp_path):
         assert json.loads((directory / "summary.json").read_text())["status"] in ("completed", "interrupted")
 
 
+@pytest.mark.slow
 def test_four_starts_at_the_same_moment_are_four_directories(tmp_path):
     processes = [in_background(tmp_path, "data=moons", "steps=5") for _ in range(4)]
     assert [p.wait(60) for p in processes] == [0] * 4

@@ -148,6 +148,7 @@ def test_sklearn_digits(study):
 # Seen
 
 
+@pytest.mark.slow
 def test_spirals(study):
     found = final(study("spirals", sweep=True), "network")
     assert found["linear"].mean() == pytest.approx(0.66, abs=0.02)

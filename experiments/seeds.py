@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from minitrain.compare.results import Results, load_runs
-from minitrain.figure import BLUE, VERMILION, new_figure, save_figure
+from minitrain.plotting.figures import BLUE, VERMILION, new_figure, save_figure
 
 METRIC, KEY = "val_accuracy", "activation"
 DRAWS = 10_000

@@ -3,23 +3,31 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from minitrain import data, diagnostics, nn, optim, schedule
+from minitrain import components, data, nn, optim
 from minitrain.autograd import functional
 from minitrain.autograd.grad import check_grads, grad, gradients, hessian, hvp, jacobian, value_and_grad
 from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Parameter, Tensor
-from minitrain.autograd.trace import TracingError, trace
-from minitrain.config import ConfigError, option, register
+from minitrain.compiler.tracing import trace
+from minitrain.errors import ConfigError, TracingError
+from minitrain.options import option
+from minitrain.registry import register
+from minitrain.training import diagnostics
 
 if TYPE_CHECKING:
     from minitrain.compare.results import load_runs
-    from minitrain.drawing import draw, draw_network
-    from minitrain.predict import load_model
+    from minitrain.inference.model import load_model
+    from minitrain.plotting.graph_drawing import draw, draw_network
 
 __version__ = "0.1.0"
 
 # What a run does not need is imported when it is first asked for.
-_LATER = {"draw": "drawing", "draw_network": "drawing", "load_model": "predict", "load_runs": "compare.results"}
+_LATER = {
+    "draw": "plotting.graph_drawing",
+    "draw_network": "plotting.graph_drawing",
+    "load_model": "inference.model",
+    "load_runs": "compare.results",
+}
 
 
 def __getattr__(name: str) -> Any:
@@ -34,6 +42,7 @@ __all__ = [
     "Tensor",
     "TracingError",
     "check_grads",
+    "components",
     "data",
     "diagnostics",
     "draw",
@@ -51,7 +60,6 @@ __all__ = [
     "optim",
     "option",
     "register",
-    "schedule",
     "trace",
     "value_and_grad",
 ]

@@ -3,8 +3,8 @@ import sys
 import pytest
 from hydra.core.config_store import ConfigStore
 
-from minitrain.__main__ import main
-from minitrain.config import TABLES
+from minitrain.cli import main
+from minitrain.registry import TABLES
 
 
 @pytest.fixture

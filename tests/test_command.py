@@ -13,8 +13,10 @@ import pytest
 
 from minitrain.compare.comparison import compare
 from minitrain.compare.results import load_runs
-from minitrain.config import TABLES, register
-from minitrain.record import load_checkpoint, read_metrics, read_summary
+from minitrain.registry import TABLES, register
+from minitrain.storage.checkpoint import load_checkpoint
+from minitrain.storage.metrics import read_metrics
+from minitrain.storage.summary import read_summary
 
 FAST = ("data=moons", "data.samples=100", "network.widths=[8]", "batch_size=16", "steps=40", "eval_every=10")
 
@@ -168,7 +170,7 @@ def test_what_is_not_finite_stops_the_run_and_is_named(command, own_components, 
 
 
 def test_a_run_that_fails_is_told_and_the_others_go_on(command, monkeypatch):
-    from minitrain.compiled import Compiled
+    from minitrain.training.compiled_engine import Compiled
 
     update = Compiled.update
 
@@ -426,8 +428,8 @@ def test_graph_shows_the_compiled_step_and_trains_nothing(command):
 
 
 def test_a_listing_has_every_line_of_the_tape_and_adds_up(command):
-    from minitrain.config import read
-    from minitrain.problem import build
+    from minitrain.config.schema import read
+    from minitrain.training.experiment import build
 
     names = {"data": "digits", "network": "mlp", "optimizer": "adam", "schedule": "constant"}
     step = build(read({"lr": 0.1, **{group: {"name": name} for group, name in names.items()}})).engine.training

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from made import curve, make_grid, make_run
 
-from minitrain.compare.command import draw_comparison, write_comparison
 from minitrain.compare.comparison import common_metric, compare, filtered
 from minitrain.compare.curves_plot import View, draw_curves, line_of
+from minitrain.compare.figures import draw_comparison, write_comparison
 from minitrain.compare.results import form, load_runs
 from minitrain.compare.table import format_table, groups_as_csv, groups_as_json, sparklines
 from minitrain.compare.values_plot import draw_heatmap, draw_values
-from minitrain.config import ConfigError
+from minitrain.errors import ConfigError
 
 
 @pytest.fixture

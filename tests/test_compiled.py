@@ -7,17 +7,18 @@ import pytest
 
 from minitrain import Parameter, Tensor, nn, no_grad, option, register
 from minitrain import functional as F
-from minitrain.compiled import Compiled
-from minitrain.config import TABLES, RunConfig
+from minitrain.components.networks import Lab2Config, LinearConfig, MLPConfig
+from minitrain.components.sequential import CNNConfig, SequentialConfig
+from minitrain.config.schema import RunConfig
 from minitrain.data import NPY, Blobs, Moons, Point, Sine
 from minitrain.nn.module import Buffer
-from minitrain.nn.networks import Lab2Config, LinearConfig, MLPConfig
-from minitrain.nn.sequence import CNNConfig, SequentialConfig
 from minitrain.optim import AdamRule, AdamWRule, LionRule, MomentumRule, NAdamRule, RMSpropRule, SGDRule
-from minitrain.problem import build
-from minitrain.record import load_checkpoint
-from minitrain.schedule import Constant, Cosine, OneCycle, Step
-from minitrain.train import train
+from minitrain.optim.schedules import Constant, Cosine, OneCycle, Step
+from minitrain.registry import TABLES
+from minitrain.storage.checkpoint import load_checkpoint
+from minitrain.training.compiled_engine import Compiled
+from minitrain.training.experiment import build
+from minitrain.training.loop import train
 
 STEPS = 8
 CLASSES = Blobs(samples=48, centers=3, features=4, spread=4.0)

@@ -5,7 +5,11 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from minitrain.config import REQUIRED, TABLES, ConfigError, RunConfig, conf_directory, options, read
+from minitrain.config.schema import RunConfig, read
+from minitrain.errors import ConfigError
+from minitrain.options import REQUIRED, options
+from minitrain.paths import conf_directory
+from minitrain.registry import TABLES
 
 GROUPS = ("data", "network", "optimizer", "schedule")
 FILES = [pytest.param(group, name, id=f"{group}-{name}") for group in GROUPS for name in TABLES[group]]

@@ -7,22 +7,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minitrain import ConfigError, Tensor, diagnostics_plot, hessian, job, nn, no_grad, register
+from minitrain import ConfigError, Tensor, hessian, nn, no_grad, register
 from minitrain import functional as F
-from minitrain.compiled import Compiled
-from minitrain.config import TABLES, RunConfig
+from minitrain.commands import run as job
+from minitrain.components.networks import Lab2Config, LinearConfig, MLPConfig
+from minitrain.components.sequential import CNNConfig, SequentialConfig
+from minitrain.config.schema import RunConfig
 from minitrain.data import NPY, Blobs, Moons, Point, Polynomials, Sine
-from minitrain.diagnostics import Diagnostic, largest_eigenvalue
-from minitrain.diagnostics_plot import draw_diagnostics
 from minitrain.nn.module import Buffer, outputs_of
-from minitrain.nn.networks import Lab2Config, LinearConfig, MLPConfig
-from minitrain.nn.sequence import CNNConfig, SequentialConfig
 from minitrain.optim import AdamRule, MomentumRule, SGDRule
-from minitrain.optim.gradient import l2_penalty
-from minitrain.problem import assemble, build
-from minitrain.record import load_checkpoint, read_metrics, read_summary
-from minitrain.schedule import Constant, Cosine
-from minitrain.train import train
+from minitrain.optim.gradient_transforms import l2_penalty
+from minitrain.optim.schedules import Constant, Cosine
+from minitrain.plotting import diagnostics as diagnostics_plot
+from minitrain.plotting.diagnostics import draw_diagnostics
+from minitrain.registry import TABLES
+from minitrain.storage.checkpoint import load_checkpoint
+from minitrain.storage.metrics import read_metrics
+from minitrain.storage.summary import read_summary
+from minitrain.training.compiled_engine import Compiled
+from minitrain.training.diagnostics import Diagnostic, largest_eigenvalue
+from minitrain.training.experiment import assemble, build
+from minitrain.training.loop import train
 
 ALL = sorted(TABLES["diagnostic"])
 OF_NUMBERS = [name for name in ALL if name != "train_accuracy"]  # where there are no classes

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from minitrain import Parameter, Tensor, draw, draw_network, nn, no_grad
-from minitrain.config import TABLES
-from minitrain.diagram import LARGEST, Frame, Graph, Node, graph_of, graph_of_network
-from minitrain.drawing import _outlines
-from minitrain.layout import GAP, Layout, layered
-from minitrain.nn.losses import cross_entropy
-from minitrain.nn.networks import Lab2Config, MLPConfig
-from minitrain.nn.sequence import CNNConfig
+from minitrain.components.losses import cross_entropy
+from minitrain.components.networks import Lab2Config, MLPConfig
+from minitrain.components.sequential import CNNConfig
+from minitrain.plotting.graph_diagram import LARGEST, Frame, Graph, Node, graph_of, graph_of_network
+from minitrain.plotting.graph_drawing import _outlines
+from minitrain.plotting.graph_layout import GAP, Layout, layered
+from minitrain.registry import TABLES
 
 X, CLASSES = np.random.default_rng(0).normal(size=(6, 64)), np.arange(6)
 

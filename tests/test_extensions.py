@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from minitrain.config import TABLES, ConfigError, register
-from minitrain.record import read_summary
+from minitrain.errors import ConfigError
+from minitrain.registry import TABLES, register
+from minitrain.storage.summary import read_summary
 
 MINE = """
 from dataclasses import dataclass

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from threadpoolctl import threadpool_info
 
-from minitrain import problem
-from minitrain.compiled import Compiled
-from minitrain.composer import Composer, task_config
-from minitrain.job import checked
-from minitrain.listing import _short
-from minitrain.record import read_summary
+from minitrain.compiler.listing import _short
+from minitrain.config.composition import Composer, task_config
+from minitrain.config.loading import checked
+from minitrain.storage.summary import read_summary
+from minitrain.training import experiment as problem
+from minitrain.training.compiled_engine import Compiled
 
 SEQUENTIAL = ("network=sequential", "network.layers=[{linear: 64}, relu, {dropout: 0.2}, linear]")
 FAST = ("data=moons", "data.samples=100", "network.widths=[8]", "batch_size=16", "steps=3")

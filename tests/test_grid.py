@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from minitrain.config import ConfigError
-from minitrain.grid import expand
+from minitrain.config.sweep_grid import expand
+from minitrain.errors import ConfigError
 
 SMALL = ["data=moons", "data.samples=60", "network.widths=[4]", "batch_size=20", "steps=5"]
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minitrain.__main__ import main
-from minitrain.record import load_checkpoint, read_summary, save_checkpoint, write_summary
+from minitrain.cli import main
+from minitrain.storage.checkpoint import load_checkpoint, save_checkpoint
+from minitrain.storage.summary import read_summary, write_summary
 
 MEGABYTE = "x" * 2**20
 DEEP = "[" * 400 + "]" * 400

@@ -7,7 +7,7 @@ import pytest
 
 from minitrain import load_model
 from minitrain.autograd.tensor import Tensor
-from minitrain.record import load_checkpoint
+from minitrain.storage.checkpoint import load_checkpoint
 
 torch = pytest.importorskip("torch")
 numpy_files = pytest.importorskip("safetensors.numpy")

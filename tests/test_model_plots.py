@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 from matplotlib.contour import ContourSet
 
-from minitrain import config, load_model, model_plots
-from minitrain.record import read_summary
-from minitrain.sweep import training
+from minitrain import load_model
+from minitrain.config import schema
+from minitrain.errors import one_line
+from minitrain.plotting import prediction_plots as model_plots
+from minitrain.storage.summary import read_summary
+from minitrain.sweep import workers as training
 
 FAST = ["steps=60", "eval_every=20", "batch_size=16"]
 MOONS = ["data=moons", "data.samples=100", "network.widths=[8]", *FAST]
@@ -55,7 +58,7 @@ def in_order(points):
 
 
 def test_the_names_of_the_config_are_those_that_can_be_drawn():
-    assert sorted(config.PLOTS) == sorted(model_plots.PLOTS)
+    assert sorted(schema.PLOTS) == sorted(model_plots.PLOTS)
 
 
 def test_a_confusion_matrix_counts_the_validation_examples(command, figures):
@@ -209,7 +212,7 @@ def test_a_plot_that_fails_is_one_line_and_the_others_are_drawn(command, monkeyp
     [(ValueError("\n  \na\nb"), "a"), (AssertionError(), "AssertionError"), (KeyError("k"), "'k'")],
 )
 def test_an_error_is_told_by_its_first_line_that_is_not_empty(error, line):
-    assert config.one_line(error) == line
+    assert one_line(error) == line
 
 
 def test_a_diverged_run_is_drawn_by_its_best_network(command, figures):

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from minitrain.config import TABLES, RunConfig
+from minitrain.components.networks import MLPConfig
+from minitrain.config.schema import RunConfig
 from minitrain.data import Moons
-from minitrain.nn.networks import MLPConfig
 from minitrain.optim import SGDRule
-from minitrain.problem import build
-from minitrain.schedule import Constant
+from minitrain.optim.schedules import Constant
+from minitrain.registry import TABLES
+from minitrain.training.experiment import build
 
 BASE = RunConfig(Moons(samples=48), MLPConfig([4]), SGDRule(), Constant(), lr=0.1, batch_size=16, steps=5)
 HEAD = """\

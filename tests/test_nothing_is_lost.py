@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minitrain.__main__ import main
-from minitrain.config import register
-from minitrain.record import RecordError, load_checkpoint, read_summary
-from minitrain.schedule import Cosine
+from minitrain.cli import main
+from minitrain.errors import RecordError
+from minitrain.optim.schedules import Cosine
+from minitrain.registry import register
+from minitrain.storage.checkpoint import load_checkpoint
+from minitrain.storage.summary import read_summary
 
 pytestmark = pytest.mark.slow
 

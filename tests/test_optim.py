@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from minitrain import Parameter, Tensor, optim
-from minitrain.config import TABLES, options
-from minitrain.schedule import Cosine, Exponential, Linear, OneCycle, Step, warmed_up
+from minitrain.optim.schedules import Cosine, Exponential, Linear, OneCycle, Step, warmed_up
+from minitrain.options import options
+from minitrain.registry import TABLES
 
 CLASSES = {
     "adagrad": optim.Adagrad,

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from minitrain import plot
-from minitrain.figure import smooth
-from minitrain.plot import draw_run
+from minitrain.plotting import run_curves as plot
+from minitrain.plotting.figures import smooth
+from minitrain.plotting.run_curves import draw_run
 
 
 @pytest.fixture

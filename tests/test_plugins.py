@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from minitrain.record import read_summary
+from minitrain.storage.summary import read_summary
 
 SMALL = ["data=moons", "data.samples=60", "network.widths=[4]", "batch_size=20", "steps=20", "hydra.sweep.dir=swept"]
 

@@ -11,7 +11,9 @@ import pytest
 import minitrain
 from minitrain import ConfigError
 from minitrain.data import CSV, NPZ, Digits, Iris, Moons, RegressionSplit
-from minitrain.record import RecordError, load_checkpoint, read_summary
+from minitrain.errors import RecordError
+from minitrain.storage.checkpoint import load_checkpoint
+from minitrain.storage.summary import read_summary
 
 FAST = ["steps=60", "eval_every=20", "batch_size=16", "network.widths=[8]"]
 FLOWERS = ("a", "b", "c", "d", "species")
@@ -162,7 +164,7 @@ def test_a_run_directory_imports_nothing_and_needs_its_own_components(command, o
     run(command, "extensions=[mine]", "activation=cube", "data=moons", *FAST)
     write("points.csv", [["0.5", "0.5"]])
     sys.modules.pop("mine")
-    minitrain.config.TABLES["activation"].pop("cube")
+    minitrain.registry.TABLES["activation"].pop("cube")
     with pytest.raises(ConfigError, match=r"activation=cube: .*the run had extensions=\[mine\]: give that again"):
         minitrain.load_model("run")
     assert "mine" not in sys.modules

@@ -12,18 +12,12 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from minitrain.record import (
-    Metrics,
-    RecordError,
-    claim_directory,
-    load_checkpoint,
-    read_metrics,
-    read_summary,
-    refuse_strange,
-    save_checkpoint,
-    write_atomically,
-    write_summary,
-)
+from minitrain.errors import RecordError
+from minitrain.storage.checkpoint import load_checkpoint, save_checkpoint
+from minitrain.storage.directories import claim_directory
+from minitrain.storage.files import refuse_strange, write_atomically
+from minitrain.storage.metrics import Metrics, read_metrics
+from minitrain.storage.summary import read_summary, write_summary
 
 META = {"step": 7, "best": None, "final": {"val_loss": 0.5}, "seconds": 1.0}
 SUMMARY = {"status": "running", "steps": 9, "overrides": [], **META}

@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_limits
 
 from minitrain.compare.comparison import compare
 from minitrain.compare.results import load_run, load_runs, value_of
-from minitrain.job import read_config
-from minitrain.problem import build
-from minitrain.record import load_checkpoint
+from minitrain.config.loading import read_config
+from minitrain.storage.checkpoint import load_checkpoint
+from minitrain.training.experiment import build
 
 
 @pytest.fixture

@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from minitrain.config import RunConfig
+from minitrain.components.networks import MLPConfig
+from minitrain.config.schema import RunConfig
 from minitrain.data import Moons
-from minitrain.nn.networks import MLPConfig
 from minitrain.optim import AdamRule, MomentumRule
-from minitrain.record import load_checkpoint, read_summary
-from minitrain.schedule import Constant, Cosine
-from minitrain.sweep import training
-from minitrain.sweep.stacks import stacks, structure
+from minitrain.optim.schedules import Constant, Cosine
+from minitrain.storage.checkpoint import load_checkpoint
+from minitrain.storage.summary import read_summary
+from minitrain.sweep import workers as training
+from minitrain.sweep.grouping import stacks, structure
 
 SMALL = ["data=moons", "data.samples=100", "network.widths=[8]", "batch_size=20", "steps=60", "eval_every=20"]
 SMALL += ["log_every=5", "checkpoint_every=25"]
@@ -116,7 +117,7 @@ def test_on_divergence_decides_the_exit_status(command):
 
 
 def test_a_run_that_exits_fails_alone(command, monkeypatch):
-    from minitrain.compiled import Compiled
+    from minitrain.training.compiled_engine import Compiled
 
     update = Compiled.update
 
@@ -150,7 +151,7 @@ LONG += ["activation=relu,silu", "hydra.sweep.dir=swept"]
 
 def begin(folder, arguments=None):
     """A sweep in worker processes, in a process group of its own, as a terminal starts it."""
-    code = "import sys; from minitrain import __main__; from minitrain.sweep import training\n"
+    code = "import sys; from minitrain import __main__; from minitrain.sweep import workers as training\n"
     code += "training.WORTH_A_PROCESS = 0; sys.exit(__main__.main())"
     return subprocess.Popen(
         [sys.executable, "-c", code, "-m", *(arguments or LONG)], cwd=folder, start_new_session=True, text=True,

@@ -9,15 +9,19 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from minitrain.compiled import Compiled
-from minitrain.config import TABLES, ConfigError, RunConfig
+from minitrain.components.networks import Lab2Config, LinearConfig, MLPConfig
+from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset, Digits, Moons, Point
-from minitrain.nn.networks import Lab2Config, LinearConfig, MLPConfig
+from minitrain.errors import ConfigError, Interrupted, RecordError
 from minitrain.optim import AdamRule, LionRule, MomentumRule, SGDRule
-from minitrain.problem import build
-from minitrain.record import RecordError, load_checkpoint, read_metrics, read_summary
-from minitrain.schedule import Constant, Cosine, Exponential, Linear, OneCycle, Step
-from minitrain.train import Interrupted, train
+from minitrain.optim.schedules import Constant, Cosine, Exponential, Linear, OneCycle, Step
+from minitrain.registry import TABLES
+from minitrain.storage.checkpoint import load_checkpoint
+from minitrain.storage.metrics import read_metrics
+from minitrain.storage.summary import read_summary
+from minitrain.training.compiled_engine import Compiled
+from minitrain.training.experiment import build
+from minitrain.training.loop import train
 
 SMALL = RunConfig(
     Moons(samples=100),
@@ -415,7 +419,7 @@ def test_a_sum_is_the_mean_times_the_examples(tmp_path):
 
 @pytest.mark.parametrize(("given", "width", "threads"), [("auto", 255, 1), ("auto", 256, 6), (1, 256, 1), (3, 8, 3)])
 def test_auto_takes_all_cores_from_a_product_of_256_cubed_on(given, width, threads, monkeypatch):
-    monkeypatch.setattr("minitrain.problem.cores", lambda: 6)
+    monkeypatch.setattr("minitrain.training.experiment.cores", lambda: 6)
     config = replace(SMALL, data=Digits(), network=MLPConfig([width, 256]), batch_size=256, blas_threads=given)
     assert build(config).blas_threads == threads
 

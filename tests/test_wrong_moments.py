@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from minitrain.record import load_checkpoint, read_summary
+from minitrain.storage.checkpoint import load_checkpoint
+from minitrain.storage.summary import read_summary
 
 FAST = ("data=moons", "data.samples=100", "network.widths=[8]", "batch_size=16", "steps=40", "eval_every=10")
 
@@ -21,7 +22,7 @@ def contents(directory):
 
 
 def stop_at_update(monkeypatch, k, act):
-    from minitrain.compiled import Compiled
+    from minitrain.training.compiled_engine import Compiled
 
     update = Compiled.update
 
@@ -43,7 +44,7 @@ def test_a_stop_at_the_last_step_loses_nothing(command, monkeypatch):
 
 
 def test_a_disk_that_is_full_at_the_last_step_is_not_the_end(command, monkeypatch):
-    from minitrain import run
+    from minitrain.training import recorder as run
 
     command("hydra.run.dir=whole", *FAST)
     save = run.save_checkpoint
@@ -62,8 +63,8 @@ def test_a_disk_that_is_full_at_the_last_step_is_not_the_end(command, monkeypatc
 
 
 def test_a_disk_that_is_full_between_checkpoints_is_told(command, monkeypatch):
-    from minitrain import train
-    from minitrain.record import Metrics
+    from minitrain.storage.metrics import Metrics
+    from minitrain.training import loop as train
 
     def full(self, at_most_every=0.0):
         raise OSError(errno.ENOSPC, "No space left on device", "metrics.csv")

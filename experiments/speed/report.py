@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from minitrain.figure import BLUE, GREEN, GREY, ORANGE
-from minitrain.record import write_atomically
+from minitrain.plotting.figures import BLUE, GREEN, GREY, ORANGE
+from minitrain.storage.files import write_atomically
 
 BEGIN, END = "<!-- steps.py writes from here -->", "<!-- to here -->"
 

@@ -20,8 +20,8 @@ from cases import case
 from libraries.minitrain import Replayed
 from matplotlib.figure import Figure
 
-from minitrain.figure import BLUE, ORANGE
-from minitrain.record import write_atomically
+from minitrain.plotting.figures import BLUE, ORANGE
+from minitrain.storage.files import write_atomically
 
 CASES = {"A": BLUE, "digits-Adam": ORANGE}
 RUNS = [2**i for i in range(10)]

@@ -13,8 +13,8 @@ import numpy as np
 from minitrain.autograd.functional.arrays import concatenate
 from minitrain.autograd.grad import gradients
 from minitrain.autograd.graph import no_grad
-from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Parameter, Tensor
+from minitrain.typing import Array
 
 Values = TypeVar("Values", Array, Tensor)
 

@@ -7,15 +7,14 @@ it while computing.
 from __future__ import annotations
 
 from string import Formatter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from minitrain.autograd.tensor import Tensor
+from minitrain.autograd.node import Node
 
 LONGEST = 1000  # characters; an expression with shared parts can be exponentially long
 
 
-def formula(tensor: Tensor) -> str:
+def formula(tensor: Node) -> str:
     """The expression of a value; an ellipsis ends one that is longer than `LONGEST`.
 
     >>> from minitrain import Parameter
@@ -44,7 +43,7 @@ def number(value: Any) -> str:
     return str(value)
 
 
-def _leaf(tensor: Tensor) -> str | None:
+def _leaf(tensor: Node) -> str | None:
     """The text of a value that is not taken apart, None for a result without a name of its own."""
     if tensor.name is not None:
         return tensor.name
@@ -55,7 +54,7 @@ def _leaf(tensor: Tensor) -> str | None:
     return f"array{list(tensor.shape)}"
 
 
-def _parts(tensor: Tensor) -> list[Any]:
+def _parts(tensor: Node) -> list[Any]:
     """The primitive's formula as pieces of text and (input, tight) pairs."""
     assert tensor.primitive is not None
     inputs, options = tensor.inputs, tensor.options
@@ -83,7 +82,7 @@ def _option(value: Any, spec: str) -> str:
     return format(value, spec)
 
 
-def _closed(tensor: Tensor) -> bool:
+def _closed(tensor: Node) -> bool:
     """Whether a formula can stand as an operand without brackets: `[a + b]`, `exp(a)`."""
     assert tensor.primitive is not None
     if tensor.primitive.formula == "{0}":  # prints as its input does

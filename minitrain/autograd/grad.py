@@ -13,8 +13,8 @@ import numpy as np
 from minitrain.autograd import primitives as P
 from minitrain.autograd.functional.arrays import concatenate
 from minitrain.autograd.graph import enable_grad, flow_back, no_grad, recording, topological_order
-from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import FLOATS, Tensor, apply, to_tensor
+from minitrain.typing import Array
 
 Function = Callable[..., Tensor]
 

@@ -9,13 +9,12 @@ from __future__ import annotations
 import threading
 from collections.abc import Container, Iterator, Sequence
 from contextlib import ContextDecorator
-from typing import TYPE_CHECKING
+from typing import Any, TypeVar
 
 from minitrain.autograd.formula import formula
+from minitrain.autograd.node import Node, Recorder
 
-if TYPE_CHECKING:
-    from minitrain.autograd.tensor import Tensor
-    from minitrain.autograd.trace import Tracer
+N = TypeVar("N", bound=Node)
 
 
 class _Recording(threading.local):
@@ -24,7 +23,7 @@ class _Recording(threading.local):
     def __init__(self) -> None:
         self.on = True
         self.outer: list[bool] = []
-        self.tracer: Tracer | None = None
+        self.tracer: Recorder | None = None
 
 
 recording = _Recording()
@@ -64,11 +63,11 @@ class enable_grad(_Mode):
     on = True
 
 
-def topological_order(output: Tensor) -> list[Tensor]:
+def topological_order(output: N) -> list[N]:
     """All values with a gradient that `output` was computed from, each after everything that uses it."""
-    order: list[Tensor] = []
+    order: list[N] = []
     seen = {id(output)}
-    path: list[tuple[Tensor, Iterator[Tensor]]] = [(output, iter(output.inputs))]
+    path: list[tuple[N, Iterator[N]]] = [(output, iter(output.inputs))]
     while path:
         node, inputs = path[-1]
         for t in inputs:
@@ -82,14 +81,12 @@ def topological_order(output: Tensor) -> list[Tensor]:
     return order[::-1]
 
 
-def flow_back(
-    order: Sequence[Tensor], seed: Tensor, wanted: Container[int] | None = None
-) -> Iterator[tuple[Tensor, Tensor]]:
+def flow_back(order: Sequence[N], seed: N, wanted: Container[int] | None = None) -> Iterator[tuple[N, N]]:
     """Yield each value of a topological order with its gradient, the output, whose gradient is given, first.
 
     That is the chain rule. wanted: the ids of the values to go on to; all, where it is not given
     """
-    pending = {id(order[0]): seed}
+    pending: dict[int, Any] = {id(order[0]): seed}
     for node in order:
         g = pending.pop(id(node), None)
         if g is None:
@@ -109,8 +106,8 @@ def flow_back(
             pending[id(t)] = part if seen is None else seen + part
 
 
-def _check_versions(node: Tensor) -> None:
-    for t, version in zip(node.inputs, node._versions, strict=True):
+def _check_versions(node: Node) -> None:
+    for t, version in zip(node.inputs, node.input_versions, strict=True):
         if t.primitive is None and t.version() != version:
             raise RuntimeError(
                 f"backward: {t.label()} was overwritten after it was used in {formula(node)}, and the derivative needs "

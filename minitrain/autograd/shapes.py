@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array, Key
+from minitrain.autograd.primitives.movement import Key
+from minitrain.typing import Array
 
 
 def joint_shape(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -13,11 +13,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from minitrain.autograd import primitives as P
-from minitrain.autograd import special, windows
 from minitrain.autograd.formula import formula, number
 from minitrain.autograd.graph import flow_back, no_grad, recording, topological_order
-from minitrain.autograd.primitives import Array, Key, Primitive
+from minitrain.autograd.primitives import special, windows
+from minitrain.autograd.primitives.movement import Key
+from minitrain.autograd.primitives.table import Primitive
 from minitrain.autograd.shapes import axes_from_end, fitting_shape, joint_shape, row_numbers, slices_of
+from minitrain.typing import Array
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
@@ -57,7 +59,7 @@ class Tensor:
         "_data",
         "_exposed",
         "_version",
-        "_versions",
+        "input_versions",
         "_writable",
         "grad",
         "inputs",
@@ -72,7 +74,7 @@ class Tensor:
     _exposed: Array | None  # what `data` was when last handed out for writing
     _version: int  # how often the value has changed
     _writable: bool  # whether the value may change: a leaf made by a person, not a result
-    _versions: tuple[int, ...]  # those of the inputs when this result was computed
+    input_versions: tuple[int, ...]  # those of the inputs when this result was computed
     grad: Array | None
     name: str | None
     primitive: Primitive | None
@@ -103,7 +105,7 @@ class Tensor:
         self._data = data
         self._exposed = None
         self._version = 0
-        self._versions = ()
+        self.input_versions = ()
         self._writable = False
         self.grad = None
         self.name = name
@@ -499,7 +501,7 @@ def apply(primitive: Primitive, *inputs: Tensor, **options: Any) -> Tensor:
         result.primitive = primitive
         result.inputs = inputs
         result.options = options
-        result._versions = tuple([t.version() for t in inputs])
+        result.input_versions = tuple([t.version() for t in inputs])
     if recording.tracer is not None:
         recording.tracer.record(primitive, inputs, options, result)
     return result

@@ -1,1 +1,1 @@
-"""Runs side by side, read from their directories alone: `minitrain compare`, and what every sweep ends with."""
+"""Runs side by side: results read back, grouped, drawn and reported. Imports plotting and storage."""

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import yaml
 
-from minitrain.autograd.primitives import Array
 from minitrain.compare.results import MISSING, Result, Results, are_numbers, form, is_number, metric_names, value_of
-from minitrain.config import ConfigError
-from minitrain.figure import shortened
+from minitrain.errors import ConfigError
+from minitrain.plotting.figures import shortened
+from minitrain.typing import Array
 
 COMPARE = {"<=": operator.le, ">=": operator.ge, "!=": operator.ne, "==": operator.eq, "=": operator.eq,
            "<": operator.lt, ">": operator.gt}  # fmt: skip

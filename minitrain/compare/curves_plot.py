@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array
 from minitrain.compare.comparison import Comparison, Group
 from minitrain.compare.results import Result, form, is_number, value_of
-from minitrain.config import ConfigError
-from minitrain.figure import (
+from minitrain.errors import ConfigError
+from minitrain.plotting.figures import (
     COLORS,
     MOST_LINES,
     focus,
@@ -31,13 +30,17 @@ from minitrain.figure import (
     title_of,
     whole_steps,
 )
-from minitrain.progress import format_value
+from minitrain.training.progress import format_value
+from minitrain.typing import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+
 MOST_PANELS = 9
+
+
 MOST_POINTS = 1000  # of a line: a figure has no more pixels
 
 

@@ -21,16 +21,26 @@ from typing import Any
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array
 from minitrain.compare.comparison import Comparison
 from minitrain.compare.results import MISSING, Result, form, value_of
-from minitrain.record import write_text
+from minitrain.storage.files import write_text
+from minitrain.typing import Array
 
 PAGE = Path(__file__).parent / "page"
+
+
 SCRIPTS = ("runs", "filter", "colours", "scales", "curves", "table", "details", "report")  # one script, in this order
+
+
 PICTURES = {".png": "image/png", ".svg": "image/svg+xml"}
+
+
 POINTS = {1000: 2e5, 200: 1e6, 120: 1e6, 60: 1e6, 30: math.inf}  # of a curve, up to how many of all; 10 bytes each
+
+
 LONGEST_TEXT = 1000  # characters of a value that are shown
+
+
 MOST_OF_SUMMARY = 100  # entries
 
 

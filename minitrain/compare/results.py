@@ -12,12 +12,19 @@ from typing import Any, overload
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array
-from minitrain.config import COMPONENTS
-from minitrain.record import RecordError, finite_points, read_metrics, read_summary, read_values
+from minitrain.errors import RecordError
+from minitrain.registry import COMPONENTS
+from minitrain.storage.metrics import finite_points, read_metrics
+from minitrain.storage.stored_config import read_values
+from minitrain.storage.summary import read_summary
+from minitrain.typing import Array
 
 INTERPOLATION = re.compile(r"\$\{([\w.]+)\}")
+
+
 LARGEST = 1e300  # beyond it, sums and axes overflow
+
+
 FURTHEST_STEP = 2.0**53  # the last whole number that floats, and JavaScript, count to
 
 

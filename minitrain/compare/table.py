@@ -9,16 +9,22 @@ from typing import Any
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array
 from minitrain.compare.comparison import Comparison, Group
 from minitrain.compare.curves_plot import View, line_of
 from minitrain.compare.results import form
-from minitrain.figure import log_helps, shortened
-from minitrain.record import format_csv
+from minitrain.plotting.figures import log_helps, shortened
+from minitrain.storage.files import format_csv
+from minitrain.typing import Array
 
 BARS = "▁▂▃▄▅▆▇█"
+
+
 SPARK = 12  # characters of a curve
+
+
 MOST_TEXT = 28  # characters of a value
+
+
 LOST = ("diverged", "failed", "interrupted", "running")
 
 

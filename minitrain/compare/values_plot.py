@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array
 from minitrain.compare.comparison import Comparison, Group
 from minitrain.compare.curves_plot import value_colors
 from minitrain.compare.results import form
-from minitrain.figure import (
+from minitrain.plotting.figures import (
     COLORS,
     MOST_LINES,
     ORANGE,
@@ -27,15 +26,23 @@ from minitrain.figure import (
     spans_decades,
     title_of,
 )
-from minitrain.progress import format_value
+from minitrain.training.progress import format_value
+from minitrain.typing import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+
 MOST_PANELS = 4
+
+
 MOST_CELLS = 40  # of a heat map, in a row or a column
+
+
 MOST_TICK_TEXT = 45  # characters below an axis
+
+
 Chosen = dict[tuple[str, ...], Group]
 
 

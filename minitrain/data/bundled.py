@@ -1,4 +1,4 @@
-"""Small real datasets that are shipped with minitrain, as scikit-learn distributes them (bundled/LICENSE.txt)."""
+"""Small real datasets that are shipped with minitrain, as scikit-learn distributes them (assets/LICENSE.txt)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from importlib.resources import files
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array
-from minitrain.config import register
 from minitrain.data.dataset import Dataset, RegressionSplit, Split
+from minitrain.registry import register
+from minitrain.typing import Array
 
 
 def _read(name: str) -> tuple[Array, Array]:
-    with (files("minitrain") / "bundled" / "datasets.npz").open("rb") as file, np.load(file) as arrays:
+    with (files("minitrain") / "data" / "assets" / "datasets.npz").open("rb") as file, np.load(file) as arrays:
         return arrays[f"{name}_x"].astype(np.float64), arrays[f"{name}_y"].astype(np.int64)
 
 

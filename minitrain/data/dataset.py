@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array
-from minitrain.config import ConfigError, option
-from minitrain.streams import stream
+from minitrain.errors import ConfigError
+from minitrain.options import option
+from minitrain.rng import stream
+from minitrain.typing import Array
 
 BLOCK = 2**22  # numbers taken at once from data that may be larger than memory: 32 MiB in float64
 

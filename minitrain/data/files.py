@@ -9,10 +9,12 @@ from functools import partial
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array
-from minitrain.config import ConfigError, option, register
 from minitrain.data.dataset import Column, Dataset, RegressionSplit, blocks
 from minitrain.data.reading import Table, as_array, as_table, existing, number, read_rows, reading
+from minitrain.errors import ConfigError
+from minitrain.options import option
+from minitrain.registry import register
+from minitrain.typing import Array
 
 
 @dataclass(frozen=True)

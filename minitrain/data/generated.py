@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array
-from minitrain.config import ConfigError, option, register
 from minitrain.data.dataset import Dataset, RegressionSplit, Split
-from minitrain.streams import stream
+from minitrain.errors import ConfigError
+from minitrain.options import option
+from minitrain.registry import register
+from minitrain.rng import stream
+from minitrain.typing import Array
 
 
 def _on_circle(angle: Array) -> Array:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array
-from minitrain.config import ConfigError
 from minitrain.data.dataset import Column, Dataset
 from minitrain.data.reading import Row, as_array, as_table, existing, number, read_rows, reading
+from minitrain.errors import ConfigError
+from minitrain.typing import Array
 
 
 def read_inputs(path: str, data: Dataset, delimiter: str = ",", array: str = "x") -> Array:

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array
-from minitrain.config import ConfigError, find_file, shown
 from minitrain.data.dataset import Column
+from minitrain.errors import ConfigError, shown
+from minitrain.paths import find_file
+from minitrain.typing import Array
 
 
 def existing(key: str, path: str | None, kind: str) -> Path:

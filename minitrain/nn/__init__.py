@@ -1,6 +1,6 @@
-"""Layers, networks and losses."""
+"""Modules, layers, activations and initializers. Imports autograd."""
 
-from minitrain.nn import init, losses, networks, sequence
+from minitrain.nn import init
 from minitrain.nn.activation import (
     ELU,
     GELU,
@@ -59,7 +59,4 @@ __all__ = [
     "Softplus",
     "Tanh",
     "init",
-    "losses",
-    "networks",
-    "sequence",
 ]

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from minitrain.autograd import functional as F
 from minitrain.autograd.tensor import Tensor
-from minitrain.config import TABLES, register
 from minitrain.nn.module import Module
+from minitrain.registry import TABLES, register
 
 
 def activation_layer(name: str) -> Callable[[], Module]:

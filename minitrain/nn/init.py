@@ -12,11 +12,13 @@ from math import inf, prod, sqrt
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Parameter
-from minitrain.config import TABLES, register
+from minitrain.registry import TABLES, register
+from minitrain.typing import Array
 
 Shape = tuple[int, ...]
+
+
 Initialiser = Callable[[Shape, np.random.Generator], Array]
 
 

@@ -10,9 +10,9 @@ from typing import Any, Self, TypeVar
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Parameter, Tensor, to_tensor
-from minitrain.streams import stream
+from minitrain.rng import stream
+from minitrain.typing import Array
 
 Kind = TypeVar("Kind", "Module", Parameter, "Buffer")
 

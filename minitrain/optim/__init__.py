@@ -1,6 +1,6 @@
 """Optimizers: each a rule of two pure functions (`rules`), and a thin class for hand-written loops (`optimizers`)."""
 
-from minitrain.optim.gradient import clip_by_global_norm, l2_gradient, l2_penalty
+from minitrain.optim.gradient_transforms import clip_by_global_norm, l2_gradient, l2_penalty
 from minitrain.optim.optimizers import (
     SGD,
     Adagrad,

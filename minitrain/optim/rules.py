@@ -17,9 +17,10 @@ from typing import Protocol
 
 import numpy as np
 
-from minitrain.autograd.primitives import Array
 from minitrain.autograd.tensor import Tensor
-from minitrain.config import option, register
+from minitrain.options import option
+from minitrain.registry import register
+from minitrain.typing import Array
 
 State = dict[str, Tensor]
 
@@ -49,6 +50,8 @@ class _Stateless:
 
 
 _DEFAULT_LR = "learning rate where `lr` is not given"
+
+
 _EPS = "added to the denominator"
 
 

@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from minitrain.progress import format_outcome_briefly, format_value
-from minitrain.record import RecordError, format_csv, read_summary, write_text
-from minitrain.sweep.board import RUNNING, Board, Job
-from minitrain.sweep.stacks import Stack
+from minitrain.errors import RecordError
+from minitrain.storage.files import format_csv, write_text
+from minitrain.storage.summary import read_summary
+from minitrain.sweep.grouping import Stack
+from minitrain.sweep.state import RUNNING, Board, Job
+from minitrain.training.progress import format_outcome_briefly, format_value
 
 log = logging.getLogger("minitrain")
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from minitrain import Tensor
 from minitrain import functional as F
-from minitrain.autograd.engine import Replay
 from minitrain.autograd.grad import gradients
-from minitrain.autograd.passes import optimize
 from minitrain.autograd.shapes import joint_shape
-from minitrain.autograd.trace import trace
+from minitrain.compiler.numpy_executor import Replay
+from minitrain.compiler.passes import optimize
+from minitrain.compiler.tracing import trace
 
 # Bits
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from minitrain.autograd import primitives as P
-from minitrain.autograd import windows
-from minitrain.autograd.cost import ADDING, Cost, cost_of, largest_product
-from minitrain.autograd.engine import Replay
 from minitrain.autograd.functional.arrays import concatenate
-from minitrain.autograd.passes import optimize
-from minitrain.autograd.trace import trace
+from minitrain.autograd.primitives import windows
+from minitrain.compiler.cost import ADDING, Cost, cost_of, largest_product
+from minitrain.compiler.numpy_executor import Replay
+from minitrain.compiler.passes import optimize
+from minitrain.compiler.tracing import trace
 
 
 def costs(fn, *inputs):

@@ -10,12 +10,12 @@ from programs import STEP, as_step, graphs, same_bits
 
 from minitrain import Tensor
 from minitrain.autograd import functional as F
-from minitrain.autograd.engine import Replay
 from minitrain.autograd.functional.arrays import concatenate
 from minitrain.autograd.grad import value_and_grad
-from minitrain.autograd.passes import optimize
-from minitrain.autograd.plan import Arena
-from minitrain.autograd.trace import trace
+from minitrain.compiler.memory_plan import Arena
+from minitrain.compiler.numpy_executor import Replay
+from minitrain.compiler.passes import optimize
+from minitrain.compiler.tracing import trace
 
 A = np.arange(1.0, 7.0)
 B = A * 10

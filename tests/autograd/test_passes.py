@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from programs import STEP, as_step, graphs, run_as_written, same_bits
 
 from minitrain import Tensor
-from minitrain.autograd import passes
-from minitrain.autograd.passes import PASSES, drop_unused, fold, lower, optimize, share, simplify
-from minitrain.autograd.trace import trace
+from minitrain.compiler import passes
+from minitrain.compiler.passes import PASSES, drop_unused, fold, lower, optimize, share, simplify
+from minitrain.compiler.tracing import trace
 
 ROW = np.array([1.0, -0.0, 3.0])
 

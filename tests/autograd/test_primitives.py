@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from minitrain import Tensor, check_grads
-from minitrain.autograd import primitives, special, windows
-from minitrain.autograd.primitives import TABLE
+from minitrain.autograd import primitives
+from minitrain.autograd.primitives import special, windows
+from minitrain.autograd.primitives.table import TABLE
 from minitrain.autograd.tensor import apply
 
 rng = np.random.default_rng(7)

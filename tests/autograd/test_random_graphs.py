@@ -10,9 +10,9 @@ from threadpoolctl import threadpool_limits
 from minitrain import Tensor
 from minitrain import functional as F
 from minitrain.autograd.grad import gradients
-from minitrain.autograd.passes import lower
-from minitrain.autograd.primitives import TABLE
-from minitrain.autograd.trace import trace
+from minitrain.autograd.primitives.table import TABLE
+from minitrain.compiler.passes import lower
+from minitrain.compiler.tracing import trace
 
 FEW = settings(max_examples=100, deadline=None, database=None, derandomize=True)
 PARTS = 20  # of 10,000 graphs, so that all cores have some

@@ -9,7 +9,7 @@ from test_primitives import CASES, as_arrays
 from threadpoolctl import threadpool_limits
 
 from minitrain.autograd.grad import value_and_grad
-from minitrain.autograd.primitives import TABLE
+from minitrain.autograd.primitives.table import TABLE
 from minitrain.autograd.tensor import apply
 
 SHAPES = [(), (1,), (7,), (0,), (1, 1), (17, 33), (3, 0), (64, 128), (2, 1, 3, 1, 2)]

@@ -9,10 +9,10 @@ from minitrain import Tensor
 from minitrain.autograd import functional as F
 from minitrain.autograd import primitives as P
 from minitrain.autograd.grad import value_and_grad
-from minitrain.autograd.passes import drop_unused, optimize
-from minitrain.autograd.symbols import Type
-from minitrain.autograd.tape import Instruction, Tape, stack, unstack
-from minitrain.autograd.trace import trace
+from minitrain.compiler.passes import drop_unused, optimize
+from minitrain.compiler.tape import Instruction, Tape, stack, unstack
+from minitrain.compiler.tracing import trace
+from minitrain.compiler.types import Type
 
 FLOATS = np.dtype("float64")
 

@@ -10,7 +10,8 @@ from programs import run_as_written
 from minitrain import Tensor
 from minitrain import functional as F
 from minitrain.autograd.graph import recording
-from minitrain.autograd.trace import ADVICE, TracingError, trace, tracing
+from minitrain.compiler.tracing import ADVICE, trace, tracing
+from minitrain.errors import TracingError
 
 X = np.array([1.0, 2.0, 3.0])
 HERE = r"test_trace\.py line \d+"

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from minitrain.config import ConfigError, RunConfig, options
+from minitrain.components.networks import LinearConfig, MLPConfig
+from minitrain.config.schema import RunConfig
 from minitrain.data import (
     Blobs,
     BreastCancer,
@@ -27,12 +28,13 @@ from minitrain.data import (
     dataset,
 )
 from minitrain.data.dataset import moments
-from minitrain.nn.networks import LinearConfig, MLPConfig
+from minitrain.errors import ConfigError
 from minitrain.optim import SGDRule
-from minitrain.problem import build
-from minitrain.record import read_metrics
-from minitrain.schedule import Constant
-from minitrain.train import train
+from minitrain.optim.schedules import Constant
+from minitrain.options import options
+from minitrain.storage.metrics import read_metrics
+from minitrain.training.experiment import build
+from minitrain.training.loop import train
 
 BUNDLED = {"digits": Digits, "iris": Iris, "wine": Wine, "breast_cancer": BreastCancer, "diabetes": Diabetes}
 RANDOM = [Moons, Circles, Blobs, Spirals, Xor, Sine, Polynomials]
@@ -69,7 +71,7 @@ def test_bundled_values_are_scikit_learns_exactly(name):
 def test_the_file_has_whole_numbers_as_small_integers():
     from importlib.resources import files
 
-    with (files("minitrain") / "bundled" / "datasets.npz").open("rb") as file, np.load(file) as arrays:
+    with (files("minitrain") / "data" / "assets" / "datasets.npz").open("rb") as file, np.load(file) as arrays:
         kinds = {name: str(arrays[name].dtype) for name in arrays}
     assert kinds["digits_x"] == "uint8"
     assert {kind for name, kind in kinds.items() if name.endswith("_y")} == {"uint8", "uint16"}

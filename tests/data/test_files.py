@@ -9,16 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from minitrain.config import ConfigError, RunConfig
+from minitrain.components.networks import MLPConfig
+from minitrain.config.schema import RunConfig
 from minitrain.data import CSV, NPY, NPZ, Dataset, Rows, dataset
 from minitrain.data.inputs import read_inputs
 from minitrain.data.reading import reading
-from minitrain.nn.networks import MLPConfig
+from minitrain.errors import ConfigError
 from minitrain.optim import SGDRule
-from minitrain.problem import build
-from minitrain.record import read_metrics, read_summary
-from minitrain.schedule import Constant
-from minitrain.train import train
+from minitrain.optim.schedules import Constant
+from minitrain.storage.metrics import read_metrics
+from minitrain.storage.summary import read_summary
+from minitrain.training.experiment import build
+from minitrain.training.loop import train
 
 PLAIN = {"validation": 0.0, "standardize": False, "standardize_target": False}
 PEOPLE = "age,town,height,sport\n30,Ulm,1.8,judo\n41,Bonn,1.7,chess\n,Ulm,1.6,chess\n"

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from minitrain import nn
-from minitrain.config import TABLES
 from minitrain.nn.init import initial
+from minitrain.registry import TABLES
 
 # name -> variance of a weight of shape [400, 100, 3], with 300 connections in and 1200 out
 VARIANCES = {

@@ -8,16 +8,19 @@ import numpy as np
 import pytest
 
 from minitrain import Tensor, nn
-from minitrain.compiled import Compiled
-from minitrain.config import TABLES, ConfigError, RunConfig, read
+from minitrain.components.networks import LinearConfig, MLPConfig
+from minitrain.components.sequential import CNNConfig, SequentialConfig
+from minitrain.config.schema import RunConfig, read
 from minitrain.data import Digits, Moons
-from minitrain.nn.networks import LinearConfig, MLPConfig
-from minitrain.nn.sequence import CNNConfig, SequentialConfig
+from minitrain.errors import ConfigError
 from minitrain.optim import AdamRule, MomentumRule, SGDRule
-from minitrain.problem import build
-from minitrain.record import load_checkpoint, read_metrics
-from minitrain.schedule import Constant, Cosine
-from minitrain.train import train
+from minitrain.optim.schedules import Constant, Cosine
+from minitrain.registry import TABLES
+from minitrain.storage.checkpoint import load_checkpoint
+from minitrain.storage.metrics import read_metrics
+from minitrain.training.compiled_engine import Compiled
+from minitrain.training.experiment import build
+from minitrain.training.loop import train
 
 EVERYTHING = MLPConfig([8, 8], norm="batch", dropout=0.2, residual=True)
 SMALL = RunConfig(

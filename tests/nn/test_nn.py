@@ -1,6 +1,5 @@
 """Modules, layers, networks and losses."""
 
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,10 +8,11 @@ import pytest
 from minitrain import Parameter, Tensor, nn
 from minitrain import functional as F
 from minitrain.autograd.flat import FlatParameters
-from minitrain.config import TABLES, ConfigError, RunConfig
+from minitrain.components.losses import chosen
+from minitrain.components.networks import Lab2Config, LinearConfig, MLPConfig
 from minitrain.data import Dataset
-from minitrain.nn.losses import chosen
-from minitrain.nn.networks import Lab2Config, LinearConfig, MLPConfig
+from minitrain.errors import ConfigError
+from minitrain.registry import TABLES
 
 
 class Shared(nn.Module):
@@ -169,21 +169,20 @@ def test_how_many_outputs_a_loss_wants_and_that_it_takes_these(name):
 
 @pytest.mark.parametrize("name", sorted(TABLES["loss"]))
 def test_a_loss_of_a_config_has_its_reduction(name):
-    config = RunConfig(None, None, None, None, lr=0.1, loss=name)
     output, target = Tensor([[0.5], [-2.0], [0.1]]), np.array([0, 0, 0])
-    total = chosen(replace(config, reduction="sum"))(output, target).item()
-    assert total == pytest.approx(3 * chosen(config)(output, target).item(), rel=1e-14)
+    total = chosen(name, "sum")(output, target).item()
+    assert total == pytest.approx(3 * chosen(name)(output, target).item(), rel=1e-14)
 
 
 def test_label_smoothing_is_an_option_of_the_cross_entropy_alone():
-    config = RunConfig(None, None, None, None, lr=0.1, label_smoothing=0.1)
+    smoothed = chosen("cross_entropy", label_smoothing=0.1)
     logits, target = Tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 0.5]]), np.array([0, 2])
-    assert chosen(config)(logits, target).item() == F.cross_entropy(logits, target, label_smoothing=0.1).item()
-    assert chosen(config)(logits, target).item() > chosen(replace(config, label_smoothing=None))(logits, target).item()
+    assert smoothed(logits, target).item() == F.cross_entropy(logits, target, label_smoothing=0.1).item()
+    assert smoothed(logits, target).item() > chosen("cross_entropy")(logits, target).item()
     for name in sorted(TABLES["loss"].keys() - {"cross_entropy"}):
         for share in (0.0, 0.1):
             with pytest.raises(ConfigError, match=f"label_smoothing={share:g}: loss={name} has none"):
-                chosen(replace(config, loss=name, label_smoothing=share))
+                chosen(name, label_smoothing=share)
 
 
 @pytest.mark.parametrize(

@@ -6,16 +6,16 @@ import numpy as np
 from cases import BETAS, EPS, MOMENTUM, Array, Case
 
 import minitrain
-from minitrain.compiled import Compiled
-from minitrain.config import RunConfig
+from minitrain.components.losses import chosen
+from minitrain.components.networks import MLPConfig
+from minitrain.components.sequential import CNNConfig
+from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset
 from minitrain.nn.activation import activation_layer
-from minitrain.nn.losses import chosen
-from minitrain.nn.networks import MLPConfig
-from minitrain.nn.sequence import CNNConfig
 from minitrain.optim.rules import AdamRule, MomentumRule, SGDRule
-from minitrain.schedule import Constant
-from minitrain.step import Step
+from minitrain.optim.schedules import Constant
+from minitrain.training.compiled_engine import Compiled
+from minitrain.training.training_step import Step
 
 VERSION = f"minitrain {minitrain.__version__} (NumPy {np.__version__})"
 
@@ -42,7 +42,7 @@ class CaseStep(Step):
         for p, w in zip(model.parameters(), case.weights, strict=True):
             p.data = w[run]
         data = Dataset(case.x, case.y, case.x[:0], case.y[:0])
-        super().__init__(config, data, model, chosen(config))
+        super().__init__(config, data, model, chosen(config.loss, config.reduction, config.label_smoothing))
 
     def order(self, epoch: int) -> Array:
         assert self.case.rows is not None

@@ -5,8 +5,8 @@ from __future__ import annotations
 from math import pi
 from typing import Any
 
-from minitrain.autograd import special
 from minitrain.autograd.functional.elementwise import clip, erf, expm1
+from minitrain.autograd.primitives import special
 from minitrain.autograd.tensor import Tensor, apply, to_tensor
 
 
@@ -52,6 +52,8 @@ def elu(x: Any, alpha: float = 1.0) -> Tensor:
 
 # The fixed point of mean 0 and variance 1 (Klambauer et al. 2017, eq. 14).
 SELU_ALPHA = 1.6732632423543772848170429916717
+
+
 SELU_SCALE = 1.0507009873554804934193349852946
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from minitrain.autograd import primitives as P
-from minitrain.autograd import special
+from minitrain.autograd.primitives import special
 from minitrain.autograd.tensor import Tensor, apply, elementwise, to_tensor
 
 

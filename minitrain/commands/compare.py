@@ -1,0 +1,127 @@
+"""`minitrain compare`: runs side by side, read from their directories alone, as a table, figures and a page."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from minitrain.compare.comparison import compare, filtered
+from minitrain.compare.curves_plot import View
+from minitrain.compare.figures import _write, draw_comparison
+from minitrain.compare.results import Results, load_runs
+from minitrain.compare.table import format_table, groups_as_csv, groups_as_json
+from minitrain.errors import ConfigError
+from minitrain.storage.files import write_text
+from minitrain.storage.sweep_directory import read_title
+
+log = logging.getLogger("minitrain")
+
+
+def run_compare(arguments: Sequence[str]) -> int:
+    """Compare the runs in the directories given; gives the exit status.
+
+    Raises ConfigError for an option that cannot be followed, and where there is nothing to compare.
+    """
+    given = _parser().parse_args(arguments)
+    _check_paths(given)
+    directories = [Path(text) for text in given.directories]
+    results = load_runs(*directories)
+    if not results:
+        raise ConfigError(f"compare: no run left to compare: {'; '.join(results.skipped[:3])}")
+    for reason in results.skipped:
+        print(f"skipped  {reason}", file=sys.stderr)
+    for condition in given.filter:
+        results = filtered(results, condition)
+    keys = None if given.group_by is None else [key for key in given.group_by.split(",") if key]
+    comparison = compare(results, given.metric, given.best, keys)
+    tables: dict[str, tuple[Path, str]] = {}
+    for kind, path, format_groups in (("csv", given.csv, groups_as_csv), ("json", given.json, groups_as_json)):
+        if path == "-":
+            print(format_groups(comparison), end="")
+            return 0
+        if path is not None:
+            tables[kind] = Path(path), format_groups(comparison)
+    is_sweep = len(directories) == 1 and (directories[0] / "multirun.yaml").exists()
+    directory = None if given.output is None else Path(given.output)
+    if is_sweep and given == _parser().parse_args(given.directories):  # as the sweep has compared itself
+        directory = directories[0]
+    view = View(given.x, True if given.log else None, given.smooth)
+    title = read_title(directories[0]) if is_sweep else " ".join(given.directories)
+    figures = draw_comparison(comparison, title, view)
+    log.info("%s\n\n%s\n", describe(results, len(comparison.groups)), format_table(comparison))
+    written = _write(comparison, figures, directory, title)
+    for kind, (path, text) in tables.items():
+        write_text(path, text)
+        written[kind] = path
+    for caption, path in written.items():
+        log.info("%-11s %s", caption, os.path.relpath(path))
+    return 0
+
+
+def _check_paths(given: argparse.Namespace) -> None:
+    """Raises ConfigError for what cannot be read or written, before anything is."""
+    for text in given.directories:
+        if not os.path.isdir(text):
+            wrong = "not a directory" if os.path.exists(text) else "no such directory"
+            raise ConfigError(f"compare: {text or repr(text)}: {wrong}; give the directory of a run or a sweep")
+    for option, other in (("csv", "json"), ("json", "csv")):
+        path = getattr(given, option)
+        if path == "-" and getattr(given, other) is not None:
+            raise ConfigError(f"--{option} -: prints this table alone; leave out --{other}, or give a file")
+        if path not in (None, "-"):
+            if os.path.isdir(path or "."):
+                raise ConfigError(f"--{option} {path or repr(path)}: expected a file to write, not a directory")
+            _check_parents(option, path, Path(path).parent)
+    if given.output is not None:
+        _check_parents("output", given.output, Path(given.output))
+
+
+def _check_parents(option: str, path: str, directory: Path) -> None:
+    for each in (directory, *directory.parents):
+        if os.path.exists(each) and not os.path.isdir(each):
+            raise ConfigError(f"--{option} {path}: {each} is a file; expected a directory, or a new name")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("minitrain compare", description="Compare runs, read from their directories.")
+    parser.error = _refuse  # type: ignore[method-assign]  # in one line, as every other mistake
+    add = parser.add_argument
+    add("directories", nargs="+", metavar="DIR", help="runs and sweeps, also those that go on or were killed")
+    add("--metric", help="what runs are judged by; if not given, val_accuracy where all have it, else a loss")
+    add("--best", choices=("last", "min", "max"), default="last", help="which of a run's values judges it: last")
+    add("--group-by", metavar="KEY,KEY", help="the keys that make groups; if not given, all that differ but the seed")
+    add("--filter", action="append", default=[], metavar="KEY<VALUE", help="only runs for which this holds; repeat it")
+    add("--x", choices=("step", "epoch"), default="step", help="what curves are drawn over: step")
+    add("--log", action="store_true", help="a logarithmic axis for the metric; if not given, where it helps")
+    add("--smooth", type=_whole_number, default=0, metavar="N", help="mean of N points on either side: 0")
+    add(
+        "--output",
+        metavar="DIR",
+        help="where figures go; if not given, outputs/comparisons, or the one sweep given, without other options",
+    )
+    add("--csv", metavar="FILE", help="write the table of groups; - prints it, and nothing else")
+    add("--json", metavar="FILE", help="the same as JSON")
+    return parser
+
+
+def _refuse(message: str) -> NoReturn:
+    raise ConfigError(f"compare: {message}; minitrain compare --help shows what there is")
+
+
+def _whole_number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text}: expected a whole number, at least 0")
+    return int(text)
+
+
+def describe(results: Results, groups: int) -> str:
+    """How many runs there are, and how they ended."""
+    counts = Counter(run.status for run in results)
+    ended = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+    return f"{len(results)} run{'s' * (len(results) != 1)} in {groups} group{'s' * (groups != 1)}: {ended}"

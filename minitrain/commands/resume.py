@@ -1,0 +1,90 @@
+"""`minitrain resume`: continue a run, or the incomplete runs of a sweep."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from minitrain.commands.run import _draw_diagnostics, _draw_plots, perform
+from minitrain.config.loading import _checked_again, _number_in, _stored, read_config
+from minitrain.errors import ConfigError
+from minitrain.plotting.run_curves import draw_run
+from minitrain.storage.files import refuse_strange, write_text
+from minitrain.storage.stored_config import read_overrides
+from minitrain.storage.summary import exit_status, read_summary
+from minitrain.storage.sweep_directory import _runs_asked_for, read_asked, read_title, runs_in
+from minitrain.sweep.resume import conclude, train_left
+from minitrain.sweep.state import Job
+from minitrain.training.experiment import build
+from minitrain.training.recorder import Run
+
+log = logging.getLogger("minitrain")
+
+
+def resume(directory: Path, overrides: Sequence[str]) -> int:
+    """Continue a run where it stopped; `steps=N` gives it a new end. Gives the exit status.
+
+    Raises ConfigError or RecordError, and changes nothing, where it cannot go on.
+    """
+    stored, config = _stored(directory)
+    refuse_strange(directory)
+    for text in overrides:
+        key, _, _ = text.partition("=")
+        if key == "extensions":
+            continue  # they are imported by now
+        if key != "steps":
+            raise ConfigError(
+                f"{text}: a resumed run goes on as it was; only steps can change, start a new run for the rest"
+            )
+        OmegaConf.update(config, "steps", _number_in(text))
+    run_config = _checked_again(config)
+    summary = read_summary(directory) if (directory / "summary.json").exists() else {}
+    step = summary.get("step", 0)
+    if step > run_config.steps:
+        raise ConfigError(f"steps={run_config.steps}: the run is at step {step} already; expected more")
+    done = ""
+    if summary.get("stopped_early"):
+        done = f"the run stopped early at step {step:,}"
+    elif step == run_config.steps and summary["status"] in ("completed", "diverged"):
+        done = f"the run has completed its {run_config.steps:,} steps; give steps=N for more"
+    task = read_overrides(directory)
+    if done:
+        log.info("nothing left to do: %s", done)
+        if not (directory / "loss.svg").exists():  # it may have been killed while it drew them
+            headings = ", ".join(task), build(run_config).describe_briefly()
+            draw_run(directory, *headings)
+            _draw_diagnostics(run_config, directory, *headings)
+        _draw_plots(run_config, directory, missing=True)
+        return 0
+    problem = build(run_config)
+    if overrides:
+        Run(problem, directory, task).restore()  # raises where it cannot go on: its config stays what it is
+        write_text(stored, OmegaConf.to_yaml(config))
+    summary = perform(problem, directory, [*task, *overrides], resume=True)
+    return exit_status([summary], run_config.on_divergence == "fail")
+
+
+def resume_sweep(directory: Path, overrides: Sequence[str], extensions: Sequence[str]) -> int:
+    """Go on with every run of a sweep that is not complete; gives the exit status."""
+    for text in overrides:
+        if not text.startswith("extensions="):
+            raise ConfigError(f"{text}: a resumed sweep goes on as it was; resume one of its runs for more steps")
+    refuse_strange(directory)
+    jobs = {}
+    for number, run in enumerate(runs_in(directory)):
+        jobs[number] = Job(number, read_config(run), run, read_overrides(run))
+    if not jobs:
+        raise ConfigError(f"resume {directory}: no run was begun; give the sweep's command again")
+    stopped = not train_left(jobs, directory, extensions)
+    status = conclude(directory, read_title(directory), [job.config for job in jobs.values()], stopped)
+    if len(jobs) < (total := _runs_asked_for(directory)):
+        log.info(
+            "%d of %d runs had not begun; begin them with  python -m minitrain -m %s",
+            total - len(jobs), total, shlex.join([*read_asked(directory), f"hydra.sweep.dir={directory}"]),
+        )  # fmt: skip
+        return status or 1
+    return status

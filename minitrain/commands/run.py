@@ -1,0 +1,161 @@
+"""Train one run in its directory, draw its curves and tell how it went; go on with one that was stopped."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.callbacks import Callbacks
+from hydra.core.utils import run_job
+from hydra.types import HydraContext, RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
+
+from minitrain.commands.log import _file_only, _log_file
+from minitrain.config.composition import CONFIG, Composer, given_in, task_config
+from minitrain.config.hydra_files import write_files
+from minitrain.config.job_directory import own_directory, place
+from minitrain.config.loading import checked
+from minitrain.config.schema import RunConfig
+from minitrain.data import Dataset
+from minitrain.errors import ConfigError, Interrupted, RecordError, one_line
+from minitrain.optim import SGDRule
+from minitrain.plotting.run_curves import draw_run
+from minitrain.storage.summary import exit_status, read_summary
+from minitrain.training.experiment import Problem, build
+from minitrain.training.loop import train
+from minitrain.training.progress import format_outcome, format_outcome_briefly, stop_requests
+
+log = logging.getLogger("minitrain")
+
+
+def perform(
+    problem: Problem, directory: Path, overrides: Sequence[str], *, name: str = "", resume: bool = False
+) -> dict[str, Any]:
+    """Train a run in its directory, draw its curves, and tell how it went.
+
+    name: what a sweep's run is called; its end is then told in one line
+    Raises KeyboardInterrupt after Ctrl-C, when everything is written.
+    """
+    shown = Path(os.path.relpath(directory))
+    with _log_file(directory / "minitrain.log"):
+        if not name:
+            log.info("%s", problem.describe())
+        interrupted = False
+        try:
+            train(problem, directory, overrides=overrides, resume=resume, announce=not name)
+        except Interrupted:
+            interrupted = True
+        except RecordError:
+            raise  # of the checkpoint to go on from: nothing was done yet
+        except Exception as error:
+            _file_only.exception("the run failed")
+            log.error("%sfailed: %s (%s)", name, _told(error), _advice(error, shown))
+            return {"status": "failed", "best": None}
+        summary = read_summary(directory)
+        with stop_requests() as stop:  # an import or a file that is cut short would harm what comes after
+            headings = ", ".join(overrides), problem.describe_briefly()
+            plot = draw_run(directory, *headings)
+            diagnostics = _draw_diagnostics(problem.config, directory, *headings)
+            _draw_plots(problem.config, directory, problem.data, told=name)
+        interrupted = interrupted or stop.is_set()
+        if name:
+            log.info("%s%s", name, format_outcome_briefly(summary))
+        else:
+            log.info("%s\nloss curve  %s", format_outcome(summary), shown / plot.name)
+            if diagnostics is not None:
+                log.info("diagnostics %s", shown / diagnostics.name)
+            for plotted in problem.config.plots:
+                if (directory / f"{plotted}.png").exists():
+                    log.info("%s  %s", plotted.replace("_", " "), shown / f"{plotted}.png")
+            if interrupted:
+                log.info("go on with  python -m minitrain resume %s", shown)
+        if interrupted:
+            raise KeyboardInterrupt
+        return summary
+
+
+def _told(error: Exception) -> str:
+    return one_line(error) if isinstance(error, OSError) else f"{type(error).__name__}: {one_line(error)}"
+
+
+def _advice(error: Exception, directory: Path) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        return f"make room on the disk and go on with  python -m minitrain resume {directory}"
+    return f"where: {directory / 'minitrain.log'}"
+
+
+def _draw_diagnostics(config: RunConfig, directory: Path, title: str, note: str) -> Path | None:
+    """Draw what `metrics` asked for, if anything."""
+    if not config.metrics:  # what others do not need is not imported for them
+        return None
+    from minitrain.plotting.diagnostics import draw_diagnostics
+
+    return draw_diagnostics(directory, title, note, edge=isinstance(config.optimizer, SGDRule))
+
+
+def _draw_plots(
+    config: RunConfig, directory: Path, data: Dataset | None = None, missing: bool = False, told: str = ""
+) -> None:
+    """Draw what `plots` names, as `draw_plots` does, and log what went wrong."""
+    if config.plots:
+        from minitrain.plotting.prediction_plots import draw_plots
+
+        for line in draw_plots(config, directory, data, missing):
+            log.warning("%s%s", told, line)
+
+
+log = logging.getLogger("minitrain")
+
+
+def start_run(composer: Composer, overrides: Sequence[str], dry: bool = False) -> int:
+    """Train one run; gives the exit status. dry: only check it, and tell what it would be."""
+    config = composer.compose(overrides)
+    swept = set(config.hydra.sweeper.get("params") or ()) - {text.partition("=")[0] for text in overrides}
+    if swept:
+        study, keys = config.hydra.runtime.choices.get("experiments"), ", ".join(sorted(swept))
+        raise ConfigError(f"experiments={study}: is a sweep of {keys}; add -m, or give each one value")
+    run_config = checked(task_config(config))
+    if dry:
+        from minitrain.sweep.grouping import stacks
+        from minitrain.sweep.progress import format_dry_run
+
+        log.info("%s", format_dry_run([overrides], stacks({0: run_config}, 1), 1))
+        return 0
+    problem = build(run_config)
+    if run_config.plots:
+        from minitrain.plotting.prediction_plots import check_plots
+
+        check_plots(problem)
+    given = given_in(config)
+    directory = own_directory(config, "run", Path("outputs"), ",".join(given))
+    with read_write(config), open_dict(config):
+        config.hydra.run.dir, config.hydra.mode = str(directory), RunMode.RUN
+        config.hydra.runtime.output_dir = os.path.abspath(directory)
+        write_files(directory, task_config(config), OmegaConf.to_yaml(OmegaConf.masked_copy(config, ["hydra"])), given)
+        config.hydra.output_subdir = None  # Hydra would write the same files again, one after another in their places
+    callbacks = Callbacks(config)
+    callbacks.on_run_start(config=config, config_name=CONFIG)
+    failures: list[OSError] = []
+
+    def task(_: DictConfig) -> Any:
+        try:
+            return perform(problem, *place())
+        except OSError as error:  # of a full disk; Hydra would tell it in its own words as well
+            failures.append(error)
+
+    result = run_job(
+        task_function=task,
+        config=config,
+        job_dir_key="hydra.run.dir",
+        job_subdir_key=None,
+        hydra_context=HydraContext(config_loader=composer.hydra.config_loader, callbacks=callbacks),
+        configure_logging=False,
+    )
+    callbacks.on_run_end(config=config, config_name=CONFIG, job_return=result)
+    if failures:
+        raise failures[0]
+    return exit_status([result.return_value], config.on_divergence == "fail")

@@ -1,0 +1,231 @@
+"""Networks that `network=` chooses from: how a config becomes a Module for a dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from math import sqrt
+from pathlib import Path
+
+import numpy as np
+
+from minitrain.autograd.tensor import Parameter, Tensor
+from minitrain.data.reading import as_array, existing, reading
+from minitrain.errors import ConfigError
+from minitrain.nn.layers import Dropout, Linear, Residual, ScaledLinear, Sequential
+from minitrain.nn.module import Module
+from minitrain.nn.normalization import BatchNorm1d, LayerNorm
+from minitrain.options import option
+from minitrain.registry import register
+from minitrain.rng import stream
+from minitrain.typing import Array
+
+ActivationLayer = Callable[[], Module]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """How a network's parameters start, and which of them are trained; networks of layers have these options."""
+
+    init: str = option("pytorch", "initial weights; biases start at 0 under all but pytorch", choices="init")
+    init_scale: float = option(1.0, "factor on the initial weights", at_least=0)
+    init_file: str | None = option(None, "file to start from: npz or safetensors, parameters by name, or a checkpoint")
+    frozen: list[str] = option([], "parameters that are not trained, by name; * stands for any text")
+
+    def build(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
+        """The network for a dataset. Raises ConfigError for options that do not go together."""
+        model = self.assemble(inputs, outputs, activation, seed)
+        if self.init_file is not None:
+            state = _state_in(self.init_file)
+            try:
+                model.load_state_dict(state)
+            except ValueError as error:
+                raise ConfigError(f"network.init_file={self.init_file}: {error}") from error
+        try:
+            model.freeze(self.frozen)
+        except ValueError as error:
+            raise ConfigError(f"network.{error}") from error
+        if not any(p.requires_grad for p in model.parameters()):
+            raise ConfigError(f"network.frozen={self.frozen}: leaves no parameter to train; freeze fewer")
+        return model
+
+    def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
+        raise NotImplementedError(f"{type(self).__name__} has no assemble(self, inputs, outputs, activation, seed)")
+
+
+def _state_in(given: str) -> dict[str, Array]:
+    """The arrays of an npz or safetensors file by name; of a run's checkpoint, those of the network.
+
+    Raises ConfigError for what cannot be read.
+    """
+    path = existing("network.init_file", given, "an npz or safetensors file")
+    with reading("network.init_file", path, "parameters by name, as npz and safetensors files and checkpoints have"):
+        return _safetensors_in(path) if path.suffix == ".safetensors" else _npz_in(path)
+
+
+def _npz_in(path: Path) -> dict[str, Array]:
+    with path.open("rb") as file:
+        archive = np.load(file, allow_pickle=False)
+        if isinstance(archive, np.ndarray):
+            raise ValueError("one array, without a name")
+        of_network = [name for name in archive if name.startswith(("parameters/", "buffers/"))]
+        if of_network:
+            return {name.partition("/")[2]: as_array(archive[name], name) for name in of_network}
+        return {name: as_array(archive[name], name) for name in archive}
+
+
+def _safetensors_in(path: Path) -> dict[str, Array]:
+    try:
+        from safetensors.numpy import load_file
+    except ImportError as error:
+        raise ConfigError(
+            f'network.init_file={path}: needs the library safetensors; pip install "minitrain[interchange]"'
+        ) from error
+    state: dict[str, Array] = load_file(path)
+    return {name: array for name, array in state.items() if not name.endswith("num_batches_tracked")}
+
+
+PARAMETRIZATIONS = ("standard", "mup_sgd", "mup_adam")
+
+
+@register("network", "mlp")
+@dataclass(frozen=True)
+class MLPConfig(Network):
+    """A multilayer perceptron: linear layers with the activation between them.
+
+    A hidden layer is linear, norm, activation, dropout, and with `residual` its input is added to that.
+
+    `mup_sgd` and `mup_adam` are the maximal update parametrisation (Yang et al. 2022, "Tensor Programs V", table 3),
+    for gradient descent with or without momentum, and for Adam and its kin. The wider the network, the smaller are the
+    last layer's initial weights and the steps of some layers, so that the best lr stays what it is at `base_width`.
+
+    >>> from minitrain.nn import ReLU
+    >>> list(MLPConfig(widths=[8]).build(2, 1, ReLU, seed=0).named_parameters())
+    ['0.weight', '0.bias', '2.weight', '2.bias']
+    """
+
+    widths: list[int] = option([64, 32], "units of each hidden layer", at_least=1)
+    depth: int | None = option(
+        None, "how many hidden layers, all of the one width in widths; null: widths tells", at_least=1
+    )
+    bias: bool = option(True, "whether the linear layers have biases")
+    norm: str | None = option(None, "normalisation before each activation", choices=("batch", "layer"))
+    dropout: float | None = option(None, "share of hidden units dropped in training", at_least=0, below=1)
+    residual: bool = option(False, "add its input to each hidden layer that is as wide as the one before")
+    parametrization: str = option("standard", "how widths change initial weights and steps", choices=PARAMETRIZATIONS)
+    base_width: int = option(64, "width of hidden layers at which mup is the standard", at_least=1)
+
+    def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
+        if self.depth is not None and len(self.widths) != 1:
+            raise ConfigError(
+                f"network.depth={self.depth}: needs one width for all layers, network.widths={self.widths} has "
+                f"{len(self.widths)}; set e.g. network.widths=[64]"
+            )
+        sizes = [inputs, *self.hidden]
+        if self.parametrization != "standard" and self.norm is not None:
+            raise ConfigError(
+                f"network.norm={self.norm}: has no rates of its own under mup; set network.norm=null, or "
+                "network.parametrization=standard"
+            )
+        if self.residual and all(size != before for before, size in pairwise(sizes)):
+            raise ConfigError(
+                f"network.residual=true: none of the widths {self.hidden} is equal to the one before, or to the "
+                f"{inputs} inputs; set e.g. network.widths=[64,64]"
+            )
+        layers: list[Module] = []
+        for i, (before, size) in enumerate(pairwise(sizes)):
+            hidden = [self._linear(before, size, seed, i), *self._norm(size), activation(), *self._dropout(seed, i)]
+            layers += [Residual(Sequential(*hidden))] if self.residual and size == before else hidden
+        return Sequential(*layers, self._linear(sizes[-1], outputs, seed, len(self.hidden)))
+
+    @property
+    def hidden(self) -> list[int]:
+        """Units of each hidden layer."""
+        return self.widths * (self.depth or 1)
+
+    def _linear(self, fan_in: int, fan_out: int, seed: int, i: int) -> Module:
+        rng, is_last = stream(seed, "init", i), i == len(self.hidden)
+        if self.parametrization == "standard":
+            return Linear(fan_in, fan_out, self.bias, rng=rng, init=self.init, init_scale=self.init_scale)
+        # How many times as wide as the base are the hidden layers before and after? By table 3 a weight's rate goes
+        # with after / before under SGD and with 1 / before under Adam, a bias's with after and with 1, and the last
+        # layer's initial weights with 1 / √before.
+        before = 1.0 if i == 0 else fan_in / self.base_width
+        after = 1.0 if is_last else fan_out / self.base_width
+        m, k = (sqrt(after / before), sqrt(after)) if self.parametrization == "mup_sgd" else (1 / before, 1.0)
+        scale = self.init_scale / m / (sqrt(before) if is_last else 1.0)
+        return ScaledLinear(
+            fan_in, fan_out, self.bias, rng=rng, init=self.init, init_scale=scale, multiplier=m, bias_multiplier=k
+        )
+
+    def _norm(self, size: int) -> list[Module]:
+        if self.norm is None:
+            return []
+        return [LayerNorm(size) if self.norm == "layer" else BatchNorm1d(size)]
+
+    def _dropout(self, seed: int, i: int) -> list[Module]:
+        return [] if self.dropout is None else [Dropout(self.dropout, rng=stream(seed, "dropout", i))]
+
+    def describe(self, inputs: int, outputs: int, activation: str) -> str:
+        hidden = self.widths if self.depth is None else [f"{self.depth}x{self.widths[0]}"]
+        parts = ["mlp " + "-".join(map(str, [inputs, *hidden, outputs])), activation]
+        parts += [] if self.norm is None else [f"{self.norm} norm"]
+        parts += [] if self.dropout is None else [f"dropout {self.dropout:g}"]
+        parts += ["residual"] if self.residual else []
+        return ", ".join(parts if self.parametrization == "standard" else [*parts, self.parametrization])
+
+
+@register("network", "linear")
+@dataclass(frozen=True)
+class LinearConfig(Network):
+    """One linear layer: softmax regression, or least squares."""
+
+    bias: bool = option(True, "whether it has a bias")
+
+    def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
+        rng = stream(seed, "init")
+        return Linear(inputs, outputs, self.bias, rng=rng, init=self.init, init_scale=self.init_scale)
+
+    def describe(self, inputs: int, outputs: int, activation: str) -> str:
+        return f"linear {inputs}-{outputs}"
+
+
+class Lab2(Module):
+    """The notebook's chain of two neurons with one shared bias: a(w2 a(w1 x + b) + b), x: [batch, 1] -> [batch, 1]."""
+
+    def __init__(self, w1: float, w2: float, bias: float, activation: ActivationLayer) -> None:
+        self.w1 = Parameter(w1, "w1")
+        self.w2 = Parameter(w2, "w2")
+        self.bias = Parameter(bias, "b")
+        self.activation = activation()
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = self.activation(self.w1 * x + self.bias)
+        return self.activation(self.w2 * hidden + self.bias)
+
+
+@register("network", "lab2")
+@dataclass(frozen=True)
+class Lab2Config:
+    """The notebook's chain of two neurons with one shared bias, from given weights.
+
+    >>> from minitrain.nn import ReLU
+    >>> Lab2Config().build(1, 1, ReLU, seed=0)(Tensor([[3.0]])).item()
+    9.0
+    """
+
+    w1: float = option(1.0, "first weight")
+    w2: float = option(2.0, "second weight")
+    bias: float = option(1.0, "the bias of both neurons")
+
+    def build(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
+        if (inputs, outputs) != (1, 1):
+            raise ConfigError(
+                f"network=lab2: takes 1 input and gives 1 output, the data has {inputs} and {outputs}; "
+                "set data=point loss=output batch_size=null"
+            )
+        return Lab2(self.w1, self.w2, self.bias, activation)
+
+    def describe(self, inputs: int, outputs: int, activation: str) -> str:
+        return f"lab2, {activation}"

@@ -1,0 +1,51 @@
+"""User modules with components, imported before a config is composed."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from minitrain.errors import ConfigError, one_line
+
+
+def load_extensions(arguments: Sequence[str]) -> list[str]:
+    """Import a person's own modules, and give their names.
+
+    They are those that pyproject.toml in this folder names, and `extensions=[...]`. Only these two are asked, never a
+    config file: a config may be a stranger's, and importing runs code.
+    Raises ConfigError where a module cannot be imported.
+    """
+    names = _named_in(Path("pyproject.toml"))
+    for text in arguments:
+        if text.startswith("extensions="):
+            names += text.partition("=")[2].strip("[]'\" ").split(",")
+    names = [name for name in (name.strip("'\" ") for name in names) if name]
+    if names:
+        sys.path.insert(0, os.getcwd())
+    for name in names:
+        if name.endswith(".py"):
+            raise ConfigError(f"extensions={name}: expected a module's name, without .py: extensions=[{name[:-3]}]")
+        try:
+            importlib.import_module(name)
+        except Exception as error:  # whatever a person's module raises while it is imported
+            raise ConfigError(f"extensions={name}: {type(error).__name__}: {one_line(error)}") from error
+    return names
+
+
+def _named_in(pyproject: Path) -> list[str]:
+    """The extensions that a pyproject.toml names in its table [tool.minitrain]."""
+    if not pyproject.is_file() or b"[tool.minitrain]" not in pyproject.read_bytes():
+        return []
+    import tomllib
+
+    try:
+        found = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("minitrain", {})
+    except ValueError as error:
+        raise ConfigError(f"{pyproject}: cannot be read ({one_line(error)})") from error
+    names = found.get("extensions", [])
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ConfigError(f'{pyproject}: extensions = {names!r}: expected a list of modules: extensions = ["mine"]')
+    return list(names)

@@ -1,0 +1,1 @@
+"""A trained network: load it and predict. Imports training, config and storage."""

@@ -1,0 +1,131 @@
+"""Schedules: what share of the learning rate each step takes.
+
+A schedule is a component of the group `schedule`: a dataclass with `factor(step, steps)`, computed on the
+host in float64 and multiplied with `lr`. `step` counts from 0 to `steps`, where training has ended.
+A warm-up comes before any of them (`warmed_up`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+from minitrain.options import option
+from minitrain.registry import register
+
+
+class Schedule(Protocol):
+    """What a schedule has."""
+
+    def factor(self, step: int, steps: int) -> float: ...
+
+
+def warmed_up(schedule: Schedule, warmup: int | None, step: int, steps: int) -> float:
+    """The share of the rate at a step, where the first `warmup` steps rise to the schedule's first value.
+
+    factor(max(0, step - warmup), steps - warmup) min(1, (step + 1) / warmup): the schedule counts its own steps,
+    which begin when the warm-up is over. Without a warm-up (None) it is the schedule's factor.
+
+    >>> [warmed_up(Linear(), 4, step, 8) for step in range(9)]
+    [0.25, 0.5, 0.75, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
+    """
+    if warmup is None:
+        return schedule.factor(step, steps)
+    return schedule.factor(max(0, step - warmup), steps - warmup) * min(1.0, (step + 1) / warmup)
+
+
+@register("schedule", "constant")
+@dataclass(frozen=True)
+class Constant:
+    """The same rate at every step."""
+
+    def factor(self, step: int, steps: int) -> float:
+        return 1.0
+
+
+@register("schedule", "linear")
+@dataclass(frozen=True)
+class Linear:
+    """A straight line from the full rate down to a share of it: 1 - (1 - final) step / steps.
+
+    >>> [Linear(final=0.5).factor(step, 100) for step in (0, 50, 100)]
+    [1.0, 0.75, 0.5]
+    """
+
+    final: float = option(0.0, "share of the rate that is left at the end", at_least=0, at_most=1)
+
+    def factor(self, step: int, steps: int) -> float:
+        return 1 - (1 - self.final) * step / steps
+
+
+@register("schedule", "step")
+@dataclass(frozen=True)
+class Step:
+    """The rate times gamma after each of a number of steps: gamma^⌊step / every⌋.
+
+    >>> [Step(every=10, gamma=0.5).factor(step, 100) for step in (9, 10, 20)]
+    [1.0, 0.5, 0.25]
+    """
+
+    every: int = option(300, "steps between drops", at_least=1)
+    gamma: float = option(0.1, "what a drop multiplies the rate by", above=0, at_most=1)
+
+    def factor(self, step: int, steps: int) -> float:
+        return self.gamma ** (step // self.every)
+
+
+@register("schedule", "exponential")
+@dataclass(frozen=True)
+class Exponential:
+    """The rate times gamma at every step: gamma^step.
+
+    >>> [Exponential(gamma=0.5).factor(step, 100) for step in (0, 1, 2)]
+    [1.0, 0.5, 0.25]
+    """
+
+    gamma: float = option(0.998, "what each step multiplies the rate by", above=0, at_most=1)
+
+    def factor(self, step: int, steps: int) -> float:
+        return self.gamma**step
+
+
+@register("schedule", "cosine")
+@dataclass(frozen=True)
+class Cosine:
+    """Half a cosine from the full rate down to a share of it (Loshchilov and Hutter 2017, eq. 5).
+
+    final + (1 - final) (1 + cos(π step / steps)) / 2
+
+    >>> [round(Cosine().factor(step, 100), 4) for step in (0, 50, 100)]
+    [1.0, 0.5, 0.0]
+    """
+
+    final: float = option(0.0, "share of the rate that is left at the end", at_least=0, at_most=1)
+
+    def factor(self, step: int, steps: int) -> float:
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * step / steps)) / 2
+
+
+@register("schedule", "one_cycle")
+@dataclass(frozen=True)
+class OneCycle:
+    """Up to the full rate, then down to almost nothing (Smith and Topin 2018): a line up, half a cosine down.
+
+    with x = step / steps
+    x < rise:  start + (1 - start) x / rise
+    else:      final + (1 - final) (1 + cos(π (x - rise) / (1 - rise))) / 2
+
+    >>> [round(OneCycle(start=0.5, rise=0.2, final=0.0).factor(step, 100), 4) for step in (0, 10, 20, 60, 100)]
+    [0.5, 0.75, 1.0, 0.5, 0.0]
+    """
+
+    start: float = option(0.04, "share of the rate at the first step", at_least=0, at_most=1)
+    rise: float = option(0.3, "share of the steps spent on the way up", at_least=0, below=1)
+    final: float = option(4e-6, "share of the rate that is left at the end", at_least=0, at_most=1)
+
+    def factor(self, step: int, steps: int) -> float:
+        x = step / steps
+        if x < self.rise:
+            return self.start + (1 - self.start) * x / self.rise
+        return self.final + (1 - self.final) * (1 + math.cos(math.pi * (x - self.rise) / (1 - self.rise))) / 2

@@ -1,0 +1,1 @@
+"""Figures of runs, predictions and graphs. Imports inference, training and storage."""

@@ -1,0 +1,80 @@
+"""What the processes of a sweep know of each other: how far each run is, how it ended, and whether all shall stop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from minitrain.config.schema import RunConfig
+from minitrain.errors import RecordError
+from minitrain.storage.summary import read_summary, write_summary
+
+RUNNING, COMPLETED, DIVERGED, INTERRUPTED, FAILED = range(1, 6)
+
+
+STATUSES = {"running": RUNNING, "completed": COMPLETED, "diverged": DIVERGED, "interrupted": INTERRUPTED}
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run of a sweep: what it is, where, and by which overrides; its number is its place in the sweep."""
+
+    number: int
+    config: RunConfig
+    directory: Path
+    overrides: Sequence[str]
+
+    @property
+    def title(self) -> str:
+        return f"#{self.directory.name} {' '.join(self.overrides)}"
+
+
+class Board:
+    """How far each run is, and whether all shall stop: a file that every process of a sweep maps into memory."""
+
+    def __init__(self, path: Path, runs: int) -> None:
+        self.path, self.runs = path, runs
+        if not path.exists() or not path.stat().st_size:
+            path.write_bytes(bytes(8 * (2 * runs + 1)))
+        table = np.memmap(path, np.int64, "r+", shape=(2 * runs + 1,))
+        self.steps, self.status, self._stop = table[:runs], table[runs : 2 * runs], table[2 * runs :]
+
+    def set(self) -> None:
+        self._stop[0] = 1
+
+    def is_set(self) -> bool:
+        return bool(self._stop[0])
+
+
+def note(directory: Path, text: str, **more: Any) -> None:
+    """Add a line to a run's minitrain.log, where that can be written."""
+    told = "".join(f", {key}: {value}" for key, value in more.items() if value not in (False, None))
+    with suppress(OSError), (directory / "minitrain.log").open("a", encoding="utf-8") as file:
+        file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} INFO {text}{told}\n")
+
+
+def fail(job: Job, error: str, board: Board) -> None:
+    """Record that a job failed before, or without, a step of its own."""
+    end_unbegun(job, "failed", board, error=error)
+    note(job.directory, f"failed: {error}")
+
+
+def end_unbegun(job: Job, status: str, board: Board, **more: Any) -> None:
+    summary = {"step": 0, "steps": job.config.steps, "overrides": list(job.overrides)}
+    summary |= {"final": {}, "best": None, "seconds": 0.0}
+    with suppress(RecordError):  # an earlier session may have come further
+        summary |= read_summary(job.directory)
+    summary.pop("error", None)
+    board.status[job.number] = STATUSES.get(status, FAILED)
+    with suppress(OSError):  # of a full disk, or what else is wrong with this run's directory alone
+        write_summary(job.directory, {**summary, "status": status, **more})
+
+
+def unfinished(jobs: Sequence[Job], board: Board) -> list[Job]:
+    return [job for job in jobs if board.status[job.number] <= RUNNING]

@@ -10,10 +10,10 @@ from typing import NoReturn
 
 import minitrain
 from minitrain.config.schema import RunConfig
-from minitrain.errors import ConfigError, RecordError, one_line
-from minitrain.options import REQUIRED, expected, options
+from minitrain.errors import ConfigError, RecordError, first_line
+from minitrain.options import REQUIRED, describe_expected, options
 from minitrain.paths import conf_directory
-from minitrain.registry import TABLES
+from minitrain.registry import REGISTRIES
 
 USAGE = """\
 minitrain: train small networks, and whole sweeps of them.
@@ -66,7 +66,7 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if type(error).__module__.partition(".")[0] not in ("hydra", "omegaconf", "yaml"):
             raise
-        print(f"minitrain: {one_line(error)}", file=sys.stderr)  # of what only they can tell: hydra.run.dir='${nope}'
+        print(f"minitrain: {first_line(error)}", file=sys.stderr)  # of what only they can tell: hydra.run.dir='${nope}'
         return 2
 
 
@@ -90,7 +90,7 @@ def _command(given: list[str]) -> int:
     from minitrain.commands.log import set_up_logging
     from minitrain.config import composition
     from minitrain.config.extensions import load_extensions
-    from minitrain.config.loading import checked
+    from minitrain.config.loading import to_run_config
 
     set_up_logging()
     extensions = load_extensions(given)
@@ -123,7 +123,7 @@ def _command(given: list[str]) -> int:
         raise ConfigError("--experimental-rerun: not used here; go on with a run by minitrain resume DIR")
     configs = composition.Composer(flags.config_dir)
     if flags.cfg:
-        checked(composition.task_config(configs.compose(flags.overrides)))
+        to_run_config(composition.task_config(configs.compose(flags.overrides)))
         configs.hydra.show_cfg(composition.CONFIG, flags.overrides, flags.cfg, flags.package, flags.resolve)
         return 0
     if flags.hydra_help:
@@ -167,11 +167,11 @@ def help_text() -> str:
 
     lines = [USAGE, "Groups (each choice's options: conf/GROUP/NAME.yaml, or --cfg job)"]
     for group in ("data", "network", "optimizer", "schedule", "experiments"):
-        names = {path.stem for path in (conf_directory() / group).glob("*.yaml")} | TABLES.get(group, {}).keys()
+        names = {path.stem for path in (conf_directory() / group).glob("*.yaml")} | REGISTRIES.get(group, {}).keys()
         lines.append(entry(group, 22, ", ".join(sorted(names))))
     lines.append("\nKeys")
     for key, (hint, default, range_) in options(RunConfig).items():
         shown = "null" if default is None else "..." if default is REQUIRED else default
-        lines.append(entry(f"{key}={shown}", 22, f"{range_.help}; {expected(hint, range_)}"))
+        lines.append(entry(f"{key}={shown}", 22, f"{range_.help}; {describe_expected(hint, range_)}"))
     lines.append("\nExit status: 0 done, 1 failed, 2 a mistake in what was given, 130 stopped.")
     return "\n".join(lines)

@@ -9,12 +9,12 @@ class ConfigError(ValueError):
     """A person's mistake in a config; its message is one line: key=value, and what is allowed."""
 
 
-def one_line(error: BaseException) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an exception's message that says something; its type where none does."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def shown(value: Any) -> str:
+def abbreviate(value: Any) -> str:
     """A value as a message names it."""
     try:
         text = "null" if value is None else str(value)

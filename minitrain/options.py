@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from minitrain.errors import ConfigError, shown
-from minitrain.registry import TABLES
+from minitrain.errors import ConfigError, abbreviate
+from minitrain.registry import REGISTRIES
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Range:
     choices: tuple[str, ...] | str | None = None  # names, or the table whose names they are
 
     def names(self) -> list[str] | None:
-        return sorted(TABLES[self.choices]) if isinstance(self.choices, str) else list(self.choices or ()) or None
+        return sorted(REGISTRIES[self.choices]) if isinstance(self.choices, str) else list(self.choices or ()) or None
 
     def admits(self, value: Any) -> bool:
         if isinstance(value, list):
@@ -86,27 +86,27 @@ def options(component: type) -> dict[str, tuple[Any, Any, Range]]:
     return found
 
 
-def checked(cls: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def validate_options(cls: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """Values for a component's options, each checked; `prefix` is what the keys begin with in a message."""
     known = options(cls)
     for key in values:
         if key not in known:
             has = ", ".join(prefix + name for name in known) or "none"
-            raise ConfigError(f"{prefix}{key}={shown(values[key])}: unknown key; there is {has}")
+            raise ConfigError(f"{prefix}{key}={abbreviate(values[key])}: unknown key; there is {has}")
     result = {}
     for name, (hint, default, range_) in known.items():
         if name in values or default is REQUIRED:
-            result[name] = check(values.get(name), hint, range_, prefix + name)
+            result[name] = validate_value(values.get(name), hint, range_, prefix + name)
     return result
 
 
-def check(value: Any, hint: Any, range_: Range, key: str) -> Any:
+def validate_value(value: Any, hint: Any, range_: Range, key: str) -> Any:
     """The value as its type, or ConfigError: `lr=abc: expected a number above 0`."""
     ok, converted = _convert(value, hint)
     if not ok or (converted is not None and not range_.admits(converted)):
         is_open = range_.at_most is None and range_.below is None
         large = "too large; " if is_open and isinstance(value, (int, float)) and 2**64 <= value < math.inf else ""
-        raise ConfigError(f"{key}={shown(value)}: {large}expected {expected(hint, range_)}")
+        raise ConfigError(f"{key}={abbreviate(value)}: {large}expected {describe_expected(hint, range_)}")
     return converted
 
 
@@ -133,11 +133,11 @@ def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
     return type(value) is hint, value
 
 
-def expected(hint: Any, range_: Range) -> str:
+def describe_expected(hint: Any, range_: Range) -> str:
     """What a value may be, in words: `a whole number, at least 1, or null`."""
     arguments = typing.get_args(hint)
     if isinstance(hint, types.UnionType):
-        return ", or ".join(expected(each, range_) for each in arguments)
+        return ", or ".join(describe_expected(each, range_) for each in arguments)
     if hint is types.NoneType:
         return "null"
     names = range_.names()

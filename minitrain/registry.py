@@ -14,7 +14,9 @@ T = TypeVar("T")
 COMPONENTS = ("data", "network", "optimizer", "schedule", "layer")  # groups of dataclasses
 
 
-TABLES: dict[str, dict[str, Any]] = {group: {} for group in (*COMPONENTS, "activation", "init", "loss", "diagnostic")}
+REGISTRIES: dict[str, dict[str, Any]] = {
+    group: {} for group in (*COMPONENTS, "activation", "init", "loss", "diagnostic")
+}
 
 
 def register(group: str, name: str) -> Callable[[T], T]:
@@ -24,13 +26,13 @@ def register(group: str, name: str) -> Callable[[T], T]:
     """
 
     def enter(component: T) -> T:
-        if group not in TABLES:
-            raise ConfigError(f"register: no group {group}; there is {', '.join(TABLES)}")
-        if name in TABLES[group]:
+        if group not in REGISTRIES:
+            raise ConfigError(f"register: no group {group}; there is {', '.join(REGISTRIES)}")
+        if name in REGISTRIES[group]:
             raise ConfigError(f"register: {group} {name} is there already; choose another name")
         if group in COMPONENTS and not dataclasses.is_dataclass(component):
             raise ConfigError(f"register: {group} {name}: expected a dataclass; put @dataclass(frozen=True) below")
-        TABLES[group][name] = component
+        REGISTRIES[group][name] = component
         return component
 
     return enter

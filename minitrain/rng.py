@@ -11,10 +11,10 @@ import zlib
 import numpy as np
 
 
-def stream(seed: int, purpose: str, block: int = 0) -> np.random.Generator:
+def generator(seed: int, purpose: str, block: int = 0) -> np.random.Generator:
     """A fresh generator for one purpose ("shuffle", "init") and block of it (an epoch, a layer).
 
-    >>> first, again = stream(0, "shuffle", 3), stream(0, "shuffle", 3)
+    >>> first, again = generator(0, "shuffle", 3), generator(0, "shuffle", 3)
     >>> bool(first.random() == again.random())
     True
     """

@@ -4,7 +4,7 @@ import pytest
 from hydra.core.config_store import ConfigStore
 
 from minitrain.cli import main
-from minitrain.registry import TABLES
+from minitrain.registry import REGISTRIES
 
 
 @pytest.fixture
@@ -23,13 +23,13 @@ def command(tmp_path, monkeypatch, capsys):
 @pytest.fixture
 def own_components(monkeypatch):
     """Components registered from here on, and the module `mine` they are in, are gone afterwards."""
-    before = {group: dict(table) for group, table in TABLES.items()}
+    before = {group: dict(table) for group, table in REGISTRIES.items()}
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
     sys.modules.pop("mine", None)
     for group, table in before.items():
         offered = ConfigStore.instance().repo.get(group, {})
-        for name in TABLES[group].keys() - table:
+        for name in REGISTRIES[group].keys() - table:
             offered.pop(f"{name}.yaml", None)
-        TABLES[group].clear()
-        TABLES[group].update(table)
+        REGISTRIES[group].clear()
+        REGISTRIES[group].update(table)

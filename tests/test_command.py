@@ -13,7 +13,7 @@ import pytest
 
 from minitrain.compare.comparison import compare
 from minitrain.compare.results import load_runs
-from minitrain.registry import TABLES, register
+from minitrain.registry import REGISTRIES, register
 from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.storage.metrics import read_metrics
 from minitrain.storage.summary import read_summary
@@ -170,16 +170,16 @@ def test_what_is_not_finite_stops_the_run_and_is_named(command, own_components, 
 
 
 def test_a_run_that_fails_is_told_and_the_others_go_on(command, monkeypatch):
-    from minitrain.training.compiled_engine import Compiled
+    from minitrain.training.compiled_engine import CompiledEngine
 
-    update = Compiled.update
+    update = CompiledEngine.update
 
     def fail(self, k):
         if any(step.config.seed == 0 for step in self.steps):
             raise RuntimeError("a bug")
         update(self, k)
 
-    monkeypatch.setattr(Compiled, "update", fail)
+    monkeypatch.setattr(CompiledEngine, "update", fail)
     status, out, _ = command("-m", "seed=0,1", *FAST)
     sweep = only("outputs/sweeps/*/*")
     assert status == 1
@@ -299,8 +299,8 @@ def test_help_shows_groups_choices_keys_and_examples(command):
     for part in (
         "digits, iris, modular_addition, moons",
         "cnn, lab2, linear, mlp, sequential",
-        *TABLES["optimizer"],
-        *TABLES["schedule"],
+        *REGISTRIES["optimizer"],
+        *REGISTRIES["schedule"],
         "activations, depth_init",
         "hidden layer; one of elu, gelu",
     ):
@@ -428,11 +428,13 @@ def test_graph_shows_the_compiled_step_and_trains_nothing(command):
 
 
 def test_a_listing_has_every_line_of_the_tape_and_adds_up(command):
-    from minitrain.config.schema import read
-    from minitrain.training.experiment import build
+    from minitrain.config.schema import parse_run_config
+    from minitrain.training.experiment import build_experiment
 
     names = {"data": "digits", "network": "mlp", "optimizer": "adam", "schedule": "constant"}
-    step = build(read({"lr": 0.1, **{group: {"name": name} for group, name in names.items()}})).engine.training
+    step = build_experiment(
+        parse_run_config({"lr": 0.1, **{group: {"name": name} for group, name in names.items()}})
+    ).engine.training
     _, out, _ = command("graph", "optimizer=adam", "lr=0.1")
     rows = [line.split() for line in out.splitlines() if "%" in line]
     shown = [" ".join(row[next(i for i, word in enumerate(row) if word[0] in "%o") :]) for row in rows]

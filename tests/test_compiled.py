@@ -13,11 +13,11 @@ from minitrain.config.schema import RunConfig
 from minitrain.data import NPY, Blobs, Moons, Point, Sine
 from minitrain.nn.module import Buffer
 from minitrain.optim import AdamRule, AdamWRule, LionRule, MomentumRule, NAdamRule, RMSpropRule, SGDRule
-from minitrain.optim.schedules import Constant, Cosine, OneCycle, Step
-from minitrain.registry import TABLES
+from minitrain.optim.schedules import Constant, Cosine, OneCycle, StepDecay
+from minitrain.registry import REGISTRIES
 from minitrain.storage.checkpoint import load_checkpoint
-from minitrain.training.compiled_engine import Compiled
-from minitrain.training.experiment import build
+from minitrain.training.compiled_engine import CompiledEngine
+from minitrain.training.experiment import build_experiment
 from minitrain.training.loop import train
 
 STEPS = 8
@@ -36,11 +36,11 @@ def base(request):
 
 
 def step_of(config):
-    return build(replace(config, engine="eager")).step
+    return build_experiment(replace(config, engine="eager")).step
 
 
 def stack_of(configs):
-    return Compiled(*[step_of(config) for config in configs])
+    return CompiledEngine(*[step_of(config) for config in configs])
 
 
 def taken(engine, steps=range(STEPS)):
@@ -53,7 +53,7 @@ def taken(engine, steps=range(STEPS)):
                 found |= {f"{name} {k}": value for name, value in engine.evaluate().items()}
             engine.update(k)
         found |= {f"{name} at the end": value for name, value in engine.evaluate().items()}
-    vectors = engine.vectors if isinstance(engine, Compiled) else engine.vectors()
+    vectors = engine.vectors if isinstance(engine, CompiledEngine) else engine.vectors()
     return found | {name: vector.copy() for name, vector in vectors.items()}
 
 
@@ -93,24 +93,24 @@ def runs(config, **changes):
 # Every component there is: a new one is tested without being named here, or fails for want of an example
 
 
-@pytest.mark.parametrize("name", TABLES["activation"])
+@pytest.mark.parametrize("name", REGISTRIES["activation"])
 def test_activations(base, name):
     check(*seeds(replace(base, activation=name)))
 
 
-@pytest.mark.parametrize("name", TABLES["init"])
+@pytest.mark.parametrize("name", REGISTRIES["init"])
 def test_initial_weights(base, name):
     check(*seeds(replace(base, network=MLPConfig([6, 5], init=name))))
 
 
-@pytest.mark.parametrize("name", TABLES["optimizer"])
+@pytest.mark.parametrize("name", REGISTRIES["optimizer"])
 def test_optimizers(base, name):
-    check(*seeds(replace(base, optimizer=TABLES["optimizer"][name](), lr=0.01)))
+    check(*seeds(replace(base, optimizer=REGISTRIES["optimizer"][name](), lr=0.01)))
 
 
-@pytest.mark.parametrize("name", TABLES["schedule"])
+@pytest.mark.parametrize("name", REGISTRIES["schedule"])
 def test_schedules(base, name):
-    check(*seeds(replace(base, schedule=TABLES["schedule"][name](), warmup=3)))
+    check(*seeds(replace(base, schedule=REGISTRIES["schedule"][name](), warmup=3)))
 
 
 FITTING = {
@@ -120,7 +120,7 @@ FITTING = {
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-@pytest.mark.parametrize("name", TABLES["loss"])
+@pytest.mark.parametrize("name", REGISTRIES["loss"])
 def test_losses(base, name, reduction):
     base = replace(base, reduction=reduction, lr=0.01)
     if name == "output":
@@ -151,7 +151,9 @@ NETWORKS = {
 
 
 @pytest.mark.parametrize("batch_size", [None, 7])
-@pytest.mark.parametrize(("name", "at"), [(n, i) for n in TABLES["network"] for i in range(len(NETWORKS.get(n, "?")))])
+@pytest.mark.parametrize(
+    ("name", "at"), [(n, i) for n in REGISTRIES["network"] for i in range(len(NETWORKS.get(n, "?")))]
+)
 def test_networks(name, at, batch_size):
     network = NETWORKS[name][at]
     if name == "lab2":
@@ -180,7 +182,7 @@ LAYERS = {
 }
 
 
-@pytest.mark.parametrize(("name", "at"), [(n, i) for n in TABLES["layer"] for i in range(len(LAYERS.get(n, "?")))])
+@pytest.mark.parametrize(("name", "at"), [(n, i) for n in REGISTRIES["layer"] for i in range(len(LAYERS.get(n, "?")))])
 def test_layers(base, name, at):
     network = SequentialConfig([{"linear": 16}, *LAYERS[name][at], "flatten", "linear"])
     check(*seeds(replace(base, data=IMAGES, network=network)))
@@ -223,7 +225,7 @@ DIFFERENT_NUMBERS = {
     "lion": {"optimizer": [LionRule(weight_decay=decay, beta1=decay) for decay in (0.1, 0.0, 0.9)]},
     "one_cycle": {"schedule": [OneCycle(rise=rise) for rise in (0.1, 0.2, 0.3)]},
     "schedule, warmup and steps": {
-        "schedule": [Cosine(), Step(every=2), Constant()], "warmup": [3, None, 2], "steps": [10, 20, 30],
+        "schedule": [Cosine(), StepDecay(every=2), Constant()], "warmup": [3, None, 2], "steps": [10, 20, 30],
     },
 }  # fmt: skip
 
@@ -254,7 +256,7 @@ def test_runs_with_other_operations_are_refused_and_left_as_they_were(changes):
     steps = [step_of(config) for config in runs(BASE, **changes)]
     vector = steps[0].parameters.vector
     with pytest.raises(ValueError, match=r"stack: run 1 computes something else than run 0: .*differ in numbers alone"):
-        Compiled(*steps)
+        CompiledEngine(*steps)
     assert steps[0].parameters.vector is vector
 
 
@@ -272,7 +274,7 @@ def test_a_run_that_diverges_leaves_the_others_of_its_stack_as_they_were(base, n
 
 def test_each_run_has_its_own_part_of_a_stack():
     steps = [step_of(config) for config in seeds(BASE, 3)]
-    stack = Compiled(*steps)
+    stack = CompiledEngine(*steps)
     taken(stack)
     for run, step in enumerate(steps):
         assert all(np.shares_memory(vector, stack.vectors[name]) for name, vector in step.vectors().items())
@@ -288,9 +290,9 @@ def test_restored_in_the_middle(base, count):
     configs = seeds(replace(base, network=MLPConfig([6, 5], norm="batch", dropout=0.2, frozen=["0.*"])), count)
     whole = taken(stack_of(configs))
     stopped = [step_of(config) for config in configs]
-    taken(Compiled(*stopped), range(5))
+    taken(CompiledEngine(*stopped), range(5))
     fresh = [step_of(config) for config in configs]
-    engine = Compiled(*fresh)
+    engine = CompiledEngine(*fresh)
     for old, new in zip(stopped, fresh, strict=True):
         new.restore({name: array.copy() for name, array in old.arrays().items()})
     later = taken(engine, range(5, STEPS))
@@ -310,7 +312,7 @@ def test_a_whole_run_writes_the_same(tmp_path, config, status):
     for engine in ("replay", "eager"):
         directory = tmp_path / engine
         directory.mkdir()
-        summaries.append(train(build(replace(config, engine=engine)), directory, bar=False))
+        summaries.append(train(build_experiment(replace(config, engine=engine)), directory, bar=False))
         files = sorted((directory / "checkpoints").glob("*.npz"))
         weights = [(f.name, {name: a.tobytes() for name, a in load_checkpoint(f)[0].items()}) for f in files]
         contents.append([(directory / "metrics.csv").read_bytes(), *weights])
@@ -373,7 +375,7 @@ class Branches(nn.Module):
 
 @dataclass(frozen=True)
 class BranchesConfig:
-    def build(self, inputs, outputs, activation, seed):
+    def build_experiment(self, inputs, outputs, activation, seed):
         return Branches(inputs, outputs, activation, seed)
 
     def describe(self, inputs, outputs, activation):

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from minitrain.config.schema import RunConfig, read
+from minitrain.config.schema import RunConfig, parse_run_config
 from minitrain.errors import ConfigError
 from minitrain.options import REQUIRED, options
 from minitrain.paths import conf_directory
-from minitrain.registry import TABLES
+from minitrain.registry import REGISTRIES
 
 GROUPS = ("data", "network", "optimizer", "schedule")
-FILES = [pytest.param(group, name, id=f"{group}-{name}") for group in GROUPS for name in TABLES[group]]
+FILES = [pytest.param(group, name, id=f"{group}-{name}") for group in GROUPS for name in REGISTRIES[group]]
 
 
 def run_values(**changes):
@@ -30,7 +30,7 @@ def run_values(**changes):
 def test_each_component_has_a_file_with_its_options_and_defaults(group, name):
     path = conf_directory() / group / f"{name}.yaml"
     written = OmegaConf.to_container(OmegaConf.load(path))
-    defaults = {key: default for key, (_, default, _) in options(TABLES[group][name]).items()}
+    defaults = {key: default for key, (_, default, _) in options(REGISTRIES[group][name]).items()}
     assert written == {"name": name, **defaults}
     comments = [line.partition("#")[2].strip() for line in path.read_text().splitlines()]
     assert comments[0]
@@ -39,7 +39,7 @@ def test_each_component_has_a_file_with_its_options_and_defaults(group, name):
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_each_file_has_a_component(group):
-    assert sorted(p.stem for p in (conf_directory() / group).glob("*.yaml")) == sorted(TABLES[group])
+    assert sorted(p.stem for p in (conf_directory() / group).glob("*.yaml")) == sorted(REGISTRIES[group])
 
 
 def test_the_top_level_keys_and_defaults():
@@ -50,7 +50,7 @@ def test_the_top_level_keys_and_defaults():
 
 
 def test_read_gives_typed_frozen_values():
-    config = read(run_values(steps=1e3, network={"name": "mlp", "widths": [8.0, 4]}, batch_size=None))
+    config = parse_run_config(run_values(steps=1e3, network={"name": "mlp", "widths": [8.0, 4]}, batch_size=None))
     assert (config.steps, type(config.steps)) == (1000, int)
     assert config.network.widths == [8, 4]
     assert config.batch_size is None
@@ -60,7 +60,7 @@ def test_read_gives_typed_frozen_values():
 
 @pytest.mark.parametrize(("value", "taken"), [(2, 2), (2.0, 2), ("auto", "auto")])
 def test_a_number_or_a_name(value, taken):
-    assert repr(read(run_values(blas_threads=value)).blas_threads) == repr(taken)
+    assert repr(parse_run_config(run_values(blas_threads=value)).blas_threads) == repr(taken)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_number_or_a_name(value, taken):
         ({"steps": 1.5}, "steps=1.5: expected a whole number"),
         ({"steps": True}, "steps=True: expected a whole number"),
         ({"batch_size": 0}, "batch_size=0: expected a whole number at least 1, or null"),
-        ({"activation": "foo"}, f"activation=foo: expected one of {', '.join(sorted(TABLES['activation']))}"),
+        ({"activation": "foo"}, f"activation=foo: expected one of {', '.join(sorted(REGISTRIES['activation']))}"),
         ({"activation": "x" * 100}, "activation=" + "x" * 59 + "…: expected"),
         ({"foo": 1}, "foo=1: unknown key; there is lr, activation"),
         ({"network": {"name": "mlp", "widths": 3}}, r"network.widths=3: expected a list of whole numbers at least 1"),
@@ -115,17 +115,19 @@ def test_a_number_or_a_name(value, taken):
 )  # fmt: skip
 def test_each_mistake_is_one_line(changes, message):
     with pytest.raises(ConfigError, match=message) as error:
-        read(run_values(**changes))
+        parse_run_config(run_values(**changes))
     assert "\n" not in str(error.value)
 
 
 def test_what_64_bits_and_a_float_hold_is_taken():
-    config = read(run_values(seed=2**64 - 1, lr=10**20, data={"name": "csv", "target": 20261123_000000_000000_000000}))
+    config = parse_run_config(
+        run_values(seed=2**64 - 1, lr=10**20, data={"name": "csv", "target": 20261123_000000_000000_000000})
+    )
     assert (config.seed, config.lr, config.data.target) == (2**64 - 1, 1e20, "20261123000000000000000000")
 
 
 def test_every_option_says_what_it_means():
-    for component in (RunConfig, *(cls for group in (*GROUPS, "layer") for cls in TABLES[group].values())):
+    for component in (RunConfig, *(cls for group in (*GROUPS, "layer") for cls in REGISTRIES[group].values())):
         for _, _, range_ in options(component).values():
             assert range_.help
 

@@ -14,22 +14,22 @@ from minitrain.components.networks import Lab2Config, LinearConfig, MLPConfig
 from minitrain.components.sequential import CNNConfig, SequentialConfig
 from minitrain.config.schema import RunConfig
 from minitrain.data import NPY, Blobs, Moons, Point, Polynomials, Sine
-from minitrain.nn.module import Buffer, outputs_of
+from minitrain.nn.module import Buffer, record_outputs
 from minitrain.optim import AdamRule, MomentumRule, SGDRule
 from minitrain.optim.gradient_transforms import l2_penalty
 from minitrain.optim.schedules import Constant, Cosine
 from minitrain.plotting import diagnostics as diagnostics_plot
 from minitrain.plotting.diagnostics import draw_diagnostics
-from minitrain.registry import TABLES
+from minitrain.registry import REGISTRIES
 from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.storage.metrics import read_metrics
 from minitrain.storage.summary import read_summary
-from minitrain.training.compiled_engine import Compiled
+from minitrain.training.compiled_engine import CompiledEngine
 from minitrain.training.diagnostics import Diagnostic, largest_eigenvalue
-from minitrain.training.experiment import assemble, build
+from minitrain.training.experiment import assemble_experiment, build_experiment
 from minitrain.training.loop import train
 
-ALL = sorted(TABLES["diagnostic"])
+ALL = sorted(REGISTRIES["diagnostic"])
 OF_NUMBERS = [name for name in ALL if name != "train_accuracy"]  # where there are no classes
 OF_LAYERS = ("activation_mean", "activation_std", "dead_units")
 CLASSES = Blobs(samples=24, centers=3, features=4, spread=4.0)
@@ -45,7 +45,7 @@ NOTEBOOK = replace(
 
 
 def step_of(config):
-    return assemble(config).step
+    return assemble_experiment(config).step
 
 
 def taken(engine):
@@ -73,8 +73,8 @@ def check(*configs):
     assert [name for name in expected[0] if name.endswith(" 3")][1:] == [
         f"{column} 3" for column in step_of(configs[0]).diagnostics
     ]
-    assert_same(taken(Compiled(step_of(configs[0]))), expected[0])
-    stacked = taken(Compiled(*map(step_of, configs)))
+    assert_same(taken(CompiledEngine(step_of(configs[0]))), expected[0])
+    stacked = taken(CompiledEngine(*map(step_of, configs)))
     for run, one in enumerate(expected):
         assert_same({name: value[run] for name, value in stacked.items()}, one)
 
@@ -105,7 +105,7 @@ def test_networks(network, dtype):
     check(*seeds(replace(BASE, data=IMAGES, network=network, dtype=dtype)))
 
 
-@pytest.mark.parametrize("name", TABLES["activation"])
+@pytest.mark.parametrize("name", REGISTRIES["activation"])
 def test_activations(name):
     check(*seeds(replace(BASE, network=MLPConfig([4]), activation=name), 2))
 
@@ -150,7 +150,7 @@ def test_data_on_disk(tmp_path):
     data = NPY(x=str(tmp_path / "x.npy"), y=str(tmp_path / "y.npy"))
     check(*seeds(replace(BASE, data=data, metrics=[name for name in ALL if name != "sharpness"])))
     with pytest.raises(ConfigError, match=r"metrics=\[sharpness\]: takes all training examples at once"):
-        build(replace(BASE, data=data))
+        build_experiment(replace(BASE, data=data))
 
 
 class Centred(nn.Module):
@@ -180,7 +180,7 @@ def test_diagnostics_of_ones_own(own_components):
     check(*seeds(replace(BASE, metrics=["smallest", "sharpness", "largest", "largest_weight"]), 2))
     register("diagnostic", "plain")(lambda step: step.params.max())
     with pytest.raises(ConfigError, match=r"metrics=\[plain\]: what was registered is no Diagnostic"):
-        build(replace(BASE, metrics=["plain"]))
+        build_experiment(replace(BASE, metrics=["plain"]))
 
 
 # The numbers
@@ -202,14 +202,14 @@ PERCEPTRON = replace(
 @pytest.mark.parametrize("changes", [{}, {"l2": 0.1, "clip": 0.05}, {"l2": 0.3, "l2_on": "all"}], ids=str)
 def test_of_a_step_as_numpy_computes_them(tmp_path, changes):
     config = replace(PERCEPTRON, **changes)
-    problem = build(config)
-    train(problem, tmp_path, bar=False)
+    experiment = build_experiment(config)
+    train(experiment, tmp_path, bar=False)
     arrays, meta = load_checkpoint(tmp_path / "checkpoints" / "last.npz")
     row = {name: column[-1] for name, column in read_metrics(tmp_path).items()}
     assert row["step"] == meta["step"] == 5
 
     w1, w2, b1, b2 = (arrays[f"parameters/{name}"] for name in ("0.weight", "2.weight", "0.bias", "2.bias"))
-    x, y = problem.data.x_train, problem.data.y_train
+    x, y = experiment.data.x_train, experiment.data.y_train
     hidden = np.tanh(x @ w1.T + b1)
     error = 2 * (hidden @ w2.T + b2 - y) / len(x)
     back = error @ w2 * (1 - hidden**2)
@@ -303,7 +303,7 @@ def test_eigenvalues_of_odd_matrices(matrix, expected):
 def test_gradient_descent_sharpens_to_the_edge_of_stability(tmp_path):
     data = Polynomials(validation=0.0)
     config = replace(PERCEPTRON, data=data, network=MLPConfig([64, 64]), lr=0.05, steps=1500, eval_every=50, l2=None)
-    train(build(replace(config, dtype="float32", metrics=["sharpness"])), tmp_path, bar=False)
+    train(build_experiment(replace(config, dtype="float32", metrics=["sharpness"])), tmp_path, bar=False)
     sharpness = read_metrics(tmp_path)["sharpness"]
     sharpness = sharpness[np.isfinite(sharpness)]
     assert sharpness[0] < 20
@@ -323,7 +323,7 @@ def test_dead_units_by_hand():
 
 
 def test_a_channel_is_dead_where_it_is_0_at_every_place():
-    dead_units = TABLES["diagnostic"]["dead_units"].function
+    dead_units = REGISTRIES["diagnostic"]["dead_units"].function
     output = np.zeros((2, 4, 3, 3))
     output[1, 2, 0, 0] = -0.5
     assert dead_units(Tensor(output)).item() == 0.75
@@ -331,7 +331,7 @@ def test_a_channel_is_dead_where_it_is_0_at_every_place():
 
 def test_modules_are_watched_inside_alone():
     net = nn.Sequential(nn.Linear(2, 3, rng=0), nn.ReLU())
-    with outputs_of({"relu": net.layers[1]}) as outputs:
+    with record_outputs({"relu": net.layers[1]}) as outputs:
         given = net(np.ones((1, 2)))
     assert outputs == {"relu": given}
     net(np.ones((1, 2)))
@@ -358,8 +358,8 @@ def test_a_run_that_is_looked_at_is_the_same_run(tmp_path, engine):
     for metrics in ([], ALL):
         directory = tmp_path / str(len(metrics))
         directory.mkdir()
-        problem = build(replace(RANDOM, metrics=metrics, engine=engine))
-        train(problem, directory, bar=False)
+        experiment = build_experiment(replace(RANDOM, metrics=metrics, engine=engine))
+        train(experiment, directory, bar=False)
         files = sorted((directory / "checkpoints").glob("*.npz"))
         weights = [{name: a.tobytes() for name, a in load_checkpoint(file)[0].items()} for file in files]
         contents.append((rows(directory, ["step", "lr", "train_loss", "val_loss", "val_accuracy"]), weights))
@@ -368,7 +368,7 @@ def test_a_run_that_is_looked_at_is_the_same_run(tmp_path, engine):
 
 def test_columns_are_those_asked_for_in_their_order(tmp_path):
     config = replace(BASE, metrics=["sharpness", "dead_units", "grad_norm", "dead_units"])
-    train(build(config), tmp_path, bar=False)
+    train(build_experiment(config), tmp_path, bar=False)
     header = (tmp_path / "metrics.csv").read_text().splitlines()[0]
     asked = ["sharpness", "dead_units/1", "dead_units/3", "grad_norm"]
     assert header.split(",") == ["step", "lr", "train_loss", "val_loss", "val_accuracy", *asked]
@@ -383,8 +383,8 @@ def test_a_resumed_run_has_the_same_rows(tmp_path):
     for directory, lengths in (("whole", [7]), ("parts", [4, 7])):
         (tmp_path / directory).mkdir()
         for steps in lengths:
-            problem = build(replace(RANDOM, steps=steps, schedule=Constant()))
-            train(problem, tmp_path / directory, resume=steps == 7, bar=False)
+            experiment = build_experiment(replace(RANDOM, steps=steps, schedule=Constant()))
+            train(experiment, tmp_path / directory, resume=steps == 7, bar=False)
     whole, parts = ((tmp_path / name / "metrics.csv").read_bytes() for name in ("whole", "parts"))
     assert whole == parts
 
@@ -425,7 +425,7 @@ def test_mistakes_are_told_in_one_line(command):
 @pytest.mark.parametrize("name", OF_LAYERS)
 def test_each_diagnostic_of_layers_needs_one(name):
     with pytest.raises(ConfigError, match="no activation layer"):
-        build(replace(BASE, network=LinearConfig(), metrics=[name]))
+        build_experiment(replace(BASE, network=LinearConfig(), metrics=[name]))
 
 
 def test_the_console_leaves_out_what_there_is_of_each_layer(command):

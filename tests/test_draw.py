@@ -12,7 +12,7 @@ from minitrain.components.sequential import CNNConfig
 from minitrain.plotting.graph_diagram import LARGEST, Frame, Graph, Node, graph_of, graph_of_network
 from minitrain.plotting.graph_drawing import _outlines
 from minitrain.plotting.graph_layout import GAP, Layout, layered
-from minitrain.registry import TABLES
+from minitrain.registry import REGISTRIES
 
 X, CLASSES = np.random.default_rng(0).normal(size=(6, 64)), np.arange(6)
 
@@ -92,7 +92,7 @@ def test_a_network_has_a_node_for_each_layer():
     assert graph.nodes[-1].title == "cross_entropy"
     assert graph.edges == [(0, 1), (1, 2), (2, 3), (3, 5), (4, 5)]
     assert frames == []
-    registered, _ = graph_of_network(mlp(widths=[32]), X, TABLES["loss"]["cross_entropy"], CLASSES)
+    registered, _ = graph_of_network(mlp(widths=[32]), X, REGISTRIES["loss"]["cross_entropy"], CLASSES)
     assert registered.nodes[-1].notes == graph.nodes[-1].notes == (f"value {value_of(mlp(widths=[32])):.6g}",)
 
 
@@ -124,7 +124,7 @@ def test_a_deep_network_is_collapsed_to_its_blocks():
 
 
 def test_what_a_network_computes_beside_its_layers_is_there():
-    graph, _ = graph_of_network(Lab2Config().build(1, 1, nn.ReLU, seed=0), [[3.0]], TABLES["loss"]["output"])
+    graph, _ = graph_of_network(Lab2Config().build(1, 1, nn.ReLU, seed=0), [[3.0]], REGISTRIES["loss"]["output"])
     assert titles(graph).count("ReLU activation") == 2
     assert titles(graph).count("b") == 1
     assert ("input", "multiply") in named_edges(graph)

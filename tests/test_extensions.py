@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from minitrain.errors import ConfigError
-from minitrain.registry import TABLES, register
+from minitrain.registry import REGISTRIES, register
 from minitrain.storage.summary import read_summary
 
 MINE = """
@@ -118,7 +118,7 @@ def test_everything_by_name_from_one_file(command, mine):
     assert read_summary(directory)["status"] == "completed"
     sys.modules.pop("mine")
     for name in ("cube", "scaled", "squared", "signed", "halves", "cubic", "ring"):
-        next(table for table in TABLES.values() if name in table).pop(name)
+        next(table for table in REGISTRIES.values() if name in table).pop(name)
     status, _, err = command("resume", str(directory), "steps=25")
     assert status == 2  # a run's config imports nothing: the module is asked for again
     assert "data.name=ring: expected one of" in err

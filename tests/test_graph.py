@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from minitrain.compiler.format_listing import _short
 from threadpoolctl import threadpool_info
 
-from minitrain.compiler.listing import _short
 from minitrain.config.composition import Composer, task_config
-from minitrain.config.loading import checked
+from minitrain.config.loading import to_run_config
 from minitrain.storage.summary import read_summary
-from minitrain.training import experiment as problem
-from minitrain.training.compiled_engine import Compiled
+from minitrain.training import experiment
+from minitrain.training.compiled_engine import CompiledEngine
 
 SEQUENTIAL = ("network=sequential", "network.layers=[{linear: 64}, relu, {dropout: 0.2}, linear]")
 FAST = ("data=moons", "data.samples=100", "network.widths=[8]", "batch_size=16", "steps=3")
@@ -29,7 +29,7 @@ RUNS = {
 
 
 def built(*overrides):
-    return problem.build(checked(task_config(Composer().compose(overrides))))
+    return experiment.build_experiment(to_run_config(task_config(Composer().compose(overrides))))
 
 
 @pytest.mark.parametrize("overrides", RUNS.values(), ids=RUNS)
@@ -93,7 +93,7 @@ def test_a_reader_may_leave_early(tmp_path):
 
 
 def test_auto_takes_each_core_where_products_are_large(monkeypatch):
-    monkeypatch.setattr(problem, "cores", lambda: 6)
+    monkeypatch.setattr(experiment, "cores", lambda: 6)
     assert built("blas_threads=auto").blas_threads == 1
     assert built("blas_threads=auto", "network.widths=[256,256]", "batch_size=256").blas_threads == 6
     assert built("blas_threads=3").blas_threads == 3
@@ -101,13 +101,13 @@ def test_auto_takes_each_core_where_products_are_large(monkeypatch):
 
 @pytest.mark.parametrize("sweep", [(), ("-m", "seed=0,1")], ids=["run", "stack"])
 def test_the_number_holds_while_steps_are_taken_and_is_recorded(command, monkeypatch, sweep):
-    seen, update = set(), Compiled.update
+    seen, update = set(), CompiledEngine.update
 
     def watched(self, *arguments):
         seen.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
         return update(self, *arguments)
 
-    monkeypatch.setattr(Compiled, "update", watched)
+    monkeypatch.setattr(CompiledEngine, "update", watched)
     assert command(*sweep, *FAST, "blas_threads=2")[0] == 0
     summaries = list(Path("outputs").rglob("summary.json"))
     assert {read_summary(path.parent)["blas_threads"] for path in summaries} == {2}

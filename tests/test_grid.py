@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from minitrain.config.sweep_grid import expand
+from minitrain.config.sweep_grid import expand_grid
 from minitrain.errors import ConfigError
 
 SMALL = ["data=moons", "data.samples=60", "network.widths=[4]", "batch_size=20", "steps=5"]
 
 
 def jobs(*overrides, seed=0):
-    return expand(OverridesParser.create().parse_overrides(list(overrides)), seed)
+    return expand_grid(OverridesParser.create().parse_overrides(list(overrides)), seed)
 
 
 def test_the_grid_is_every_combination_the_last_key_fastest():

@@ -10,7 +10,7 @@ from matplotlib.contour import ContourSet
 
 from minitrain import load_model
 from minitrain.config import schema
-from minitrain.errors import one_line
+from minitrain.errors import first_line
 from minitrain.plotting import prediction_plots as model_plots
 from minitrain.storage.summary import read_summary
 from minitrain.sweep import workers as training
@@ -212,7 +212,7 @@ def test_a_plot_that_fails_is_one_line_and_the_others_are_drawn(command, monkeyp
     [(ValueError("\n  \na\nb"), "a"), (AssertionError(), "AssertionError"), (KeyError("k"), "'k'")],
 )
 def test_an_error_is_told_by_its_first_line_that_is_not_empty(error, line):
-    assert one_line(error) == line
+    assert first_line(error) == line
 
 
 def test_a_diverged_run_is_drawn_by_its_best_network(command, figures):

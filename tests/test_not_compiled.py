@@ -11,8 +11,8 @@ from minitrain.config.schema import RunConfig
 from minitrain.data import Moons
 from minitrain.optim import SGDRule
 from minitrain.optim.schedules import Constant
-from minitrain.registry import TABLES
-from minitrain.training.experiment import build
+from minitrain.registry import REGISTRIES
+from minitrain.training.experiment import build_experiment
 
 BASE = RunConfig(Moons(samples=48), MLPConfig([4]), SGDRule(), Constant(), lr=0.1, batch_size=16, steps=5)
 HEAD = """\
@@ -117,7 +117,9 @@ def test_what_cannot_be_compiled(command, own_components, text, parts, message):
     assert err.endswith("or set engine=eager\n")
     assert err.count("\n") == 1
     assert not Path("outputs").exists()
-    build(replace(BASE, engine="eager", **{group: TABLES["optimizer"]["mine"]() if text is RULE else "mine"}))
+    build_experiment(
+        replace(BASE, engine="eager", **{group: REGISTRIES["optimizer"]["mine"]() if text is RULE else "mine"})
+    )
 
 
 NOT_EVEN_EAGERLY = {

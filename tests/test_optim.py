@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from minitrain import Parameter, Tensor, optim
-from minitrain.optim.schedules import Cosine, Exponential, Linear, OneCycle, Step, warmed_up
+from minitrain.optim.schedules import Cosine, Exponential, Linear, OneCycle, StepDecay, schedule_factor
 from minitrain.options import options
-from minitrain.registry import TABLES
+from minitrain.registry import REGISTRIES
 
 CLASSES = {
     "adagrad": optim.Adagrad,
@@ -26,8 +26,8 @@ CLASSES = {
 
 
 def test_every_optimizer_is_tested():
-    assert sorted(TABLES["optimizer"]) == sorted(CLASSES)
-    assert {name: cls.default_lr for name, cls in TABLES["optimizer"].items()} == {
+    assert sorted(REGISTRIES["optimizer"]) == sorted(CLASSES)
+    assert {name: cls.default_lr for name, cls in REGISTRIES["optimizer"].items()} == {
         name: cls([Parameter(1.0)]).lr for name, cls in CLASSES.items()
     }
 
@@ -217,7 +217,7 @@ def test_nadams_product_of_momenta_is_that_of_all_steps(decay):
 # Rules
 
 
-RULES = [cls() for cls in TABLES["optimizer"].values()]
+RULES = [cls() for cls in REGISTRIES["optimizer"].values()]
 
 
 def two_steps(rule, coefficients, grads, params, lr):
@@ -227,7 +227,7 @@ def two_steps(rule, coefficients, grads, params, lr):
     return [value.numpy() for value in (params, *state.values())]
 
 
-@pytest.mark.parametrize("rule", RULES, ids=TABLES["optimizer"])
+@pytest.mark.parametrize("rule", RULES, ids=REGISTRIES["optimizer"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_rules_are_pure_and_keep_the_type(rule, dtype):
     params, grads = Tensor(np.ones(3, dtype)), Tensor(np.array([1.0, -2.0, 0.0], dtype))
@@ -243,7 +243,7 @@ def test_rules_are_pure_and_keep_the_type(rule, dtype):
     assert np.isfinite(first[0].numpy()).all()
 
 
-@pytest.mark.parametrize("rule", RULES, ids=TABLES["optimizer"])
+@pytest.mark.parametrize("rule", RULES, ids=REGISTRIES["optimizer"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_numbers_given_as_tensors_make_the_same_bits(rule, dtype):
     def tensor(number):
@@ -261,9 +261,9 @@ def test_numbers_given_as_tensors_make_the_same_bits(rule, dtype):
 # Classes for hand-written loops
 
 
-@pytest.mark.parametrize("name", TABLES["optimizer"])
+@pytest.mark.parametrize("name", REGISTRIES["optimizer"])
 def test_options_have_their_limits(name):
-    for key, (_, default, limits) in options(TABLES["optimizer"][name]).items():
+    for key, (_, default, limits) in options(REGISTRIES["optimizer"][name]).items():
         assert limits.admits(default)
         assert limits.admits(0.0)
         assert not limits.admits(-1e-9)
@@ -341,9 +341,9 @@ def test_the_l2_gradient_is_that_of_the_penalty():
 
 def test_every_schedule_starts_and_ends_where_it_says():
     ends = {"constant": 1.0, "linear": 0.0, "step": 1e-3, "exponential": 0.998**1000, "cosine": 0.0, "one_cycle": 4e-6}
-    assert sorted(ends) == sorted(TABLES["schedule"])
+    assert sorted(ends) == sorted(REGISTRIES["schedule"])
     for name, end in ends.items():
-        schedule = TABLES["schedule"][name]()
+        schedule = REGISTRIES["schedule"][name]()
         factors = [schedule.factor(step, 1000) for step in range(1001)]
         assert factors[0] == (0.04 if name == "one_cycle" else 1)
         assert max(factors) == 1
@@ -354,7 +354,7 @@ def test_every_schedule_starts_and_ends_where_it_says():
     ("schedule", "peer", "options"),
     [
         (Linear(final=0.1), "LinearLR", {"start_factor": 1.0, "end_factor": 0.1, "total_iters": 50}),
-        (Step(every=7, gamma=0.3), "StepLR", {"step_size": 7, "gamma": 0.3}),
+        (StepDecay(every=7, gamma=0.3), "StepLR", {"step_size": 7, "gamma": 0.3}),
         (Exponential(gamma=0.95), "ExponentialLR", {"gamma": 0.95}),
         (Cosine(final=0.1), "CosineAnnealingLR", {"T_max": 50, "eta_min": 0.1 * 0.2}),
     ],
@@ -382,9 +382,9 @@ def test_one_cycle():
     assert OneCycle(rise=0.0).factor(0, 100) == 1
 
 
-@pytest.mark.parametrize("schedule", [cls() for cls in TABLES["schedule"].values()], ids=TABLES["schedule"])
+@pytest.mark.parametrize("schedule", [cls() for cls in REGISTRIES["schedule"].values()], ids=REGISTRIES["schedule"])
 def test_a_warm_up_rises_to_the_schedule_which_counts_its_own_steps(schedule):
-    warm = [warmed_up(schedule, 10, k, 60) for k in range(61)]
+    warm = [schedule_factor(schedule, 10, k, 60) for k in range(61)]
     assert warm[:10] == pytest.approx([schedule.factor(0, 50) * (k + 1) / 10 for k in range(10)], rel=1e-15)
     assert warm[10:] == [schedule.factor(k, 50) for k in range(51)]
-    assert [warmed_up(schedule, None, k, 60) for k in range(61)] == [schedule.factor(k, 60) for k in range(61)]
+    assert [schedule_factor(schedule, None, k, 60) for k in range(61)] == [schedule.factor(k, 60) for k in range(61)]

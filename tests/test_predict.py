@@ -164,7 +164,7 @@ def test_a_run_directory_imports_nothing_and_needs_its_own_components(command, o
     run(command, "extensions=[mine]", "activation=cube", "data=moons", *FAST)
     write("points.csv", [["0.5", "0.5"]])
     sys.modules.pop("mine")
-    minitrain.registry.TABLES["activation"].pop("cube")
+    minitrain.registry.REGISTRIES["activation"].pop("cube")
     with pytest.raises(ConfigError, match=r"activation=cube: .*the run had extensions=\[mine\]: give that again"):
         minitrain.load_model("run")
     assert "mine" not in sys.modules

@@ -30,7 +30,7 @@ def test_micrograds_demo(dtype, tolerance):
     y = (labels * 2 - 1)[:, None].astype(dtype)
     net = micrograds_network()
     for p in net.parameters():
-        p.rehome(p.numpy().astype(dtype))
+        p.rebind(p.numpy().astype(dtype))
     opt = optim.SGD(net.parameters(), lr=1.0)
     assert sum(p.size for p in net.parameters()) == 337
     for k in range(100):

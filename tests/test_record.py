@@ -15,8 +15,8 @@ import pytest
 from minitrain.errors import RecordError
 from minitrain.storage.checkpoint import load_checkpoint, save_checkpoint
 from minitrain.storage.directories import claim_directory
-from minitrain.storage.files import refuse_strange, write_atomically
-from minitrain.storage.metrics import Metrics, read_metrics
+from minitrain.storage.files import reject_special_files, write_atomically
+from minitrain.storage.metrics import MetricsWriter, read_metrics
 from minitrain.storage.summary import read_summary, write_summary
 
 META = {"step": 7, "best": None, "final": {"val_loss": 0.5}, "seconds": 1.0}
@@ -58,14 +58,14 @@ COLUMNS = ["step", "lr", "train_loss", "val_loss"]
 
 def test_metrics_are_cut_back_to_a_step_byte_for_byte(tmp_path):
     path = tmp_path / "metrics.csv"
-    metrics = Metrics(path, COLUMNS, from_step=0)
+    metrics = MetricsWriter(path, COLUMNS, from_step=0)
     for step in range(0, 50, 10):
         metrics.write({"step": step, "lr": 0.1, "train_loss": np.float32(1 / 3), "val_loss": 1e-17})
     metrics.close()
     whole = path.read_bytes()
     assert whole.splitlines()[1] == b"0,0.1,0.33333334,1e-17"
     path.write_bytes(whole + b"50,0.1,0.3")  # a row that a kill cut off
-    Metrics(path, COLUMNS, from_step=30).close()
+    MetricsWriter(path, COLUMNS, from_step=30).close()
     assert path.read_bytes() == b"".join(whole.splitlines(keepends=True)[:4])
 
 
@@ -86,7 +86,7 @@ def test_a_table_that_is_none_is_refused(tmp_path, content):
 
 
 def test_metrics_are_on_disk_within_a_flush(tmp_path):
-    metrics = Metrics(tmp_path / "metrics.csv", COLUMNS, from_step=0)
+    metrics = MetricsWriter(tmp_path / "metrics.csv", COLUMNS, from_step=0)
     metrics.write({"step": 0})
     metrics.flush(at_most_every=1000)
     assert len(read_metrics(tmp_path)["step"]) == 0
@@ -132,10 +132,10 @@ def test_a_directory_with_a_link_in_it_is_not_written_to(tmp_path):
     run = tmp_path / "run"
     (run / "checkpoints").mkdir(parents=True)
     (tmp_path / "link").symlink_to(run)
-    refuse_strange(tmp_path / "link")
+    reject_special_files(tmp_path / "link")
     (run / "checkpoints" / "last.npz").symlink_to(tmp_path / "another")
     with pytest.raises(RecordError, match=r"last.npz: is a link"):
-        refuse_strange(tmp_path / "link")
+        reject_special_files(tmp_path / "link")
 
 
 def test_a_pipe_and_a_device_are_not_waited_for(tmp_path):

@@ -14,9 +14,9 @@ from threadpoolctl import threadpool_limits
 
 from minitrain.compare.comparison import compare
 from minitrain.compare.results import load_run, load_runs, value_of
-from minitrain.config.loading import read_config
+from minitrain.config.loading import read_run_config
 from minitrain.storage.checkpoint import load_checkpoint
-from minitrain.training.experiment import build
+from minitrain.training.experiment import build_experiment
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_micrograd_moons_starts_from_what_the_demo_draws(study):
     datasets = pytest.importorskip("sklearn.datasets", reason="the demo's data are scikit-learn's moons")
     np.random.seed(1337)  # noqa: NPY002  # as the demo does
     x, y = datasets.make_moons(n_samples=100, noise=0.1)
-    data = build(read_config(study("micrograd_moons", "steps=1").directory)).data
+    data = build_experiment(read_run_config(study("micrograd_moons", "steps=1").directory)).data
     order = np.lexsort(data.x_train.T)
     np.testing.assert_array_equal(data.x_train[order], x[np.lexsort(x.T)])
     np.testing.assert_array_equal(data.y_train[order], y[np.lexsort(x.T)])
@@ -110,10 +110,10 @@ def test_lab2(study):
     np.testing.assert_allclose(found["relu"], [9, 0.1] + [0] * 19, rtol=1e-14, atol=0)
 
 
-def by_scikit_learn(problem, solver):
+def by_scikit_learn(experiment, solver):
     """The loss curve of MLPClassifier from a problem's weights."""
     neural_network = pytest.importorskip("sklearn.neural_network", reason="it is compared with scikit-learn")
-    config, data, start = problem.config, problem.data, problem.model.state_dict()
+    config, data, start = experiment.config, experiment.data, experiment.model.state_dict()
     examples = len(data.x_train)
     net = neural_network.MLPClassifier(
         config.network.widths, activation=config.activation, alpha=2 * examples * config.l2, batch_size=examples,
@@ -139,8 +139,8 @@ def test_sklearn_digits(study):
     runs = study("sklearn_digits", sweep=True)
     assert [run.config["optimizer.name"] for run in runs] == list(SOLVERS)
     for run, solver in zip(runs, SOLVERS.values(), strict=True):
-        config = read_config(run.directory)
-        theirs = by_scikit_learn(build(config), solver)
+        config = read_run_config(run.directory)
+        theirs = by_scikit_learn(build_experiment(config), solver)
         assert len(theirs) == 200
         np.testing.assert_allclose(run.metrics["train_loss"][:200], theirs, rtol=1e-9)
 

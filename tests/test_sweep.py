@@ -19,7 +19,7 @@ from minitrain.optim.schedules import Constant, Cosine
 from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.storage.summary import read_summary
 from minitrain.sweep import workers as training
-from minitrain.sweep.grouping import stacks, structure
+from minitrain.sweep.grouping import group_runs, structure
 
 SMALL = ["data=moons", "data.samples=100", "network.widths=[8]", "batch_size=20", "steps=60", "eval_every=20"]
 SMALL += ["log_every=5", "checkpoint_every=25"]
@@ -75,7 +75,7 @@ def test_what_makes_another_structure(changes):
 
 def test_stacks_hold_each_run_once_and_keep_all_cores_busy():
     configs = {number: replace(CONFIG, seed=number, batch_size=20) for number in range(7)}
-    found = stacks(configs, cores=3)
+    found = group_runs(configs, cores=3)
     assert sorted(number for stack in found for number in stack.runs) == list(range(7))
     assert len(found) == 3
 
@@ -117,20 +117,20 @@ def test_on_divergence_decides_the_exit_status(command):
 
 
 def test_a_run_that_exits_fails_alone(command, monkeypatch):
-    from minitrain.training.compiled_engine import Compiled
+    from minitrain.training.compiled_engine import CompiledEngine
 
-    update = Compiled.update
+    update = CompiledEngine.update
 
     def leave(self, k):
         if k == 30 and any(step.config.seed == 1 for step in self.steps):
             sys.exit(3)
         update(self, k)
 
-    monkeypatch.setattr(Compiled, "update", leave)
+    monkeypatch.setattr(CompiledEngine, "update", leave)
     status, _, _ = command("-m", "seed=range(4)", *SMALL, "hydra.sweep.dir=swept")
     assert status == 1
     assert statuses(Path("swept")) == ["completed", "failed", "completed", "completed"]
-    monkeypatch.setattr(Compiled, "update", update)
+    monkeypatch.setattr(CompiledEngine, "update", update)
     assert command("resume", "swept")[0] == 0
     assert command("-m", "seed=range(4)", *SMALL, "hydra.sweep.dir=whole")[0] == 0
     assert all_contents(Path("swept")) == all_contents(Path("whole"))
@@ -299,7 +299,7 @@ class Odd:
             if self.kind == 3:
                 raise SystemExit(3)
             if self.kind == 4 and not Path("killed").exists():
-                Path("killed").touch()
+                Path("killed").mark_changed()
                 os.kill(os.getpid(), signal.SIGKILL)
             while self.kind == 5:
                 time.sleep(0.1)
@@ -331,7 +331,7 @@ def test_a_sweep_in_which_everything_goes_wrong(tmp_path, monkeypatch, command, 
     ended = ["completed", "failed", "diverged", "failed", *["completed"] * 6]
     assert statuses(tmp_path / "swept") == [*ended, *["running"] * 10]
     monkeypatch.chdir(tmp_path)
-    Path("mended").touch()
+    Path("mended").mark_changed()
     status, out, err = command("resume", "swept", "extensions=[mine]")
     assert status == 0, out + err
     assert "8 of 20 runs are complete" in out

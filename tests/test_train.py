@@ -14,13 +14,13 @@ from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset, Digits, Moons, Point
 from minitrain.errors import ConfigError, Interrupted, RecordError
 from minitrain.optim import AdamRule, LionRule, MomentumRule, SGDRule
-from minitrain.optim.schedules import Constant, Cosine, Exponential, Linear, OneCycle, Step
-from minitrain.registry import TABLES
+from minitrain.optim.schedules import Constant, Cosine, Exponential, Linear, OneCycle, StepDecay
+from minitrain.registry import REGISTRIES
 from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.storage.metrics import read_metrics
 from minitrain.storage.summary import read_summary
-from minitrain.training.compiled_engine import Compiled
-from minitrain.training.experiment import build
+from minitrain.training.compiled_engine import CompiledEngine
+from minitrain.training.experiment import build_experiment
 from minitrain.training.loop import train
 
 SMALL = RunConfig(
@@ -43,7 +43,7 @@ NOTEBOOK = RunConfig(
 
 def run(config, directory, **options):
     directory.mkdir(exist_ok=True)
-    return train(build(config), directory, bar=False, **options)
+    return train(build_experiment(config), directory, bar=False, **options)
 
 
 def contents(directory):
@@ -58,14 +58,14 @@ def contents(directory):
 
 def stop_after(monkeypatch, step, signal_number=signal.SIGINT):
     """Let a signal arrive while this step's update goes on."""
-    update = Compiled.update
+    update = CompiledEngine.update
 
     def interrupted(self, k):
         if k == step:
             os.kill(os.getpid(), signal_number)
         update(self, k)
 
-    monkeypatch.setattr(Compiled, "update", interrupted)
+    monkeypatch.setattr(CompiledEngine, "update", interrupted)
 
 
 def test_rows_of_metrics(tmp_path):
@@ -123,15 +123,15 @@ def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(tmp_path, monkeypatch,
 EXTRAS = [
     {"optimizer": cls(), "lr": 0.01, "clip": 0.5, "l2": 1e-3, "l2_on": l2_on, "warmup": 10, "schedule": schedule}
     for cls, l2_on, schedule in zip(
-        TABLES["optimizer"].values(),
+        REGISTRIES["optimizer"].values(),
         ("weights", "all") * 5,
-        [Linear(), Step(every=15), Exponential(), Cosine(), OneCycle()] * 2,
+        [Linear(), StepDecay(every=15), Exponential(), Cosine(), OneCycle()] * 2,
         strict=False,
     )
 ]
 
 
-@pytest.mark.parametrize("extras", EXTRAS, ids=TABLES["optimizer"])
+@pytest.mark.parametrize("extras", EXTRAS, ids=REGISTRIES["optimizer"])
 def test_every_optimizer_resumes_bit_for_bit_with_clip_l2_warm_up_and_a_schedule(tmp_path, monkeypatch, extras):
     config = replace(SMALL, steps=45, **extras)
     run(config, tmp_path / "whole")
@@ -153,10 +153,10 @@ def test_a_number_that_does_nothing_changes_no_byte(tmp_path, changes):
 
 @pytest.mark.parametrize("clip", [None, 0.01])
 def test_a_clipped_step_is_as_long_as_the_limit(tmp_path, clip):
-    problem = build(replace(SMALL, lr=1.0, steps=1, dtype="float64", clip=clip))
-    before = [p.numpy() for p in problem.model.parameters()]
-    train(problem, tmp_path, bar=False)
-    moved = [p.numpy() - old for p, old in zip(problem.model.parameters(), before, strict=True)]
+    experiment = build_experiment(replace(SMALL, lr=1.0, steps=1, dtype="float64", clip=clip))
+    before = [p.numpy() for p in experiment.model.parameters()]
+    train(experiment, tmp_path, bar=False)
+    moved = [p.numpy() - old for p, old in zip(experiment.model.parameters(), before, strict=True)]
     length = np.sqrt(sum((part**2).sum() for part in moved))
     assert length > 0.1 if clip is None else length == pytest.approx(0.01, rel=1e-3)
 
@@ -171,14 +171,14 @@ def test_the_rate_warms_up_before_the_schedule(tmp_path):
 def test_the_training_loss_has_the_penalty_and_the_validation_loss_has_not(tmp_path, l2_on):
     still = replace(SMALL, lr=0.0, steps=1, dtype="float64", network=MLPConfig([8]))
     for name, config in (("plain", still), ("l2", replace(still, l2=0.1, l2_on=l2_on))):
-        problem = build(config)
+        experiment = build_experiment(config)
         # Biases start at 0: move them, so that it is seen whether they count.
-        for p in problem.model.parameters():
+        for p in experiment.model.parameters():
             p.data += 0.5
         (tmp_path / name).mkdir()
-        train(problem, tmp_path / name, bar=False)
+        train(experiment, tmp_path / name, bar=False)
     plain, penalized = read_metrics(tmp_path / "plain"), read_metrics(tmp_path / "l2")
-    named = problem.model.named_parameters().items()
+    named = experiment.model.named_parameters().items()
     total = sum((p.numpy() ** 2).sum() for name, p in named if l2_on == "all" or name.endswith("weight"))
     np.testing.assert_allclose(penalized["train_loss"] - plain["train_loss"], 0.1 * total, rtol=1e-12)
     assert (penalized["val_loss"] == plain["val_loss"]).all()
@@ -188,9 +188,9 @@ def test_the_training_loss_has_the_penalty_and_the_validation_loss_has_not(tmp_p
 def test_the_l2_penalty_is_pytorchs_weight_decay_under_sgd(tmp_path, l2_on):
     torch = pytest.importorskip("torch")
     config = replace(SMALL, activation="tanh", batch_size=None, steps=100, dtype="float64", l2=0.01, l2_on=l2_on)
-    problem = build(config)
+    experiment = build_experiment(config)
     peer = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.Tanh(), torch.nn.Linear(8, 2)).double()
-    ours = list(problem.model.named_parameters().items())
+    ours = list(experiment.model.named_parameters().items())
     theirs = list(peer.parameters())
     with torch.no_grad():
         for (_, p), q in zip(ours, theirs, strict=True):
@@ -199,12 +199,12 @@ def test_the_l2_penalty_is_pytorchs_weight_decay_under_sgd(tmp_path, l2_on):
     opt = torch.optim.SGD(
         [{"params": [q], "weight_decay": 0.02 * on} for q, on in zip(theirs, decayed, strict=True)], lr=config.lr
     )
-    x, y = torch.tensor(problem.data.x_train), torch.tensor(problem.data.y_train)
+    x, y = torch.tensor(experiment.data.x_train), torch.tensor(experiment.data.y_train)
     for _ in range(100):
         opt.zero_grad()
         torch.nn.functional.cross_entropy(peer(x), y).backward()
         opt.step()
-    train(problem, tmp_path, bar=False)
+    train(experiment, tmp_path, bar=False)
     for (_, p), q in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(p.numpy(), q.detach().numpy(), rtol=1e-10)
 
@@ -266,7 +266,7 @@ def test_best_is_judged_by_the_metric(tmp_path, metric):
 @pytest.mark.parametrize("step", [10, 30, 55])
 def test_a_crash_loses_at_most_what_came_after_the_checkpoint(tmp_path, monkeypatch, step):
     run(SMALL, tmp_path / "whole")
-    update = Compiled.update
+    update = CompiledEngine.update
 
     def crash(self, k):
         if k == step:
@@ -274,7 +274,7 @@ def test_a_crash_loses_at_most_what_came_after_the_checkpoint(tmp_path, monkeypa
         update(self, k)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Compiled, "update", crash)
+        patch.setattr(CompiledEngine, "update", crash)
         with pytest.raises(MemoryError):
             run(SMALL, tmp_path / "crashed")
     assert read_summary(tmp_path / "crashed")["status"] == "failed"
@@ -340,16 +340,16 @@ def test_a_diverged_run_is_a_result_that_names_step_operation_and_parameter(tmp_
 
 
 def test_an_epoch_has_every_example_once_and_drops_the_last_partial_batch():
-    state = build(replace(SMALL, batch_size=16)).step
+    state = build_experiment(replace(SMALL, batch_size=16)).step
     batches = [state.batch(step).x for step in range(10)]
     epoch = np.concatenate(batches[:5])  # 80 training examples are 5 batches of 16
     assert len(np.unique(epoch, axis=0)) == 80
     assert (np.concatenate(batches[5:]) != epoch).any()
     assert (state.batch(3).x == batches[3]).all()
-    assert len(build(replace(SMALL, batch_size=None)).step.batch(0)) == 80
+    assert len(build_experiment(replace(SMALL, batch_size=None)).step.batch(0)) == 80
 
 
-@pytest.mark.parametrize("activation", sorted(TABLES["activation"]))
+@pytest.mark.parametrize("activation", sorted(REGISTRIES["activation"]))
 @pytest.mark.parametrize("network", [MLPConfig([8]), LinearConfig()])
 def test_every_activation_and_network_learns_moons(tmp_path, activation, network):
     # 200 steps reach the best linear separation, about 85 %, from any of them.
@@ -371,21 +371,21 @@ def test_every_activation_and_network_learns_moons(tmp_path, activation, network
 )
 def test_keys_that_do_not_go_together(changes, message):
     with pytest.raises(ConfigError, match=message):
-        build(replace(SMALL, **changes))
+        build_experiment(replace(SMALL, **changes))
 
 
 @pytest.mark.parametrize("loss", ["binary_cross_entropy", "hinge"])
 def test_two_classes_from_one_output(tmp_path, loss):
     config = replace(SMALL, loss=loss, steps=200, lr=0.3)
-    problem = build(config)
-    assert problem.describe_network() == "mlp 2-8-1, relu"
+    experiment = build_experiment(config)
+    assert experiment.describe_network() == "mlp 2-8-1, relu"
     summary = run(config, tmp_path)
     last, _ = load_checkpoint(tmp_path / "checkpoints" / "last.npz")
     assert last["parameters/2.weight"].shape == (1, 8)
     # The accuracy is that of the sign of the output: class 1 on one side, class 0 on the other.
-    hidden = np.maximum(problem.data.x_val @ last["parameters/0.weight"].T + last["parameters/0.bias"], 0)
+    hidden = np.maximum(experiment.data.x_val @ last["parameters/0.weight"].T + last["parameters/0.bias"], 0)
     positive = (hidden @ last["parameters/2.weight"].T + last["parameters/2.bias"])[:, 0] > 0
-    assert summary["final"]["val_accuracy"] == (positive == problem.data.y_val).mean()
+    assert summary["final"]["val_accuracy"] == (positive == experiment.data.y_val).mean()
     assert summary["best"]["value"] >= 0.75
 
 
@@ -400,11 +400,11 @@ def test_numbers_are_learned_in_the_type_of_the_run(tmp_path, loss, dtype):
             return Dataset(x[::2], y[::2], x[1::2], y[1::2])
 
     config = replace(SMALL, data=Line(), network=LinearConfig(), loss=loss, dtype=dtype, steps=300, batch_size=None)
-    assert build(config).describe_network() == "linear 1-1"
+    assert build_experiment(config).describe_network() == "linear 1-1"
     summary = run(config, tmp_path)
     assert list(summary["final"]) == ["train_loss", "val_loss"]
     assert summary["final"]["val_loss"] < 0.1  # an output of 0 has 0.8 (huber) to 2.3 (mse)
-    for state in (build(config).step, build(config).engine):
+    for state in (build_experiment(config).step, build_experiment(config).engine):
         assert state.loss(0).dtype == state.evaluate()["val_loss"].dtype == dtype
 
 
@@ -419,15 +419,15 @@ def test_a_sum_is_the_mean_times_the_examples(tmp_path):
 
 @pytest.mark.parametrize(("given", "width", "threads"), [("auto", 255, 1), ("auto", 256, 6), (1, 256, 1), (3, 8, 3)])
 def test_auto_takes_all_cores_from_a_product_of_256_cubed_on(given, width, threads, monkeypatch):
-    monkeypatch.setattr("minitrain.training.experiment.cores", lambda: 6)
+    monkeypatch.setattr("minitrain.training.experiment.available_cores", lambda: 6)
     config = replace(SMALL, data=Digits(), network=MLPConfig([width, 256]), batch_size=256, blas_threads=given)
-    assert build(config).blas_threads == threads
+    assert build_experiment(config).blas_threads == threads
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_threads_are_limited_while_a_run_goes_on_and_recorded(threads, tmp_path, monkeypatch):
     seen = set()
-    update = Compiled.update
+    update = CompiledEngine.update
 
     def watched(self, k):
         seen.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
@@ -435,8 +435,8 @@ def test_threads_are_limited_while_a_run_goes_on_and_recorded(threads, tmp_path,
 
     config = replace(SMALL, steps=2, blas_threads=threads)
     with threadpool_limits(3, user_api="blas"):
-        problem = build(config)
-        monkeypatch.setattr(Compiled, "update", watched)
-        summary = train(problem, tmp_path, bar=False)
+        experiment = build_experiment(config)
+        monkeypatch.setattr(CompiledEngine, "update", watched)
+        summary = train(experiment, tmp_path, bar=False)
     assert seen == {threads}
     assert summary["blas_threads"] == read_summary(tmp_path)["blas_threads"] == threads

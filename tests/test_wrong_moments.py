@@ -22,16 +22,16 @@ def contents(directory):
 
 
 def stop_at_update(monkeypatch, k, act):
-    from minitrain.training.compiled_engine import Compiled
+    from minitrain.training.compiled_engine import CompiledEngine
 
-    update = Compiled.update
+    update = CompiledEngine.update
 
     def acting(self, step):
         update(self, step)
         if step == k:
             act()
 
-    monkeypatch.setattr(Compiled, "update", acting)
+    monkeypatch.setattr(CompiledEngine, "update", acting)
 
 
 def test_a_stop_at_the_last_step_loses_nothing(command, monkeypatch):
@@ -63,13 +63,13 @@ def test_a_disk_that_is_full_at_the_last_step_is_not_the_end(command, monkeypatc
 
 
 def test_a_disk_that_is_full_between_checkpoints_is_told(command, monkeypatch):
-    from minitrain.storage.metrics import Metrics
+    from minitrain.storage.metrics import MetricsWriter
     from minitrain.training import loop as train
 
     def full(self, at_most_every=0.0):
         raise OSError(errno.ENOSPC, "No space left on device", "metrics.csv")
 
-    monkeypatch.setattr(Metrics, "flush", full)
+    monkeypatch.setattr(MetricsWriter, "flush", full)
     times = iter(range(0, 10_000, 2))
     monkeypatch.setattr(train.time, "monotonic", lambda: next(times))  # each step takes two seconds
     status, out, _ = command("hydra.run.dir=run", *FAST)

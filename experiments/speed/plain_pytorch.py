@@ -33,9 +33,9 @@ def moons():
     return x, y, nn.Sequential(nn.Linear(2, 16), nn.SiLU(), nn.Linear(16, 16), nn.SiLU(), nn.Linear(16, 2)), None
 
 
-def train(folder, steps, seed, problem):
+def train(folder, steps, seed, experiment):
     torch.manual_seed(seed)
-    x, y, net, batch = problem()
+    x, y, net, batch = experiment()
     order, held_out = torch.randperm(len(x)), len(x) // 5
     x_val, y_val, x, y = x[order[:held_out]], y[order[:held_out]], x[order[held_out:]], y[order[held_out:]]
     mean, deviation = x.mean(0), x.std(0, correction=0)
@@ -79,8 +79,8 @@ def main():
     parser.add_argument("--data", choices=("digits", "moons"), default="digits")
     given = parser.parse_args()
     torch.set_num_threads(1)
-    problem = {"digits": digits, "moons": moons}[given.data]
-    found = [train(given.folder / str(seed), given.steps, seed, problem) for seed in range(given.runs)]
+    experiment = {"digits": digits, "moons": moons}[given.data]
+    found = [train(given.folder / str(seed), given.steps, seed, experiment) for seed in range(given.runs)]
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4))
     for rows in found:
         evaluated = [r for r in rows if r[2] is not None]

@@ -46,7 +46,7 @@ class FlatTensors:
         """Live in another vector from now on, which holds the values."""
         self.vector = vector
         for name, view in self.split(vector).items():
-            self.tensors[name].rehome(view)
+            self.tensors[name].rebind(view)
 
     def split(self, vector: Values) -> dict[str, Values]:
         """Name -> part of a vector of this layout, in the tensor's shape; of an array, a view."""
@@ -60,7 +60,7 @@ class FlatTensors:
         """Give all tensors in `vector` new values."""
         self.vector[...] = vector
         for t in self.tensors.values():
-            t.touch()
+            t.mark_changed()
 
 
 class FlatParameters(FlatTensors):

@@ -59,9 +59,9 @@ class Tensor:
         "_data",
         "_exposed",
         "_version",
-        "input_versions",
         "_writable",
         "grad",
+        "input_versions",
         "inputs",
         "name",
         "options",
@@ -139,7 +139,7 @@ class Tensor:
         A leaf may be written to at any time (`p.data -= 0.3 * p.grad`): a derivative that needs an
         overwritten value finds that out when it runs, and raises.
         """
-        self._look(".data")
+        self._guard_access(".data")
         if not self._writable:
             view = self._data.view()
             view.flags.writeable = False
@@ -160,17 +160,17 @@ class Tensor:
                 f"{self.label()}: shape {list(self.shape)}, cannot take a value of shape {list(given.shape)}"
             )
         self._data[...] = given._data if isinstance(given, Tensor) else given
-        self.touch()
+        self.mark_changed()
         if recording.tracer is not None:
             recording.tracer.alias(self, given.astype(self.dtype) if isinstance(given, Tensor) else Tensor(self._data))
 
-    def rehome(self, view: Array) -> None:
+    def rebind(self, view: Array) -> None:
         """Live in another array from now on, e.g. as part of one vector, which holds the value."""
         self._data = view
         self._exposed = None
-        self.touch()
+        self.mark_changed()
 
-    def touch(self) -> None:
+    def mark_changed(self) -> None:
         """Count a change of the value made through the array it lives in."""
         self._version += 1
 
@@ -183,17 +183,17 @@ class Tensor:
 
     def numpy(self) -> Array:
         """The value as an array of its own."""
-        self._look(".numpy()")
+        self._guard_access(".numpy()")
         return self._data.copy()
 
-    def _look(self, what: str) -> None:
+    def _guard_access(self, what: str) -> None:
         """Every way from a value to Python: a step that is compiled may not take it."""
         if recording.tracer is not None:
             recording.tracer.refuse(self, what)
 
     def item(self) -> float:
         """The value of a tensor of one element, as a Python number."""
-        self._look(".item()")
+        self._guard_access(".item()")
         if self.size != 1:
             raise ValueError(
                 f"item: expected one element, got shape {list(self.shape)}; reduce it first, e.g. with .mean()"
@@ -213,19 +213,19 @@ class Tensor:
         )
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
-        self._look("an array of it")
+        self._guard_access("an array of it")
         return np.array(self._data, dtype)
 
     def __float__(self) -> float:
-        self._look("float()")
+        self._guard_access("float()")
         return float(self.item())
 
     def __int__(self) -> int:
-        self._look("int()")
+        self._guard_access("int()")
         return int(self.item())
 
     def __bool__(self) -> bool:
-        self._look("bool(), or a comparison in an `if`,")
+        self._guard_access("bool(), or a comparison in an `if`,")
         return bool(self.item())
 
     def __len__(self) -> int:
@@ -416,7 +416,7 @@ class Tensor:
         The gradient of an entry picked more than once is the sum over its uses.
         """
         keys = key if isinstance(key, tuple) else (key,)
-        if len(keys) == 1 and isinstance(key, Tensor) and key.dtype.kind in "iu" and known(key) is None:
+        if len(keys) == 1 and isinstance(key, Tensor) and key.dtype.kind in "iu" and inspectable(key) is None:
             return self.take((key < 0).where(key + len(self), key))
         keys = tuple(k.numpy() if isinstance(k, Tensor) else k for k in keys)
         plan = slices_of(self.shape, keys)
@@ -507,7 +507,7 @@ def apply(primitive: Primitive, *inputs: Tensor, **options: Any) -> Tensor:
     return result
 
 
-def known(value: Tensor) -> Array | None:
+def inspectable(value: Tensor) -> Array | None:
     """The array of a value to be checked; None while a step is traced that will see others."""
     return None if recording.tracer is not None and recording.tracer.is_changing(value) else value._data
 

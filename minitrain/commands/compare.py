@@ -13,12 +13,12 @@ from typing import NoReturn
 
 from minitrain.compare.comparison import compare, filtered
 from minitrain.compare.curves_plot import View
-from minitrain.compare.figures import _write, draw_comparison
+from minitrain.compare.figures import draw_comparison, write_figures
 from minitrain.compare.results import Results, load_runs
 from minitrain.compare.table import format_table, groups_as_csv, groups_as_json
 from minitrain.errors import ConfigError
 from minitrain.storage.files import write_text
-from minitrain.storage.sweep_directory import read_title
+from minitrain.storage.sweep_directory import read_sweep_title
 
 log = logging.getLogger("minitrain")
 
@@ -52,10 +52,10 @@ def run_compare(arguments: Sequence[str]) -> int:
     if is_sweep and given == _parser().parse_args(given.directories):  # as the sweep has compared itself
         directory = directories[0]
     view = View(given.x, True if given.log else None, given.smooth)
-    title = read_title(directories[0]) if is_sweep else " ".join(given.directories)
+    title = read_sweep_title(directories[0]) if is_sweep else " ".join(given.directories)
     figures = draw_comparison(comparison, title, view)
     log.info("%s\n\n%s\n", describe(results, len(comparison.groups)), format_table(comparison))
-    written = _write(comparison, figures, directory, title)
+    written = write_figures(comparison, figures, directory, title)
     for kind, (path, text) in tables.items():
         write_text(path, text)
         written[kind] = path

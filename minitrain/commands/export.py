@@ -37,7 +37,9 @@ def main(arguments: Sequence[str]) -> int:
     model = load_model(given.run, given.checkpoint)
     state = model.network.state_dict()
     # The order of the file's metadata is not its writer's, and equal runs give equal bytes: there is one entry.
-    content = save(state, {"minitrain": json.dumps({"step": model.step, "network": model.problem.describe_network()})})
+    content = save(
+        state, {"minitrain": json.dumps({"step": model.step, "network": model.experiment.describe_network()})}
+    )
     write_atomically(given.file, lambda file: file.write(content))
     log.info("%d arrays of step %s", len(state), f"{model.step:,}")
     log.info("weights  %s", os.path.relpath(given.file))

@@ -15,7 +15,7 @@ log = logging.getLogger("minitrain")
 # What is told
 
 
-_file_only = logging.getLogger("minitrain.file")
+file_log = logging.getLogger("minitrain.file")
 
 
 def set_up_logging() -> None:
@@ -35,7 +35,7 @@ def _not_told(record: logging.LogRecord) -> None:
 
 
 @contextmanager
-def _log_file(path: Path) -> Iterator[None]:
+def log_to_file(path: Path) -> Iterator[None]:
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handler.handleError = lambda record: None  # type: ignore[method-assign]  # on a full disk: no traceback for each line

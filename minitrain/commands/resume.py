@@ -9,18 +9,23 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from minitrain.commands.run import _draw_diagnostics, _draw_plots, perform
-from minitrain.config.loading import _checked_again, _number_in, _stored, read_config
+from minitrain.commands.run import draw_requested_diagnostics, draw_requested_plots, perform
+from minitrain.config.loading import load_stored_config, parse_steps, read_run_config, validate_stored_config
 from minitrain.errors import ConfigError
 from minitrain.plotting.run_curves import draw_run
-from minitrain.storage.files import refuse_strange, write_text
+from minitrain.storage.files import reject_special_files, write_text
 from minitrain.storage.stored_config import read_overrides
 from minitrain.storage.summary import exit_status, read_summary
-from minitrain.storage.sweep_directory import _runs_asked_for, read_asked, read_title, runs_in
-from minitrain.sweep.resume import conclude, train_left
+from minitrain.storage.sweep_directory import (
+    expected_run_count,
+    read_sweep_overrides,
+    read_sweep_title,
+    run_directories,
+)
+from minitrain.sweep.resume import finish_sweep, train_incomplete
 from minitrain.sweep.state import Job
-from minitrain.training.experiment import build
-from minitrain.training.recorder import Run
+from minitrain.training.experiment import build_experiment
+from minitrain.training.recorder import RunRecorder
 
 log = logging.getLogger("minitrain")
 
@@ -30,8 +35,8 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
 
     Raises ConfigError or RecordError, and changes nothing, where it cannot go on.
     """
-    stored, config = _stored(directory)
-    refuse_strange(directory)
+    stored, config = load_stored_config(directory)
+    reject_special_files(directory)
     for text in overrides:
         key, _, _ = text.partition("=")
         if key == "extensions":
@@ -40,8 +45,8 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
             raise ConfigError(
                 f"{text}: a resumed run goes on as it was; only steps can change, start a new run for the rest"
             )
-        OmegaConf.update(config, "steps", _number_in(text))
-    run_config = _checked_again(config)
+        OmegaConf.update(config, "steps", parse_steps(text))
+    run_config = validate_stored_config(config)
     summary = read_summary(directory) if (directory / "summary.json").exists() else {}
     step = summary.get("step", 0)
     if step > run_config.steps:
@@ -55,16 +60,16 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
     if done:
         log.info("nothing left to do: %s", done)
         if not (directory / "loss.svg").exists():  # it may have been killed while it drew them
-            headings = ", ".join(task), build(run_config).describe_briefly()
+            headings = ", ".join(task), build_experiment(run_config).describe_briefly()
             draw_run(directory, *headings)
-            _draw_diagnostics(run_config, directory, *headings)
-        _draw_plots(run_config, directory, missing=True)
+            draw_requested_diagnostics(run_config, directory, *headings)
+        draw_requested_plots(run_config, directory, missing=True)
         return 0
-    problem = build(run_config)
+    experiment = build_experiment(run_config)
     if overrides:
-        Run(problem, directory, task).restore()  # raises where it cannot go on: its config stays what it is
+        RunRecorder(experiment, directory, task).restore()  # raises where it cannot go on: its config stays what it is
         write_text(stored, OmegaConf.to_yaml(config))
-    summary = perform(problem, directory, [*task, *overrides], resume=True)
+    summary = perform(experiment, directory, [*task, *overrides], resume=True)
     return exit_status([summary], run_config.on_divergence == "fail")
 
 
@@ -73,18 +78,18 @@ def resume_sweep(directory: Path, overrides: Sequence[str], extensions: Sequence
     for text in overrides:
         if not text.startswith("extensions="):
             raise ConfigError(f"{text}: a resumed sweep goes on as it was; resume one of its runs for more steps")
-    refuse_strange(directory)
+    reject_special_files(directory)
     jobs = {}
-    for number, run in enumerate(runs_in(directory)):
-        jobs[number] = Job(number, read_config(run), run, read_overrides(run))
+    for number, run in enumerate(run_directories(directory)):
+        jobs[number] = Job(number, read_run_config(run), run, read_overrides(run))
     if not jobs:
         raise ConfigError(f"resume {directory}: no run was begun; give the sweep's command again")
-    stopped = not train_left(jobs, directory, extensions)
-    status = conclude(directory, read_title(directory), [job.config for job in jobs.values()], stopped)
-    if len(jobs) < (total := _runs_asked_for(directory)):
+    stopped = not train_incomplete(jobs, directory, extensions)
+    status = finish_sweep(directory, read_sweep_title(directory), [job.config for job in jobs.values()], stopped)
+    if len(jobs) < (total := expected_run_count(directory)):
         log.info(
             "%d of %d runs had not begun; begin them with  python -m minitrain -m %s",
-            total - len(jobs), total, shlex.join([*read_asked(directory), f"hydra.sweep.dir={directory}"]),
+            total - len(jobs), total, shlex.join([*read_sweep_overrides(directory), f"hydra.sweep.dir={directory}"]),
         )  # fmt: skip
         return status or 1
     return status

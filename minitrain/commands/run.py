@@ -14,18 +14,18 @@ from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from minitrain.commands.log import _file_only, _log_file
-from minitrain.config.composition import CONFIG, Composer, given_in, task_config
-from minitrain.config.hydra_files import write_files
-from minitrain.config.job_directory import own_directory, place
-from minitrain.config.loading import checked
+from minitrain.commands.log import file_log, log_to_file
+from minitrain.config.composition import CONFIG, Composer, requested_overrides, task_config
+from minitrain.config.hydra_files import write_hydra_files
+from minitrain.config.job_directory import claim_job_directory, current_job
+from minitrain.config.loading import to_run_config
 from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset
-from minitrain.errors import ConfigError, Interrupted, RecordError, one_line
+from minitrain.errors import ConfigError, Interrupted, RecordError, first_line
 from minitrain.optim import SGDRule
 from minitrain.plotting.run_curves import draw_run
 from minitrain.storage.summary import exit_status, read_summary
-from minitrain.training.experiment import Problem, build
+from minitrain.training.experiment import Experiment, build_experiment
 from minitrain.training.loop import train
 from minitrain.training.progress import format_outcome, format_outcome_briefly, stop_requests
 
@@ -33,7 +33,7 @@ log = logging.getLogger("minitrain")
 
 
 def perform(
-    problem: Problem, directory: Path, overrides: Sequence[str], *, name: str = "", resume: bool = False
+    experiment: Experiment, directory: Path, overrides: Sequence[str], *, name: str = "", resume: bool = False
 ) -> dict[str, Any]:
     """Train a run in its directory, draw its curves, and tell how it went.
 
@@ -41,26 +41,26 @@ def perform(
     Raises KeyboardInterrupt after Ctrl-C, when everything is written.
     """
     shown = Path(os.path.relpath(directory))
-    with _log_file(directory / "minitrain.log"):
+    with log_to_file(directory / "minitrain.log"):
         if not name:
-            log.info("%s", problem.describe())
+            log.info("%s", experiment.describe())
         interrupted = False
         try:
-            train(problem, directory, overrides=overrides, resume=resume, announce=not name)
+            train(experiment, directory, overrides=overrides, resume=resume, announce=not name)
         except Interrupted:
             interrupted = True
         except RecordError:
             raise  # of the checkpoint to go on from: nothing was done yet
         except Exception as error:
-            _file_only.exception("the run failed")
+            file_log.exception("the run failed")
             log.error("%sfailed: %s (%s)", name, _told(error), _advice(error, shown))
             return {"status": "failed", "best": None}
         summary = read_summary(directory)
         with stop_requests() as stop:  # an import or a file that is cut short would harm what comes after
-            headings = ", ".join(overrides), problem.describe_briefly()
+            headings = ", ".join(overrides), experiment.describe_briefly()
             plot = draw_run(directory, *headings)
-            diagnostics = _draw_diagnostics(problem.config, directory, *headings)
-            _draw_plots(problem.config, directory, problem.data, told=name)
+            diagnostics = draw_requested_diagnostics(experiment.config, directory, *headings)
+            draw_requested_plots(experiment.config, directory, experiment.data, told=name)
         interrupted = interrupted or stop.is_set()
         if name:
             log.info("%s%s", name, format_outcome_briefly(summary))
@@ -68,7 +68,7 @@ def perform(
             log.info("%s\nloss curve  %s", format_outcome(summary), shown / plot.name)
             if diagnostics is not None:
                 log.info("diagnostics %s", shown / diagnostics.name)
-            for plotted in problem.config.plots:
+            for plotted in experiment.config.plots:
                 if (directory / f"{plotted}.png").exists():
                     log.info("%s  %s", plotted.replace("_", " "), shown / f"{plotted}.png")
             if interrupted:
@@ -79,7 +79,7 @@ def perform(
 
 
 def _told(error: Exception) -> str:
-    return one_line(error) if isinstance(error, OSError) else f"{type(error).__name__}: {one_line(error)}"
+    return first_line(error) if isinstance(error, OSError) else f"{type(error).__name__}: {first_line(error)}"
 
 
 def _advice(error: Exception, directory: Path) -> str:
@@ -88,7 +88,7 @@ def _advice(error: Exception, directory: Path) -> str:
     return f"where: {directory / 'minitrain.log'}"
 
 
-def _draw_diagnostics(config: RunConfig, directory: Path, title: str, note: str) -> Path | None:
+def draw_requested_diagnostics(config: RunConfig, directory: Path, title: str, note: str) -> Path | None:
     """Draw what `metrics` asked for, if anything."""
     if not config.metrics:  # what others do not need is not imported for them
         return None
@@ -97,7 +97,7 @@ def _draw_diagnostics(config: RunConfig, directory: Path, title: str, note: str)
     return draw_diagnostics(directory, title, note, edge=isinstance(config.optimizer, SGDRule))
 
 
-def _draw_plots(
+def draw_requested_plots(
     config: RunConfig, directory: Path, data: Dataset | None = None, missing: bool = False, told: str = ""
 ) -> None:
     """Draw what `plots` names, as `draw_plots` does, and log what went wrong."""
@@ -118,24 +118,26 @@ def start_run(composer: Composer, overrides: Sequence[str], dry: bool = False) -
     if swept:
         study, keys = config.hydra.runtime.choices.get("experiments"), ", ".join(sorted(swept))
         raise ConfigError(f"experiments={study}: is a sweep of {keys}; add -m, or give each one value")
-    run_config = checked(task_config(config))
+    run_config = to_run_config(task_config(config))
     if dry:
-        from minitrain.sweep.grouping import stacks
+        from minitrain.sweep.grouping import group_runs
         from minitrain.sweep.progress import format_dry_run
 
-        log.info("%s", format_dry_run([overrides], stacks({0: run_config}, 1), 1))
+        log.info("%s", format_dry_run([overrides], group_runs({0: run_config}, 1), 1))
         return 0
-    problem = build(run_config)
+    experiment = build_experiment(run_config)
     if run_config.plots:
         from minitrain.plotting.prediction_plots import check_plots
 
-        check_plots(problem)
-    given = given_in(config)
-    directory = own_directory(config, "run", Path("outputs"), ",".join(given))
+        check_plots(experiment)
+    given = requested_overrides(config)
+    directory = claim_job_directory(config, "run", Path("outputs"), ",".join(given))
     with read_write(config), open_dict(config):
         config.hydra.run.dir, config.hydra.mode = str(directory), RunMode.RUN
         config.hydra.runtime.output_dir = os.path.abspath(directory)
-        write_files(directory, task_config(config), OmegaConf.to_yaml(OmegaConf.masked_copy(config, ["hydra"])), given)
+        write_hydra_files(
+            directory, task_config(config), OmegaConf.to_yaml(OmegaConf.masked_copy(config, ["hydra"])), given
+        )
         config.hydra.output_subdir = None  # Hydra would write the same files again, one after another in their places
     callbacks = Callbacks(config)
     callbacks.on_run_start(config=config, config_name=CONFIG)
@@ -143,7 +145,7 @@ def start_run(composer: Composer, overrides: Sequence[str], dry: bool = False) -
 
     def task(_: DictConfig) -> Any:
         try:
-            return perform(problem, *place())
+            return perform(experiment, *current_job())
         except OSError as error:  # of a full disk; Hydra would tell it in its own words as well
             failures.append(error)
 

@@ -18,20 +18,20 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from minitrain.commands.run import perform
-from minitrain.config.composition import CONFIG, Composer, given_in
-from minitrain.config.hydra_files import BY_NUMBER, Draft, Section, write_files
-from minitrain.config.job_directory import is_given, own_directory, place
-from minitrain.config.loading import checked
+from minitrain.config.composition import CONFIG, Composer, requested_overrides
+from minitrain.config.hydra_files import SUBDIR_BY_NUMBER, HydraSection, JobSpec, write_hydra_files
+from minitrain.config.job_directory import claim_job_directory, current_job, has_directory_override
+from minitrain.config.loading import to_run_config
 from minitrain.config.schema import RunConfig
-from minitrain.config.sweep_grid import KEYS, expand
+from minitrain.config.sweep_grid import SWEEP_KEYS, expand_grid
 from minitrain.errors import ConfigError
-from minitrain.storage.files import refuse_strange, write_text
+from minitrain.storage.files import reject_special_files, write_text
 from minitrain.storage.summary import read_summary
-from minitrain.sweep.grouping import stacks
+from minitrain.sweep.grouping import group_runs
 from minitrain.sweep.progress import format_dry_run
-from minitrain.sweep.resume import check_configs, conclude, train_left
+from minitrain.sweep.resume import check_stored_configs, finish_sweep, train_incomplete
 from minitrain.sweep.state import Job
-from minitrain.training.experiment import build, cores
+from minitrain.training.experiment import available_cores, build_experiment
 
 log = logging.getLogger("minitrain")
 
@@ -68,7 +68,7 @@ class Launcher:
 
     def sweep(self, overrides: Sequence[str], dry: bool = False) -> int:
         """Train a run for every job; gives the exit status. dry: only check them, and tell what they would be."""
-        own = [text for text in overrides if text.partition("=")[0] in KEYS]
+        own = [text for text in overrides if text.partition("=")[0] in SWEEP_KEYS]
         given = [text for text in overrides if text not in own]
         config = self.composer.compose(given, RunMode.MULTIRUN)
         is_grid = config.hydra.sweeper._target_.endswith(".BasicSweeper")
@@ -78,24 +78,26 @@ class Launcher:
         if len(jobs) >= MANY:
             log.info("%s runs are checked first: a minute or more", f"{len(jobs):,}")
         drafts = self.composer.drafts(jobs, config)
-        configs = [checked(draft.task) for draft in drafts]
+        configs = [to_run_config(draft.task) for draft in drafts]
         _refuse_equal(jobs, configs)
-        found = stacks(dict(enumerate(configs)), cores())
+        found = group_runs(dict(enumerate(configs)), available_cores())
         if dry:
-            log.info("%s", format_dry_run(jobs, found, cores()))
+            log.info("%s", format_dry_run(jobs, found, available_cores()))
             if not is_grid:
                 log.info("this is the first: the sweeper draws the others while it goes on")
             return 0
         stacked = config.hydra.launcher._target_ == STACKED
-        if OmegaConf.to_container(config.hydra.sweep)["subdir"] != BY_NUMBER:  # type: ignore[index, call-overload]
+        if OmegaConf.to_container(config.hydra.sweep)["subdir"] != SUBDIR_BY_NUMBER:  # type: ignore[index, call-overload]
             _refuse_shared([run for run, _, _ in self._places(drafts, config)])
         asked = Path(str(OmegaConf.select(config, "hydra.sweep.dir")))
-        if stacked and is_grid and is_given(config, "sweep") and (asked / "multirun.yaml").exists():
-            refuse_strange(asked)
-            check_configs(asked, {run: OmegaConf.to_yaml(draft.task) for run, draft, _ in self._places(drafts, config)})
+        if stacked and is_grid and has_directory_override(config, "sweep") and (asked / "multirun.yaml").exists():
+            reject_special_files(asked)
+            check_stored_configs(
+                asked, {run: OmegaConf.to_yaml(draft.task) for run, draft, _ in self._places(drafts, config)}
+            )
             directory = asked
         else:
-            directory = own_directory(config, "sweep", Path("outputs", "sweeps"), "")
+            directory = claim_job_directory(config, "sweep", Path("outputs", "sweeps"), "")
         log.info("%s in %s", f"{len(jobs)} runs" if is_grid else "runs", directory)
         quoted = str(directory).replace("\\", "\\\\").replace("'", "\\'")
         placed = [*given, f"hydra.sweep.dir='{quoted}'"]
@@ -107,11 +109,11 @@ class Launcher:
                 self.composer.hydra.multirun(CONFIG, job, [*placed, *_direction(config, configs[0])])
         except KeyboardInterrupt:
             interrupted = True
-        return conclude(directory, " ".join(given_in(config)), configs, interrupted)
+        return finish_sweep(directory, " ".join(requested_overrides(config)), configs, interrupted)
 
     def _train_grid(
         self,
-        drafts: Sequence[Draft],
+        drafts: Sequence[JobSpec],
         configs: Sequence[RunConfig],
         master: DictConfig,
         own: Sequence[str],
@@ -130,7 +132,7 @@ class Launcher:
 
     def train_stacked(
         self,
-        drafts: Sequence[Draft],
+        drafts: Sequence[JobSpec],
         configs: Sequence[RunConfig],
         master: DictConfig,
         first: int = 0,
@@ -147,16 +149,18 @@ class Launcher:
         _refuse_shared([*(job.directory for job in (earlier or {}).values()), *(run for run, _, _ in places)])
         for number, ((directory, draft, text), config) in enumerate(zip(places, configs, strict=True), first):
             if not (directory / ".hydra").exists():
-                write_files(directory, draft.task, text, draft.lines)
+                write_hydra_files(directory, draft.task, text, draft.lines)
             jobs[number] = Job(number, config, directory, draft.overrides)
-        if not train_left(jobs, Path(str(master.hydra.sweep.dir)), self.extensions, earlier):
+        if not train_incomplete(jobs, Path(str(master.hydra.sweep.dir)), self.extensions, earlier):
             raise KeyboardInterrupt
         return list(jobs.values())
 
-    def _places(self, drafts: Sequence[Draft], master: DictConfig, first: int = 0) -> Iterator[tuple[Path, Draft, str]]:
+    def _places(
+        self, drafts: Sequence[JobSpec], master: DictConfig, first: int = 0
+    ) -> Iterator[tuple[Path, JobSpec, str]]:
         """Each job's directory, the job, and its hydra.yaml."""
         templates = {id(draft.template): draft.template for draft in drafts}
-        sections = {key: Section(template, master) for key, template in templates.items()}
+        sections = {key: HydraSection(template, master) for key, template in templates.items()}
         for number, draft in enumerate(drafts, first):
             directory, text = sections[id(draft.template)].of(draft, number)
             yield directory, draft, text
@@ -164,14 +168,14 @@ class Launcher:
     def _jobs(self, config: DictConfig, own: Sequence[str]) -> list[list[str]]:
         """The overrides of each job of a grid: of a study, and of the command line, whose values come first."""
         params = config.hydra.sweeper.get("params") or {}
-        given = [*(f"{key!s}={value}" for key, value in params.items()), *given_in(config), *own]
-        return expand(self.composer.parse(given), config.seed)
+        given = [*(f"{key!s}={value}" for key, value in params.items()), *requested_overrides(config), *own]
+        return expand_grid(self.composer.parse(given), config.seed)
 
     def _common(self, config: DictConfig, own: Sequence[str]) -> list[list[str]]:
         """What all jobs of another sweeper have in common, as one job."""
         if own:
             raise ConfigError(f"{own[0]}: is for the grid; the sweeper that was chosen has options of its own")
-        parsed = self.composer.parse(given_in(config))
+        parsed = self.composer.parse(requested_overrides(config))
         return [[o.input_line for o in parsed if o.input_line is not None and not o.is_sweep_override()]]
 
 
@@ -208,7 +212,7 @@ class StackedLauncher(HydraLauncher):
         program = Launcher.current
         assert program is not None
         drafts = program.composer.drafts(job_overrides, self.master)
-        configs = [checked(draft.task) for draft in drafts]
+        configs = [to_run_config(draft.task) for draft in drafts]
         jobs = program.train_stacked(drafts, configs, self.master, initial_job_idx, program.launched)
         program.launched |= {job.number: job for job in jobs}
         return [_returned(job, draft) for job, draft in zip(jobs, drafts, strict=True)]
@@ -217,12 +221,12 @@ class StackedLauncher(HydraLauncher):
 def _direction(config: DictConfig, run: RunConfig) -> list[str]:
     """A sweeper that searches makes a value small if nobody says otherwise: accuracy is to be made large."""
     key = "hydra.sweeper.direction"
-    given = any(text.startswith(f"{key}=") for text in given_in(config, "hydra"))
+    given = any(text.startswith(f"{key}=") for text in requested_overrides(config, "hydra"))
     searches = OmegaConf.select(config, key) is not None
-    return [f"{key}=maximize"] if searches and not given and build(run).metric == "val_accuracy" else []
+    return [f"{key}=maximize"] if searches and not given and build_experiment(run).metric == "val_accuracy" else []
 
 
-def _returned(job: Job, draft: Draft) -> JobReturn:
+def _returned(job: Job, draft: JobSpec) -> JobReturn:
     result = JobReturn(overrides=draft.overrides, cfg=draft.task, status=JobStatus.COMPLETED)
     result.return_value = _best(read_summary(job.directory), job.config)
     return result
@@ -232,12 +236,12 @@ def _best(summary: dict[str, Any], config: RunConfig) -> float:
     """What a sweeper is told of a run: the best value of the metric that it is judged by; without one, the worst."""
     if summary["best"]:
         return float(summary["best"]["value"])
-    return 0.0 if build(config).metric == "val_accuracy" else math.inf
+    return 0.0 if build_experiment(config).metric == "val_accuracy" else math.inf
 
 
 def job(config: DictConfig) -> float:
     """What Hydra runs in the directory of each run of a sweep; gives its best value."""
-    directory, overrides = place()
+    directory, overrides = current_job()
     name = f"#{HydraConfig.get().job.num} {' '.join(overrides)}: "
-    run = checked(config)
-    return _best(perform(build(run), directory, overrides, name=name), run)
+    run = to_run_config(config)
+    return _best(perform(build_experiment(run), directory, overrides, name=name), run)

@@ -28,7 +28,7 @@ def write_comparison(
     comparison: the curves; heatmap: the judged value over two keys; values: against one key that is a number
     report: a page with all of it, to look into each run
     """
-    return _write(comparison, draw_comparison(comparison, title, view), directory, title)
+    return write_figures(comparison, draw_comparison(comparison, title, view), directory, title)
 
 
 def draw_comparison(comparison: Comparison, title: str, view: View | None = None) -> Drawn:
@@ -41,7 +41,7 @@ def draw_comparison(comparison: Comparison, title: str, view: View | None = None
     return {name: (caption, figure) for name, (caption, figure) in figures.items() if figure is not None}
 
 
-def _write(comparison: Comparison, figures: Drawn, directory: Path | None, title: str) -> dict[str, Path]:
+def write_figures(comparison: Comparison, figures: Drawn, directory: Path | None, title: str) -> dict[str, Path]:
     if directory is None:
         directory = claim_directory(Path("outputs", "comparisons"))
     written, pictures = {}, {}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import zip_longest
 
 from minitrain.compiler.cost import Cost, cost_of
-from minitrain.compiler.numpy_executor import Replay
+from minitrain.compiler.numpy_executor import NumpyExecutor
 
 Row = tuple[Cost | None, str]
 
@@ -14,13 +14,13 @@ Row = tuple[Cost | None, str]
 Section = tuple[str, list[Row]]
 
 
-def listing(step: Replay) -> str:
+def format_listing(step: NumpyExecutor) -> str:
     """A step's inputs and constants, then its instructions in the order in which they are computed, and their sum.
 
     >>> import numpy as np
     >>> from minitrain.compiler.passes import optimize
     >>> from minitrain.compiler.tracing import trace
-    >>> print(listing(Replay(optimize(trace(lambda x: (x * 2.0).tanh(), np.ones(3))), first=["0"])))
+    >>> print(format_listing(NumpyExecutor(optimize(trace(lambda x: (x * 2.0).tanh(), np.ones(3))), first=["0"])))
     calls  bytes  flop
     <BLANKLINE>
     inputs and constants
@@ -60,7 +60,7 @@ def listing(step: Replay) -> str:
     return "\n".join([*lines, "", ", ".join(parts)])
 
 
-def _sections(step: Replay) -> list[Section]:
+def _sections(step: NumpyExecutor) -> list[Section]:
     """What is given, what computes the loss, and what updates: a heading and the lines below it."""
     tape, plan = step.tape, step.plan
     definitions = tape.definitions()

@@ -20,7 +20,7 @@ from minitrain.typing import Array
 BoundCall = Callable[[], Any]
 
 
-class Replay:
+class NumpyExecutor:
     """A tape made ready to run.
 
     runs: how many runs are stacked; None for one alone, whose arrays have no axis of runs
@@ -32,7 +32,7 @@ class Replay:
 
     >>> from minitrain.compiler.passes import optimize
     >>> from minitrain.compiler.tracing import trace
-    >>> replay = Replay(optimize(trace(lambda x: (x * 2.0).tanh(), np.ones(3))))
+    >>> replay = NumpyExecutor(optimize(trace(lambda x: (x * 2.0).tanh(), np.ones(3))))
     >>> replay.inputs["x"][...] = 0.5
     >>> replay.run()
     >>> replay.outputs["0"].round(4)

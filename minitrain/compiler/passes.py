@@ -44,7 +44,7 @@ class Rewriting:
         return renumbered(self.tape)
 
 
-def lower(tape: Tape) -> Tape:
+def lower_to_numpy(tape: Tape) -> Tape:
     """Every elementwise primitive as the NumPy calls that it makes; kernels stay what they are."""
     new = Rewriting(tape)
     for i in tape.instructions:
@@ -61,7 +61,7 @@ def lower(tape: Tape) -> Tape:
     return new.finish()
 
 
-def drop_unused(tape: Tape) -> Tape:
+def eliminate_dead_code(tape: Tape) -> Tape:
     """Without what no output depends on. Inputs stay: they are what a caller gives."""
     used = set(tape.outputs.values())
     kept = []
@@ -73,7 +73,7 @@ def drop_unused(tape: Tape) -> Tape:
     return renumbered(Tape(tape.types, tape.inputs, constants, kept[::-1], tape.outputs, tape.varying, tape.draws))
 
 
-def share(tape: Tape) -> Tape:
+def eliminate_common_subexpressions(tape: Tape) -> Tape:
     """What is computed twice from the same values is computed once; equal constants are one."""
     new = Rewriting(tape)
     constants: dict[tuple[str, bytes], int] = {}
@@ -90,7 +90,7 @@ def share(tape: Tape) -> Tape:
     return new.finish()
 
 
-def fold(tape: Tape) -> Tape:
+def fold_constants(tape: Tape) -> Tape:
     """What depends on constants alone is computed now."""
     new = Rewriting(tape)
     for i in tape.instructions:
@@ -107,7 +107,7 @@ def fold(tape: Tape) -> Tape:
     return new.finish()
 
 
-def simplify(tape: Tape) -> Tape:
+def simplify_algebra(tape: Tape) -> Tape:
     """Without operations that only pass their input on, and with numbers kept as numbers instead of repeated."""
     new = Rewriting(tape)
     for i in tape.instructions:
@@ -178,7 +178,18 @@ def _number(new: Rewriting, value: int) -> int | None:
 
 
 # In order. Simplifying and folding open up more to share; what is left over goes last.
-PASSES: tuple[Pass, ...] = (lower, drop_unused, fold, share, simplify, fold, share, simplify, share, drop_unused)
+PASSES: tuple[Pass, ...] = (
+    lower_to_numpy,
+    eliminate_dead_code,
+    fold_constants,
+    eliminate_common_subexpressions,
+    simplify_algebra,
+    fold_constants,
+    eliminate_common_subexpressions,
+    simplify_algebra,
+    eliminate_common_subexpressions,
+    eliminate_dead_code,
+)
 
 
 def optimize(tape: Tape) -> Tape:

@@ -95,7 +95,7 @@ def _refuse(what: str) -> NoReturn:
 
 
 @cache
-def is_own(file: str) -> bool:
+def is_user_code(file: str) -> bool:
     """Whether a file is a person's own: neither of this package nor of NumPy."""
     return not any(Path(file).is_relative_to(package) for package in (PACKAGE, Path(np.__file__).parent))
 
@@ -103,7 +103,7 @@ def is_own(file: str) -> bool:
 def _place() -> str:
     """File and line of the first caller in a person's own file."""
     frame = inspect.currentframe()
-    while frame is not None and not is_own(frame.f_code.co_filename):
+    while frame is not None and not is_user_code(frame.f_code.co_filename):
         frame = frame.f_back
     if frame is None:
         return "a place inside minitrain"

@@ -12,7 +12,7 @@ from minitrain.autograd import functional as F
 from minitrain.autograd.tensor import Tensor
 from minitrain.data import Dataset
 from minitrain.errors import ConfigError
-from minitrain.registry import TABLES, register
+from minitrain.registry import REGISTRIES, register
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Loss:
     probabilities: output [batch, outputs] -> probabilities of the classes [batch, classes], if the loss is about such
 
     >>> from minitrain.data import Moons
-    >>> TABLES["loss"]["hinge"].outputs(Moons().load())
+    >>> REGISTRIES["loss"]["hinge"].outputs(Moons().load())
     1
     """
 
@@ -36,12 +36,12 @@ class Loss:
         return self.function(output, target)
 
 
-def chosen(name: str, reduction: str = "mean", label_smoothing: float | None = None) -> Loss:
+def build_loss(name: str, reduction: str = "mean", label_smoothing: float | None = None) -> Loss:
     """The loss of a name, with its options. Raises ConfigError for an option that this loss does not have.
 
     A plain function (output, target) of a person's own has as many outputs as the data, and no options.
     """
-    loss = TABLES["loss"][name]
+    loss = REGISTRIES["loss"][name]
     if not isinstance(loss, Loss):
         if reduction != "mean" or label_smoothing is not None:
             raise ConfigError(f"loss={name}: a plain function, has no reduction or label_smoothing; leave them out")

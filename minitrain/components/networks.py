@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 
 from minitrain.autograd.tensor import Parameter, Tensor
-from minitrain.data.reading import as_array, existing, reading
+from minitrain.data.reading import reporting_errors, require_file, validate_array
 from minitrain.errors import ConfigError
 from minitrain.nn.layers import Dropout, Linear, Residual, ScaledLinear, Sequential
 from minitrain.nn.module import Module
 from minitrain.nn.normalization import BatchNorm1d, LayerNorm
 from minitrain.options import option
 from minitrain.registry import register
-from minitrain.rng import stream
+from minitrain.rng import generator
 from minitrain.typing import Array
 
 ActivationLayer = Callable[[], Module]
@@ -59,8 +59,10 @@ def _state_in(given: str) -> dict[str, Array]:
 
     Raises ConfigError for what cannot be read.
     """
-    path = existing("network.init_file", given, "an npz or safetensors file")
-    with reading("network.init_file", path, "parameters by name, as npz and safetensors files and checkpoints have"):
+    path = require_file("network.init_file", given, "an npz or safetensors file")
+    with reporting_errors(
+        "network.init_file", path, "parameters by name, as npz and safetensors files and checkpoints have"
+    ):
         return _safetensors_in(path) if path.suffix == ".safetensors" else _npz_in(path)
 
 
@@ -71,8 +73,8 @@ def _npz_in(path: Path) -> dict[str, Array]:
             raise ValueError("one array, without a name")
         of_network = [name for name in archive if name.startswith(("parameters/", "buffers/"))]
         if of_network:
-            return {name.partition("/")[2]: as_array(archive[name], name) for name in of_network}
-        return {name: as_array(archive[name], name) for name in archive}
+            return {name.partition("/")[2]: validate_array(archive[name], name) for name in of_network}
+        return {name: validate_array(archive[name], name) for name in archive}
 
 
 def _safetensors_in(path: Path) -> dict[str, Array]:
@@ -145,7 +147,7 @@ class MLPConfig(Network):
         return self.widths * (self.depth or 1)
 
     def _linear(self, fan_in: int, fan_out: int, seed: int, i: int) -> Module:
-        rng, is_last = stream(seed, "init", i), i == len(self.hidden)
+        rng, is_last = generator(seed, "init", i), i == len(self.hidden)
         if self.parametrization == "standard":
             return Linear(fan_in, fan_out, self.bias, rng=rng, init=self.init, init_scale=self.init_scale)
         # How many times as wide as the base are the hidden layers before and after? By table 3 a weight's rate goes
@@ -165,7 +167,7 @@ class MLPConfig(Network):
         return [LayerNorm(size) if self.norm == "layer" else BatchNorm1d(size)]
 
     def _dropout(self, seed: int, i: int) -> list[Module]:
-        return [] if self.dropout is None else [Dropout(self.dropout, rng=stream(seed, "dropout", i))]
+        return [] if self.dropout is None else [Dropout(self.dropout, rng=generator(seed, "dropout", i))]
 
     def describe(self, inputs: int, outputs: int, activation: str) -> str:
         hidden = self.widths if self.depth is None else [f"{self.depth}x{self.widths[0]}"]
@@ -184,7 +186,7 @@ class LinearConfig(Network):
     bias: bool = option(True, "whether it has a bias")
 
     def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
-        rng = stream(seed, "init")
+        rng = generator(seed, "init")
         return Linear(inputs, outputs, self.bias, rng=rng, init=self.init, init_scale=self.init_scale)
 
     def describe(self, inputs: int, outputs: int, activation: str) -> str:

@@ -23,9 +23,9 @@ from minitrain.nn.layers import Dropout, Flatten, Linear, Reshape, Residual
 from minitrain.nn.layers import Sequential as SequentialModule
 from minitrain.nn.module import Module
 from minitrain.nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm
-from minitrain.options import REQUIRED, checked, option, options
-from minitrain.registry import TABLES, register
-from minitrain.rng import stream
+from minitrain.options import REQUIRED, option, options, validate_options
+from minitrain.registry import REGISTRIES, register
+from minitrain.rng import generator
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Place:
 
     @property
     def rng(self) -> np.random.Generator:
-        return stream(self.seed, f"init {self.key}")
+        return generator(self.seed, f"init {self.key}")
 
     def axes(self, what: str, names: Mapping[int, str]) -> int:
         """How many axes an example has. Raises ValueError where it is none of those that the layer takes."""
@@ -83,20 +83,20 @@ def sequence(entries: Sequence[Any], place: Place) -> tuple[SequentialModule, tu
 def _read(entry: Any, key: str) -> Entry | ActivationLayer:
     """The component that an entry names, or what makes a layer of the activation."""
     name, given = next(iter(entry.items())) if isinstance(entry, Mapping) and len(entry) == 1 else (entry, {})
-    if isinstance(name, str) and name in TABLES["activation"] and given == {}:
+    if isinstance(name, str) and name in REGISTRIES["activation"] and given == {}:
         return activation_layer(name)
-    if not isinstance(name, str) or name not in TABLES["layer"]:
-        names = ", ".join(sorted(TABLES["layer"]))
+    if not isinstance(name, str) or name not in REGISTRIES["layer"]:
+        names = ", ".join(sorted(REGISTRIES["layer"]))
         raise ConfigError(
             f"{key}={_show(entry)}: expected a name, or {{name: options}}, of {names}; or relu, tanh, ..."
         )
-    cls = TABLES["layer"][name]
+    cls = REGISTRIES["layer"][name]
     if not isinstance(given, Mapping):
         first = next(iter(options(cls)), None)
         if first is None:
             raise ConfigError(f"{key}={_show(entry)}: {name} has no options; write {name} alone")
         given = {first: given}
-    return cls(**checked(cls, given, f"{key}.{name}."))
+    return cls(**validate_options(cls, given, f"{key}.{name}."))
 
 
 def _show(entry: Any) -> str:

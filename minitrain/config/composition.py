@@ -21,12 +21,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from minitrain.config.hydra_files import Draft
-from minitrain.config.sweep_grid import KEYS
-from minitrain.errors import ConfigError, one_line, shown
+from minitrain.config.hydra_files import JobSpec
+from minitrain.config.sweep_grid import SWEEP_KEYS
+from minitrain.errors import ConfigError, abbreviate, first_line
 from minitrain.options import REQUIRED, options
 from minitrain.paths import conf_directory
-from minitrain.registry import COMPONENTS, TABLES
+from minitrain.registry import COMPONENTS, REGISTRIES
 
 CONFIG = "config"
 
@@ -43,8 +43,8 @@ def _offer_components() -> None:
     for group in (path.name for path in conf_directory().iterdir() if path.name in COMPONENTS):
         files = {path.stem for path in (conf_directory() / group).glob("*.yaml")}
         known = files | {name.removesuffix(".yaml") for name in store.repo.get(group, {})}
-        for name in TABLES[group].keys() - known:
-            values = {key: default for key, (_, default, _) in options(TABLES[group][name]).items()}
+        for name in REGISTRIES[group].keys() - known:
+            values = {key: default for key, (_, default, _) in options(REGISTRIES[group][name]).items()}
             node = {"name": name, **{key: None if value is REQUIRED else value for key, value in values.items()}}
             store.store(group=group, name=name, node=node)
 
@@ -83,7 +83,7 @@ class Composer:
         """What Hydra composes of overrides, with its mistakes told in a line."""
         parsed = self.parse(overrides)
         for override in parsed:
-            if override.key_or_group in KEYS:
+            if override.key_or_group in SWEEP_KEYS:
                 raise ConfigError(f"{override.input_line}: a key of a sweep, not of a run; add -m")
             if mode == RunMode.RUN and override.is_sweep_override():
                 raise ConfigError(
@@ -95,7 +95,7 @@ class Composer:
         except ConfigCompositionException as error:
             raise ConfigError(self._explain(error, parsed)) from error
         except RecursionError as error:
-            raise ConfigError(f"{shown(' '.join(overrides))}: is nested too deeply") from error
+            raise ConfigError(f"{abbreviate(' '.join(overrides))}: is nested too deeply") from error
 
     def parse(self, overrides: Sequence[str]) -> list[Override]:
         parsed: list[Override] = []
@@ -103,7 +103,7 @@ class Composer:
             key = text.partition("=")[0]
             if len(key) > LONGEST_KEY or len(text) > LONGEST_OVERRIDE:
                 raise ConfigError(
-                    f"{shown(text)}: {len(text):,} characters; expected at most {LONGEST_KEY} for a key and "
+                    f"{abbreviate(text)}: {len(text):,} characters; expected at most {LONGEST_KEY} for a key and "
                     f"{LONGEST_OVERRIDE:,} with its value"
                 )
             try:
@@ -113,10 +113,10 @@ class Composer:
             except OverrideParseException as error:
                 commands = "" if "=" in text else ", or a command first: resume, compare, predict, export, graph"
                 raise ConfigError(
-                    f"{shown(text)}: cannot be read; expected key=value, quoted where it has spaces{commands}"
+                    f"{abbreviate(text)}: cannot be read; expected key=value, quoted where it has spaces{commands}"
                 ) from error
             except RecursionError as error:
-                raise ConfigError(f"{shown(text)}: is nested too deeply") from error
+                raise ConfigError(f"{abbreviate(text)}: is nested too deeply") from error
         return parsed
 
     def _check_choice(self, override: Override) -> None:
@@ -128,7 +128,7 @@ class Composer:
         values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
         for value in values:
             if value not in names:
-                raise ConfigError(f"{group}={shown(value)}: expected one of {', '.join(names)}")
+                raise ConfigError(f"{group}={abbreviate(value)}: expected one of {', '.join(names)}")
 
     def _explain(self, error: Exception, parsed: list[Override]) -> str:
         """An unknown key with the keys that there are beside it, found by composing without it."""
@@ -148,9 +148,9 @@ class Composer:
                 there = ", ".join(names) or "none"
                 return f"{override.input_line}: unknown key; there is {there}"
             return f"{override.input_line}: unknown key; {parent} has no keys of its own"
-        return one_line(error)
+        return first_line(error)
 
-    def drafts(self, jobs: Sequence[Sequence[str]], master: DictConfig) -> list[Draft]:
+    def drafts(self, jobs: Sequence[Sequence[str]], master: DictConfig) -> list[JobSpec]:
         """The config of each job of a sweep, composing once for each choice of groups."""
 
         @cache
@@ -173,7 +173,7 @@ class Composer:
                     except OmegaConfBaseException:
                         self.compose([*choices, text])  # raises with the keys that there are
                         raise
-            drafts.append(Draft(list(job), parsed, whole, config))
+            drafts.append(JobSpec(list(job), parsed, whole, config))
         return drafts
 
     def _is_value(self, override: Override) -> bool:
@@ -187,7 +187,7 @@ class Composer:
         return bool(self.hydra.config_loader.get_group_options(key))
 
 
-def given_in(config: DictConfig, section: str = "task") -> list[str]:
+def requested_overrides(config: DictConfig, section: str = "task") -> list[str]:
     """What was asked for: task, or hydra; an interpolation as it was typed."""
     given: Any = OmegaConf.to_container(config.hydra.overrides)
     return list(given[section])

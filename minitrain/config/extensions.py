@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from minitrain.errors import ConfigError, one_line
+from minitrain.errors import ConfigError, first_line
 
 
 def load_extensions(arguments: Sequence[str]) -> list[str]:
@@ -31,7 +31,7 @@ def load_extensions(arguments: Sequence[str]) -> list[str]:
         try:
             importlib.import_module(name)
         except Exception as error:  # whatever a person's module raises while it is imported
-            raise ConfigError(f"extensions={name}: {type(error).__name__}: {one_line(error)}") from error
+            raise ConfigError(f"extensions={name}: {type(error).__name__}: {first_line(error)}") from error
     return names
 
 
@@ -44,7 +44,7 @@ def _named_in(pyproject: Path) -> list[str]:
     try:
         found = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("minitrain", {})
     except ValueError as error:
-        raise ConfigError(f"{pyproject}: cannot be read ({one_line(error)})") from error
+        raise ConfigError(f"{pyproject}: cannot be read ({first_line(error)})") from error
     names = found.get("extensions", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f'{pyproject}: extensions = {names!r}: expected a list of modules: extensions = ["mine"]')

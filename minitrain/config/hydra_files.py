@@ -19,11 +19,11 @@ from omegaconf._utils import get_omega_conf_dumper
 
 from minitrain.storage.files import write_folder
 
-BY_NUMBER = "${hydra.job.num}"  # how Hydra names a sweep's folders if nobody says otherwise
+SUBDIR_BY_NUMBER = "${hydra.job.num}"  # how Hydra names a sweep's folders if nobody says otherwise
 
 
 @dataclass
-class Draft:
+class JobSpec:
     """A job of a sweep: what is asked for, and the config that comes of it.
 
     template: a config with its hydra section, composed for the job's choice of groups
@@ -45,7 +45,7 @@ class Draft:
         return [override.input_line or "" for override in self.own]
 
 
-class Section:
+class HydraSection:
     """Hydra's own section of runs of one template: as text, in which some lines are each run's."""
 
     def __init__(self, template: DictConfig, master: DictConfig) -> None:
@@ -60,12 +60,12 @@ class Section:
         self.lines: list[str] = []
         self.own: dict[tuple[str, ...], tuple[int, int]] = {}
 
-    def of(self, draft: Draft, number: int) -> tuple[Path, str]:
+    def of(self, draft: JobSpec, number: int) -> tuple[Path, str]:
         """The directory of a job, and its hydra.yaml."""
         named = sorted(o.input_line or "" for o in draft.own if o.key_or_group not in self.job.exclude_keys)
         name = str(self.job.item_sep).join(named).replace("=", str(self.job.kv_sep))
         directory = Path(self.sweep, str(number))
-        if self.subdir != BY_NUMBER:
+        if self.subdir != SUBDIR_BY_NUMBER:
             with read_write(self.config), open_dict(self.config):
                 job = self.config.hydra.job
                 self.config.hydra.overrides.task = draft.lines
@@ -111,7 +111,7 @@ def _entry(lines: Sequence[str], path: tuple[str, ...]) -> tuple[int, int]:
     return start, end
 
 
-def write_files(directory: Path, task: DictConfig, hydra: str, overrides: list[str]) -> None:
+def write_hydra_files(directory: Path, task: DictConfig, hydra: str, overrides: list[str]) -> None:
     """Make a run's directory with its .hydra folder, whole at once. Raises FileExistsError where it has one.
 
     task: the config; hydra: Hydra's own section, as text; overrides: what was asked for

@@ -8,15 +8,15 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
-from minitrain.config.composition import given_in
+from minitrain.config.composition import requested_overrides
 from minitrain.errors import ConfigError
 from minitrain.storage.directories import claim_directory
 
 
-def own_directory(config: DictConfig, mode: str, parent: Path, label: str) -> Path:
+def claim_job_directory(config: DictConfig, mode: str, parent: Path, label: str) -> Path:
     """A directory of its own: the one a person gave with hydra.MODE.dir, if it is free, else a new one."""
     key = f"hydra.{mode}.dir"
-    if not is_given(config, mode):
+    if not has_directory_override(config, mode):
         return claim_directory(parent, label)
     given = Path(OmegaConf.select(config, key))
     try:
@@ -30,11 +30,11 @@ def own_directory(config: DictConfig, mode: str, parent: Path, label: str) -> Pa
     return given
 
 
-def is_given(config: DictConfig, mode: str) -> bool:
-    return any(override.startswith(f"hydra.{mode}.dir=") for override in given_in(config, "hydra"))
+def has_directory_override(config: DictConfig, mode: str) -> bool:
+    return any(override.startswith(f"hydra.{mode}.dir=") for override in requested_overrides(config, "hydra"))
 
 
-def place() -> tuple[Path, list[str]]:
+def current_job() -> tuple[Path, list[str]]:
     """The directory of the run that Hydra is at, and what was asked for."""
     whole: Any = HydraConfig.instance().cfg
-    return Path(whole.hydra.runtime.output_dir), given_in(whole)
+    return Path(whole.hydra.runtime.output_dir), requested_overrides(whole)

@@ -1,7 +1,7 @@
 """Options and components: the one definition of every option's name, type, range and default.
 
 A component (an optimizer, network, schedule or dataset) is a frozen dataclass, entered by name into the
-table of its group with `register`. Its fields are its options. `read` makes a checked `RunConfig` from
+table of its group with `register`. Its fields are its options. `parse_run_config` makes a checked `RunConfig` from
 plain keys and values, and says in one line what is wrong with them.
 """
 
@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from minitrain.errors import ConfigError, shown
-from minitrain.options import REQUIRED, checked, option
-from minitrain.registry import TABLES
+from minitrain.errors import ConfigError, abbreviate
+from minitrain.options import REQUIRED, option, validate_options
+from minitrain.registry import REGISTRIES
 
 # What the best network can be judged by: auto is the first of the others that the data gives.
 METRICS = ("auto", "val_accuracy", "val_loss", "train_loss")
@@ -70,7 +70,7 @@ class RunConfig:
     extensions: list[str] = option([], "your own modules with components, imported at the start")
 
 
-def read(values: Mapping[str, Any]) -> RunConfig:
+def parse_run_config(values: Mapping[str, Any]) -> RunConfig:
     """The checked config of a run, from nested keys and values.
 
     Raises ConfigError, with one line, for an unknown key or name, a wrong type, and a value out of range.
@@ -78,14 +78,14 @@ def read(values: Mapping[str, Any]) -> RunConfig:
     groups = [f.name for f in dataclasses.fields(RunConfig) if "range" not in f.metadata]
     components = {group: _component(group, values.get(group)) for group in groups}
     rest = {key: value for key, value in values.items() if key not in groups}
-    return RunConfig(**components, **checked(RunConfig, rest, ""))
+    return RunConfig(**components, **validate_options(RunConfig, rest, ""))
 
 
 def _component(group: str, values: Any) -> Any:
     if not isinstance(values, Mapping) or "name" not in values:
-        raise ConfigError(f"{group}={values}: expected one of {', '.join(sorted(TABLES[group]))}")
+        raise ConfigError(f"{group}={values}: expected one of {', '.join(sorted(REGISTRIES[group]))}")
     name = values["name"]
-    if not isinstance(name, str) or name not in TABLES[group]:
-        raise ConfigError(f"{group}.name={shown(name)}: expected one of {', '.join(sorted(TABLES[group]))}")
-    cls = TABLES[group][name]
-    return cls(**checked(cls, {k: v for k, v in values.items() if k != "name"}, f"{group}."))
+    if not isinstance(name, str) or name not in REGISTRIES[group]:
+        raise ConfigError(f"{group}.name={abbreviate(name)}: expected one of {', '.join(sorted(REGISTRIES[group]))}")
+    cls = REGISTRIES[group][name]
+    return cls(**validate_options(cls, {k: v for k, v in values.items() if k != "name"}, f"{group}."))

@@ -11,9 +11,9 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.types import IntervalSweep, Override
 
 from minitrain.errors import ConfigError
-from minitrain.options import Range, check
+from minitrain.options import Range, validate_value
 
-KEYS = ("zip", "samples", "sample_seed", "repeats")  # of the sweep: no run has them in its config
+SWEEP_KEYS = ("zip", "samples", "sample_seed", "repeats")  # of the sweep: no run has them in its config
 
 
 TRIES = 100  # draws for each sample that is asked for, before there are held to be no more
@@ -22,7 +22,7 @@ TRIES = 100  # draws for each sample that is asked for, before there are held to
 Axis = list[tuple[str, ...]] | tuple[str, IntervalSweep]  # overrides that are alternatives, or what to draw from
 
 
-def expand(given: Sequence[Override], seed: int) -> list[list[str]]:
+def expand_grid(given: Sequence[Override], seed: int) -> list[list[str]]:
     """The overrides of each job, from those of a sweep; where a key is given twice, the last one counts.
 
     seed: that of the runs, which repeats counts from
@@ -30,21 +30,23 @@ def expand(given: Sequence[Override], seed: int) -> list[list[str]]:
 
     >>> from hydra.core.override_parser.overrides_parser import OverridesParser
     >>> parse = OverridesParser.create().parse_overrides
-    >>> expand(parse(["lr=0.1,0.3", "network.widths=[8],[16]", "zip=[lr,network.widths]"]), seed=0)
+    >>> expand_grid(parse(["lr=0.1,0.3", "network.widths=[8],[16]", "zip=[lr,network.widths]"]), seed=0)
     [['lr=0.1', 'network.widths=[8]'], ['lr=0.3', 'network.widths=[16]']]
-    >>> expand(parse(["lr=tag(log,interval(1e-4,1))", "samples=2", "repeats=2"]), seed=0)
+    >>> expand_grid(parse(["lr=tag(log,interval(1e-4,1))", "samples=2", "repeats=2"]), seed=0)
     [['lr=0.03531', 'seed=0'], ['lr=0.03531', 'seed=1'], ['lr=0.0012', 'seed=0'], ['lr=0.0012', 'seed=1']]
     """
     overrides = {override.get_key_element(): override for override in given}
-    own = {key: overrides.pop(key).value() for key in KEYS if key in overrides}
-    whole = {key: check(own[key], int, Range("", at_least=key != "sample_seed"), key) for key in own if key != "zip"}
+    own = {key: overrides.pop(key).value() for key in SWEEP_KEYS if key in overrides}
+    whole = {
+        key: validate_value(own[key], int, Range("", at_least=key != "sample_seed"), key) for key in own if key != "zip"
+    }
     seeds: list[tuple[str, ...]] = [()]
     if "repeats" in own:
         if "seed" in overrides and overrides.pop("seed").is_sweep_override():
             raise ConfigError(
                 f"repeats={own['repeats']}: counts seeds, and seed has several values; give one of the two"
             )
-        first = check(seed, int, Range("", at_least=0), "seed")
+        first = validate_value(seed, int, Range("", at_least=0), "seed")
         seeds = [(f"seed={first + i}",) for i in range(whole["repeats"])]
     axes = _zipped({key: _axis(override) for key, override in overrides.items()}, own.get("zip", []))
     if "samples" in own:

@@ -15,7 +15,7 @@ import numpy as np
 
 from minitrain.errors import ConfigError
 from minitrain.options import option
-from minitrain.rng import stream
+from minitrain.rng import generator
 from minitrain.typing import Array
 
 BLOCK = 2**22  # numbers taken at once from data that may be larger than memory: 32 MiB in float64
@@ -219,7 +219,7 @@ class Split:
         return Dataset(x_train, y[train], x_val, y[val], classes=int(y.max()) + 1, x_scale=scale)
 
     def _drawn(self, examples: int) -> Sequence[Array]:
-        order = stream(self.seed, "split").permutation(examples)
+        order = generator(self.seed, "split").permutation(examples)
         held_out = round(self.validation * examples)
         if held_out >= examples:
             raise ConfigError(

@@ -10,7 +10,15 @@ from functools import partial
 import numpy as np
 
 from minitrain.data.dataset import Column, Dataset, RegressionSplit, blocks
-from minitrain.data.reading import Table, as_array, as_table, existing, number, read_rows, reading
+from minitrain.data.reading import (
+    Table,
+    as_table,
+    parse_number,
+    read_rows,
+    reporting_errors,
+    require_file,
+    validate_array,
+)
 from minitrain.errors import ConfigError
 from minitrain.options import option
 from minitrain.registry import register
@@ -94,7 +102,7 @@ class CSV(FileSplit):
         cells = table.columns[target]
         if "" in cells:
             raise ConfigError(f"{table.place(cells.index(''), target)}: an empty cell; expected the value to predict")
-        is_number = [not math.isnan(number(cell)) for cell in cells]
+        is_number = [not math.isnan(parse_number(cell)) for cell in cells]
         any_or_all = all if self.task == "classification" else any
         if target in self.categories or (self.task != "regression" and not any_or_all(is_number)):
             return np.array(cells)
@@ -106,8 +114,8 @@ class CSV(FileSplit):
 
 def _mapped(key: str, name: str | None) -> Array:
     """An npy file's array, on disk."""
-    path = existing(key, name, "an npy file")
-    with reading(key, path, "one array of plain numbers, as np.save writes it"):
+    path = require_file(key, name, "an npy file")
+    with reporting_errors(key, path, "one array of plain numbers, as np.save writes it"):
         return np.lib.format.open_memmap(path, mode="r")
 
 
@@ -182,9 +190,9 @@ class NPZ(FileSplit):
 
     def _arrays(self, *keys: str) -> list[Named]:
         """The arrays that options name."""
-        path = existing("data.path", self.path, "an npz file")
+        path = require_file("data.path", self.path, "an npz file")
         expected = "arrays of plain numbers with their names, as np.savez writes them"
-        with reading("data.path", path, expected), path.open("rb") as file:
+        with reporting_errors("data.path", path, expected), path.open("rb") as file:
             arrays = np.load(file)
             if isinstance(arrays, np.ndarray):
                 raise ValueError("one array")
@@ -193,7 +201,7 @@ class NPZ(FileSplit):
                 if name not in arrays:
                     there = ", ".join(arrays) or "none"
                     raise ConfigError(f"data.{key}={name}: {self.path} has no such array; there is {there}")
-            return [(f"{self.path} {name}", as_array(arrays[name], name)) for name in names.values()]
+            return [(f"{self.path} {name}", validate_array(arrays[name], name)) for name in names.values()]
 
 
 @register("data", "npy")

@@ -10,7 +10,7 @@ from minitrain.data.dataset import Dataset, RegressionSplit, Split
 from minitrain.errors import ConfigError
 from minitrain.options import option
 from minitrain.registry import register
-from minitrain.rng import stream
+from minitrain.rng import generator
 from minitrain.typing import Array
 
 
@@ -41,7 +41,7 @@ class Moons(Split):
         a = np.linspace(0, np.pi, upper)
         b = np.linspace(0, np.pi, self.samples - upper)
         x = np.concatenate([_on_circle(a), np.stack([1 - np.cos(b), 0.5 - np.sin(b)], 1)])
-        x += stream(self.seed, "moons").normal(scale=self.noise, size=x.shape)
+        x += generator(self.seed, "moons").normal(scale=self.noise, size=x.shape)
         return self.split(x, np.repeat([0, 1], [upper, self.samples - upper]))
 
 
@@ -62,7 +62,7 @@ class Circles(Split):
         outer = self.samples // 2
         inner = self.samples - outer
         x = np.concatenate([_on_circle(_turned(outer)), self.factor * _on_circle(_turned(inner))])
-        x += stream(self.seed, "circles").normal(scale=self.noise, size=x.shape)
+        x += generator(self.seed, "circles").normal(scale=self.noise, size=x.shape)
         return self.split(x, np.repeat([0, 1], [outer, inner]))
 
 
@@ -83,7 +83,7 @@ class Blobs(Split):
     def load(self) -> Dataset:
         if self.centers > self.samples:
             raise ConfigError(f"data.centers={self.centers}: expected at most {self.samples}, one of data.samples each")
-        random = stream(self.seed, "blobs")
+        random = generator(self.seed, "blobs")
         centers = random.uniform(-10, 10, size=(self.centers, self.features))
         y = np.arange(self.samples) % self.centers
         return self.split(centers[y] + random.normal(scale=self.spread, size=(self.samples, self.features)), y)
@@ -110,7 +110,7 @@ class Spirals(Split):
         along = np.arange(self.samples) // self.arms + 1
         radius = along / along[-1]
         x = radius[:, None] * _on_circle(2 * np.pi * (self.turns * radius + y / self.arms))
-        return self.split(x + stream(self.seed, "spirals").normal(scale=self.noise, size=x.shape), y)
+        return self.split(x + generator(self.seed, "spirals").normal(scale=self.noise, size=x.shape), y)
 
 
 @register("data", "xor")
@@ -129,7 +129,7 @@ class Xor(Split):
     def load(self) -> Dataset:
         corners = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
         corner = np.arange(self.samples) % 4
-        x = corners[corner] + stream(self.seed, "xor").normal(scale=self.noise, size=(self.samples, 2))
+        x = corners[corner] + generator(self.seed, "xor").normal(scale=self.noise, size=(self.samples, 2))
         return self.split(x, corner % 2)
 
 
@@ -173,7 +173,7 @@ class Sine(RegressionSplit):
 
     def load(self) -> Dataset:
         x = np.linspace(-self.extent, self.extent, self.samples)
-        y = np.sin(self.frequency * x) + stream(self.seed, "sine").normal(scale=self.noise, size=self.samples)
+        y = np.sin(self.frequency * x) + generator(self.seed, "sine").normal(scale=self.noise, size=self.samples)
         return self.split(x[:, None], y)
 
 
@@ -196,7 +196,7 @@ class Polynomials(RegressionSplit):
     noise: float = option(0.0, "standard deviation of the noise on y", at_least=0)
 
     def load(self) -> Dataset:
-        random = stream(self.seed, "polynomials")
+        random = generator(self.seed, "polynomials")
         if self.points == "chebyshev":
             x = np.cos((np.arange(self.samples) + 0.5) * np.pi / self.samples)
         else:

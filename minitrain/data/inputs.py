@@ -8,7 +8,15 @@ from collections.abc import Sequence
 import numpy as np
 
 from minitrain.data.dataset import Column, Dataset
-from minitrain.data.reading import Row, as_array, as_table, existing, number, read_rows, reading
+from minitrain.data.reading import (
+    Row,
+    as_table,
+    parse_number,
+    read_rows,
+    reporting_errors,
+    require_file,
+    validate_array,
+)
 from minitrain.errors import ConfigError
 from minitrain.typing import Array
 
@@ -22,12 +30,12 @@ def read_inputs(path: str, data: Dataset, delimiter: str = ",", array: str = "x"
     Raises ConfigError, with one line, for a file that cannot be read, or has other inputs.
     """
     if path.endswith((".npy", ".npz")):
-        return as_inputs(_read_array(path, array), data, path)
+        return validate_inputs(_read_array(path, array), data, path)
     rows = read_rows("FILE", path, delimiter)
     return _by_name(path, rows, data.columns) if _has_names(rows[0][1], data) else _by_order(path, rows, data)
 
 
-def as_inputs(x: Array, data: Dataset, what: str) -> Array:
+def validate_inputs(x: Array, data: Dataset, what: str) -> Array:
     """An array [examples, ...] as [examples, inputs]. Raises ConfigError where a dataset has others."""
     if x.dtype.kind not in "biuf" or not x.size or math.prod(x.shape[1:]) != data.inputs:
         kind = f"of shape {list(x.shape)}" if x.dtype.kind in "biuf" else f"of type {x.dtype}"
@@ -40,14 +48,17 @@ def as_inputs(x: Array, data: Dataset, what: str) -> Array:
 
 
 def _read_array(path: str, name: str) -> Array:
-    file = existing("FILE", path, "an npy or npz file")
-    with reading("FILE", file, "arrays of plain numbers, as np.save and np.savez write them"), file.open("rb") as f:
+    file = require_file("FILE", path, "an npy or npz file")
+    with (
+        reporting_errors("FILE", file, "arrays of plain numbers, as np.save and np.savez write them"),
+        file.open("rb") as f,
+    ):
         found = np.load(f)
         if isinstance(found, np.ndarray):
             return found
         if name not in found:
             raise ConfigError(f"{path}: has no array {name}; there is {', '.join(found) or 'none'}")
-        return as_array(found[name], name)
+        return validate_array(found[name], name)
 
 
 def _has_names(first: list[str], data: Dataset) -> bool:
@@ -57,7 +68,7 @@ def _has_names(first: list[str], data: Dataset) -> bool:
 
 
 def _has_no_number(cells: list[str]) -> bool:
-    return all(math.isnan(number(cell)) for cell in cells)
+    return all(math.isnan(parse_number(cell)) for cell in cells)
 
 
 def _by_name(path: str, rows: list[Row], columns: Sequence[Column]) -> Array:

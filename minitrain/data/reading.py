@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 
 from minitrain.data.dataset import Column
-from minitrain.errors import ConfigError, shown
+from minitrain.errors import ConfigError, abbreviate
 from minitrain.paths import find_file
 from minitrain.typing import Array
 
 
-def existing(key: str, path: str | None, kind: str) -> Path:
+def require_file(key: str, path: str | None, kind: str) -> Path:
     """The path of a file that is there; `key` is what it was given by."""
     if path is None:
         raise ConfigError(f"{key}=null: expected the path of {kind}; set {key}=FILE")
@@ -28,14 +28,16 @@ def existing(key: str, path: str | None, kind: str) -> Path:
         is_there = found.is_file()
     except (OSError, RuntimeError) as error:  # a name that is too long, a closed folder, ~nobody
         reason = error.strerror if isinstance(error, OSError) else error
-        raise ConfigError(f"{key}={shown(path)}: cannot be read ({reason}); expected the path of {kind}") from error
+        raise ConfigError(
+            f"{key}={abbreviate(path)}: cannot be read ({reason}); expected the path of {kind}"
+        ) from error
     if not is_there:
         raise ConfigError(f"{key}={path}: no such file; expected a path from the current directory, {Path.cwd()}")
     return found
 
 
 @contextmanager
-def reading(key: str, path: Path, expected: str) -> Iterator[None]:
+def reporting_errors(key: str, path: Path, expected: str) -> Iterator[None]:
     """Tell whatever a reader finds wrong with a file in one line: what damaged files raise has no end."""
     try:
         yield
@@ -48,7 +50,7 @@ def reading(key: str, path: Path, expected: str) -> Iterator[None]:
         raise ConfigError(f"{key}={path}: cannot be read ({reason}); expected {expected}") from error
 
 
-def as_array(member: Any, name: str) -> Array:
+def validate_array(member: Any, name: str) -> Array:
     """What NumPy read by a name. Raises ValueError where it is no array: of other members it gives the bytes."""
     if not isinstance(member, np.ndarray):
         raise ValueError(f"{name} is no array")
@@ -73,7 +75,7 @@ class Table:
 
     def numbers(self, name: str, advice: str = "") -> Array:
         """A column's cells as numbers: [rows]. Raises ConfigError for the first cell that is none."""
-        numbers = np.array([number(text) for text in self.columns[name]])
+        numbers = np.array([parse_number(text) for text in self.columns[name]])
         for i in np.flatnonzero(np.isnan(numbers)).tolist():
             shown = repr(self.columns[name][i]) if self.columns[name][i] else "an empty cell"
             raise ConfigError(f"{self.place(i, name)}: {shown} is not a number; clean it{advice}")
@@ -97,13 +99,13 @@ class Table:
         return (cells[:, None] == np.array(column.texts)).astype(np.float64)
 
 
-def number(text: str) -> float:
+def parse_number(text: str) -> float:
     """The finite number that a text is, or nan. 1_000 is Python's alone, and none."""
     try:
-        number = math.nan if "_" in text else float(text)
+        value = math.nan if "_" in text else float(text)
     except ValueError:
         return math.nan
-    return number if math.isfinite(number) else math.nan
+    return value if math.isfinite(value) else math.nan
 
 
 Row = tuple[int, list[str]]  # its number in the file, and its cells
@@ -114,8 +116,8 @@ def read_rows(key: str, path: str | None, delimiter: str) -> list[Row]:
     delimiter = delimiter.replace("\\t", "\t")
     if len(delimiter) != 1 or delimiter in '"\r\n':
         raise ConfigError(f"data.delimiter={delimiter}: expected one character, or \\t for a tab")
-    file = existing(key, path, "a csv file")
-    with reading(key, file, "a table of UTF-8 text"), file.open(encoding="utf-8-sig", newline="") as lines:
+    file = require_file(key, path, "a csv file")
+    with reporting_errors(key, file, "a table of UTF-8 text"), file.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.reader(lines, delimiter=delimiter)
         rows = [
             (number, [cell.strip() for cell in row])

@@ -10,14 +10,14 @@ import numpy as np
 
 from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Tensor
-from minitrain.config.loading import read_config
+from minitrain.config.loading import read_run_config
 from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset, Rows, blocks
-from minitrain.data.inputs import as_inputs
+from minitrain.data.inputs import validate_inputs
 from minitrain.errors import ConfigError, RecordError
 from minitrain.nn.module import Module
 from minitrain.storage.checkpoint import load_checkpoint
-from minitrain.training.experiment import Problem, assemble
+from minitrain.training.experiment import Experiment, assemble_experiment
 from minitrain.typing import Array
 
 
@@ -30,7 +30,7 @@ def load_model(directory: str | Path, checkpoint: str = "best") -> Model:
     Raises ConfigError or RecordError, with one line, where the directory is not a run's, a file in it is damaged, or
     the data is not what it was.
     """
-    return restore(read_config(Path(directory)), Path(directory), checkpoint)
+    return restore_model(read_run_config(Path(directory)), Path(directory), checkpoint)
 
 
 CHECKPOINTS = ("best", "last")
@@ -58,41 +58,41 @@ class Prediction:
 class Model:
     """A network in evaluation mode, and what it was trained by and on.
 
-    problem: what its config asks for; network, config and data are parts of it
+    experiment: what its config asks for; network, config and data are parts of it
     step: how many updates the network has had
 
     >>> from minitrain.data import Iris
     >>> from minitrain.components.networks import LinearConfig
     >>> from minitrain.optim import SGDRule
     >>> from minitrain.optim.schedules import Constant
-    >>> problem = assemble(RunConfig(Iris(), LinearConfig(), SGDRule(), Constant(), lr=0.1))
-    >>> model = Model(problem, step=0)
+    >>> experiment = assemble_experiment(RunConfig(Iris(), LinearConfig(), SGDRule(), Constant(), lr=0.1))
+    >>> model = Model(experiment, step=0)
     >>> prediction = model.predict([[5.1, 3.5, 1.4, 0.2], [6.2, 2.9, 4.3, 1.3]])  # centimetres, as in the data
     >>> prediction.probabilities.shape, prediction.labels[0] in model.data.labels
     ((2, 3), True)
     """
 
-    problem: Problem
+    experiment: Experiment
     step: int
 
     @property
     def network(self) -> Module:
-        return self.problem.model
+        return self.experiment.model
 
     @property
     def config(self) -> RunConfig:
-        return self.problem.config
+        return self.experiment.config
 
     @property
     def data(self) -> Dataset:
-        return self.problem.data
+        return self.experiment.data
 
     def predict(self, x: Any) -> Prediction:
         """x: [examples, inputs] or, as of images, [examples, ...], in the data's own units.
 
         Raises ConfigError for examples with other inputs than those of training, and for nan and inf.
         """
-        return self.predict_scaled(self.data.x_scale.apply(as_inputs(np.asarray(x), self.data, "x")))
+        return self.predict_scaled(self.data.x_scale.apply(validate_inputs(np.asarray(x), self.data, "x")))
 
     def predict_scaled(self, x: Array | Rows) -> Prediction:
         """x: [examples, inputs], scaled as `data.x_train` and `data.x_val` are."""
@@ -102,13 +102,13 @@ class Model:
             if self.data.classes is None:
                 return Prediction(outputs, values=self.data.y_scale.undo(outputs.astype(np.float64)))
             classes = (outputs[:, 0] > 0).astype(np.int64) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
-            found = self.problem.loss.probabilities
+            found = self.experiment.loss.probabilities
             probabilities = None if found is None else found(Tensor(outputs)).numpy()
         labels = np.array(self.data.labels)[classes]
         return Prediction(outputs, classes=classes, labels=labels, probabilities=probabilities)
 
 
-def restore(config: RunConfig, directory: Path, checkpoint: str = "best", data: Dataset | None = None) -> Model:
+def restore_model(config: RunConfig, directory: Path, checkpoint: str = "best", data: Dataset | None = None) -> Model:
     """The network of a checkpoint in a run's directory: best, or last, which stands in where there is no best.
 
     data: what `config.data` loads, where it is there already
@@ -125,25 +125,25 @@ def restore(config: RunConfig, directory: Path, checkpoint: str = "best", data: 
             f"{path}: not there; a run has its first checkpoint after checkpoint_every={config.checkpoint_every} "
             "steps, or at its end"
         )
-    problem = assemble(config, data)
+    experiment = assemble_experiment(config, data)
     arrays, meta = load_checkpoint(path)
     try:
-        problem.step.restore(arrays)
+        experiment.step.restore(arrays)
     except ValueError as error:
         raise RecordError(f"{path}: of another network than config.yaml and the data describe: {error}") from error
-    problem.model.eval()
+    experiment.model.eval()
     if path.stem == "best":
-        _check_data(problem, meta, path)
-    return Model(problem, meta["step"])
+        _check_data(experiment, meta, path)
+    return Model(experiment, meta["step"])
 
 
-def _check_data(problem: Problem, meta: dict[str, Any], path: Path) -> None:
+def _check_data(experiment: Experiment, meta: dict[str, Any], path: Path) -> None:
     """Refuse data by which the best network is another than it was: it would be scaled in another way."""
     then = meta["final"].get("val_loss")
     if then is None:
         return
     with np.errstate(all="ignore"):
-        now = float(problem.step.evaluate().get("val_loss", np.nan))
+        now = float(experiment.step.evaluate().get("val_loss", np.nan))
     if not np.isclose(now, then, rtol=1e-3, atol=1e-6, equal_nan=True):  # another machine rounds in another way
         raise RecordError(
             f"{path}: its val_loss is {now:.5g} and was {then:.5g}: the data has changed since the run; give it back "

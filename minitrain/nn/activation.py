@@ -8,7 +8,7 @@ from typing import ClassVar
 from minitrain.autograd import functional as F
 from minitrain.autograd.tensor import Tensor
 from minitrain.nn.module import Module
-from minitrain.registry import TABLES, register
+from minitrain.registry import REGISTRIES, register
 
 
 def activation_layer(name: str) -> Callable[[], Module]:
@@ -17,8 +17,8 @@ def activation_layer(name: str) -> Callable[[], Module]:
     >>> activation_layer("tanh")()(Tensor(0.0)).item()
     0.0
     """
-    entry = TABLES["activation"][name]
-    return entry if isinstance(entry, type) else lambda: Function(entry)
+    entry = REGISTRIES["activation"][name]
+    return entry if isinstance(entry, type) else lambda: FunctionLayer(entry)
 
 
 def activation_layers(model: Module) -> dict[str, Module]:
@@ -28,11 +28,11 @@ def activation_layers(model: Module) -> dict[str, Module]:
     >>> list(activation_layers(Sequential(Linear(2, 3, rng=0), ReLU(), Linear(3, 1, rng=1))))
     ['1']
     """
-    kinds = (Function, *(entry for entry in TABLES["activation"].values() if isinstance(entry, type)))
+    kinds = (FunctionLayer, *(entry for entry in REGISTRIES["activation"].values() if isinstance(entry, type)))
     return {name: module for name, module in model.named_modules().items() if isinstance(module, kinds)}
 
 
-class Function(Module):
+class FunctionLayer(Module):
     """A plain function as a layer."""
 
     def __init__(self, function: Callable[[Tensor], Tensor]) -> None:

@@ -13,7 +13,7 @@ from math import inf, prod, sqrt
 import numpy as np
 
 from minitrain.autograd.tensor import Parameter
-from minitrain.registry import TABLES, register
+from minitrain.registry import REGISTRIES, register
 from minitrain.typing import Array
 
 Shape = tuple[int, ...]
@@ -34,7 +34,7 @@ def initial(
     >>> weight.shape, bias.numpy()
     ((3, 2), array([0., 0., 0.]))
     """
-    table: dict[str, Initialiser] = TABLES["init"]
+    table: dict[str, Initialiser] = REGISTRIES["init"]
     if init not in table:
         raise ValueError(f"init={init}: expected one of {', '.join(sorted(table))}")
     if 8 * prod(shape) > _memory():

@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 import numpy as np
 
 from minitrain.autograd.tensor import Parameter, Tensor, to_tensor
-from minitrain.rng import stream
+from minitrain.rng import generator
 from minitrain.typing import Array
 
 Kind = TypeVar("Kind", "Module", Parameter, "Buffer")
@@ -32,7 +32,7 @@ class Module:
 
     training: whether it is in training mode, as it starts, or in evaluation mode (`train`, `eval`)
     rng: what a layer that is random in training draws from; None in every other layer
-    observer: who is told each output, while `outputs_of` watches
+    observer: who is told each output, while `record_outputs` watches
 
     >>> class Scale(Module):
     ...     def __init__(self):
@@ -108,7 +108,7 @@ class Module:
             module.training = True
         if seed is not None:
             for name, layer in self.random_layers().items():
-                layer.rng = stream(seed, f"layer {name}", step)
+                layer.rng = generator(seed, f"layer {name}", step)
         return self
 
     def random_layers(self) -> dict[str, Module]:
@@ -150,7 +150,7 @@ class Module:
         'float32'
         """
         for t in self._state().values():
-            t.rehome(t.numpy().astype(dtype))
+            t.rebind(t.numpy().astype(dtype))
         return self
 
     def state_dict(self) -> dict[str, Array]:
@@ -176,7 +176,7 @@ class Module:
         """
         own = self._state()
         given = {k: np.asarray(v) for k, v in state.items() if k.rpartition(".")[2] != "num_batches_tracked"}
-        wrong = differences({name: t._data for name, t in own.items()}, given)
+        wrong = describe_mismatch({name: t._data for name, t in own.items()}, given)
         for name in own:
             if not wrong and given[name].dtype.kind not in "biuf":
                 wrong = f"{name} of type {given[name].dtype}, expected numbers"
@@ -191,10 +191,10 @@ class Module:
         return {**self.named_parameters(), **self.named_buffers()}
 
 
-def differences(own: Mapping[str, Array], given: Mapping[str, Array], longest: int = 4) -> str:
+def describe_mismatch(own: Mapping[str, Array], given: Mapping[str, Array], longest: int = 4) -> str:
     """In which names and shapes two sets of arrays part: the first few, in words; empty where they do not.
 
-    >>> differences({"weight": np.zeros((2, 3)), "bias": np.zeros(2)}, {"weight": np.zeros((2, 4))})
+    >>> describe_mismatch({"weight": np.zeros((2, 3)), "bias": np.zeros(2)}, {"weight": np.zeros((2, 4))})
     'missing bias; weight of shape [2, 4], expected [2, 3]'
     """
     wrong = [f"missing {name}" for name in own if name not in given]
@@ -208,14 +208,14 @@ def differences(own: Mapping[str, Array], given: Mapping[str, Array], longest: i
 
 
 @contextmanager
-def outputs_of(modules: Mapping[str, Module]) -> Iterator[dict[str, Tensor]]:
+def record_outputs(modules: Mapping[str, Module]) -> Iterator[dict[str, Tensor]]:
     """Watch modules by name: name -> what each gave last inside, as soon as it was called.
 
     A module may have several names: its output is found under each.
 
     >>> from minitrain.nn import ReLU, Sequential, Tanh
     >>> net = Sequential(ReLU(), Tanh())
-    >>> with outputs_of(net.named_modules()) as outputs:
+    >>> with record_outputs(net.named_modules()) as outputs:
     ...     last = net(Tensor([-1.0, 0.0]))
     >>> {name: t.numpy().tolist() for name, t in outputs.items()}
     {'0': [0.0, 0.0], '1': [0.0, 0.0], '': [0.0, 0.0]}

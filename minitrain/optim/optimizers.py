@@ -21,8 +21,8 @@ from minitrain.optim.rules import (
     MomentumRule,
     NAdamRule,
     NesterovRule,
+    OptimizerRule,
     RMSpropRule,
-    Rule,
     SGDRule,
 )
 
@@ -42,7 +42,7 @@ class Optimizer:
     Parameter w = 0.8; dL/d[w] = 4.0
     """
 
-    def __init__(self, params: Iterable[Parameter], lr: float, rule: Rule) -> None:
+    def __init__(self, params: Iterable[Parameter], lr: float, rule: OptimizerRule) -> None:
         if not lr >= 0:
             raise ValueError(f"{type(self).__name__}: lr={lr}: expected a number at least 0")
         if isinstance(params, Tensor) or not isinstance(params, Iterable):

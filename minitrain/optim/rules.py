@@ -25,7 +25,7 @@ from minitrain.typing import Array
 State = dict[str, Tensor]
 
 
-class Rule(Protocol):
+class OptimizerRule(Protocol):
     """What an optimizer's rule has."""
 
     @property

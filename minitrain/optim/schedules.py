@@ -2,7 +2,7 @@
 
 A schedule is a component of the group `schedule`: a dataclass with `factor(step, steps)`, computed on the
 host in float64 and multiplied with `lr`. `step` counts from 0 to `steps`, where training has ended.
-A warm-up comes before any of them (`warmed_up`).
+A warm-up comes before any of them (`schedule_factor`).
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ class Schedule(Protocol):
     def factor(self, step: int, steps: int) -> float: ...
 
 
-def warmed_up(schedule: Schedule, warmup: int | None, step: int, steps: int) -> float:
+def schedule_factor(schedule: Schedule, warmup: int | None, step: int, steps: int) -> float:
     """The share of the rate at a step, where the first `warmup` steps rise to the schedule's first value.
 
     factor(max(0, step - warmup), steps - warmup) min(1, (step + 1) / warmup): the schedule counts its own steps,
     which begin when the warm-up is over. Without a warm-up (None) it is the schedule's factor.
 
-    >>> [warmed_up(Linear(), 4, step, 8) for step in range(9)]
+    >>> [schedule_factor(Linear(), 4, step, 8) for step in range(9)]
     [0.25, 0.5, 0.75, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
     """
     if warmup is None:
@@ -61,10 +61,10 @@ class Linear:
 
 @register("schedule", "step")
 @dataclass(frozen=True)
-class Step:
+class StepDecay:
     """The rate times gamma after each of a number of steps: gamma^⌊step / every⌋.
 
-    >>> [Step(every=10, gamma=0.5).factor(step, 100) for step in (9, 10, 20)]
+    >>> [StepDecay(every=10, gamma=0.5).factor(step, 100) for step in (9, 10, 20)]
     [1.0, 0.5, 0.25]
     """
 

@@ -15,7 +15,7 @@ from minitrain.autograd.formula import formula
 from minitrain.autograd.graph import enable_grad
 from minitrain.autograd.tensor import FLOATS, Parameter, Tensor, apply
 from minitrain.components.losses import Loss
-from minitrain.nn.activation import Function
+from minitrain.nn.activation import FunctionLayer
 from minitrain.nn.layers import Sequential
 from minitrain.nn.module import Module
 from minitrain.typing import Array
@@ -256,7 +256,7 @@ def _options(module: Module) -> str:
 
 def kind_of(module: Module) -> str:
     """The name of its class, or of the function that it is."""
-    return _name_of(module.function) if isinstance(module, Function) else type(module).__name__
+    return _name_of(module.function) if isinstance(module, FunctionLayer) else type(module).__name__
 
 
 def _name_of(function: Any) -> str:

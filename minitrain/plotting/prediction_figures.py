@@ -10,7 +10,7 @@ import numpy as np
 from minitrain.data import Dataset, Rows
 from minitrain.inference.model import Model
 from minitrain.plotting.figures import BLUE, COLORS, GREY, ORANGE, SKY, VERMILION, new_figure, shortened
-from minitrain.training.experiment import Problem
+from minitrain.training.experiment import Experiment
 from minitrain.typing import Array
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def _new_figure(width: float, height: float) -> Figure:
 
 
 def _title(figure: Figure, model: Model, heading: str) -> None:
-    note, width = f"{model.problem.describe_briefly()}, step {model.step:,}", int(figure.get_figwidth() * 12)
+    note, width = f"{model.experiment.describe_briefly()}, step {model.step:,}", int(figure.get_figwidth() * 12)
     figure.suptitle(f"{heading}\n{shortened(note, width)}", fontsize=11)
 
 
@@ -203,11 +203,11 @@ def fitted_curve(model: Model) -> Figure:
     return figure
 
 
-def first_weights(problem: Problem) -> Array | None:
+def first_weights(experiment: Experiment) -> Array | None:
     """The weights of the first layer as images: [units, height, width]; None where they are no such."""
-    inputs = problem.data.inputs
+    inputs = experiment.data.inputs
     side = math.isqrt(inputs)
-    first = next((t.numpy() for n, t in problem.model.named_parameters().items() if n.endswith("weight")), None)
+    first = next((t.numpy() for n, t in experiment.model.named_parameters().items() if n.endswith("weight")), None)
     if first is not None and first.shape[1:] == (inputs,):
         return first.reshape(len(first), side, side)
     return first[:, 0] if first is not None and first.ndim == 4 and first.shape[1] == 1 else None
@@ -215,7 +215,7 @@ def first_weights(problem: Problem) -> Array | None:
 
 def first_layer_weights(model: Model) -> Figure:
     """The weights of each unit of the first layer as an image, 0 white, all on one scale."""
-    weights = first_weights(model.problem)
+    weights = first_weights(model.experiment)
     assert weights is not None
     units = len(weights)
     shown = weights[:MOST_UNITS].astype(np.float64)

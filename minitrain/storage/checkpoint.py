@@ -14,7 +14,7 @@ import numpy as np
 
 from minitrain.errors import RecordError
 from minitrain.storage.files import write_atomically
-from minitrain.storage.summary import PROGRESS, _check_told
+from minitrain.storage.summary import PROGRESS, check_fields
 from minitrain.typing import Array
 
 
@@ -41,7 +41,7 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         reason = error if "checksum" in str(error) else "damaged, or no npz file of plain arrays"
         raise RecordError(f"{path}: not a checkpoint that can be used ({reason})") from error
     try:
-        _check_told(meta, PROGRESS)
+        check_fields(meta, PROGRESS)
     except ValueError as error:
         raise RecordError(f"{path}: not the checkpoint of a run ({error})") from error
     return members, meta

@@ -62,7 +62,7 @@ def read_text(path: Path, longest: float = math.inf) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def refuse_strange(directory: Path) -> None:
+def reject_special_files(directory: Path) -> None:
     """Raise RecordError for what no run leaves in a directory, which is to be written to: links, pipes, devices.
 
     What a link leads to is outside, and another's. The directory itself may be one.

@@ -14,7 +14,7 @@ from minitrain.storage.files import read_text, write_text
 from minitrain.typing import Array
 
 
-class Metrics:
+class MetricsWriter:
     """metrics.csv while a run writes it: rows are buffered, and on disk within a second.
 
     Numbers are written in full (the shortest text that gives them back), so that equal runs give equal bytes.

@@ -35,7 +35,7 @@ PROGRESS: dict[str, tuple[type, ...]] = {
 SUMMARY: dict[str, tuple[type, ...]] = {"status": (str,), "steps": (int,), "overrides": (list,), **PROGRESS}
 
 
-def _check_told(told: Any, kinds: Mapping[str, tuple[type, ...]]) -> None:
+def check_fields(told: Any, kinds: Mapping[str, tuple[type, ...]]) -> None:
     """Raise ValueError for a key that is missing, and for a value of another type."""
     if not isinstance(told, dict):
         raise ValueError("no keys and values")
@@ -46,9 +46,9 @@ def _check_told(told: Any, kinds: Mapping[str, tuple[type, ...]]) -> None:
     if told.get("step", 0) < 0:
         raise ValueError("step: expected at least 0")
     if told.get("best") is not None:
-        _check_told(told["best"], BEST)
+        check_fields(told["best"], BEST)
     for name, value in told.get("final", {}).items():
-        _check_told({name: value}, {name: (float, int)})
+        check_fields({name: value}, {name: (float, int)})
 
 
 def write_summary(directory: Path, summary: Mapping[str, Any]) -> None:
@@ -60,7 +60,7 @@ def read_summary(directory: Path) -> dict[str, Any]:
     path = directory / "summary.json"
     try:
         summary: dict[str, Any] = json.loads(read_text(path, LONGEST_SUMMARY))
-        _check_told(summary, SUMMARY)
+        check_fields(summary, SUMMARY)
     except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path}: not a run's summary ({error})") from error
     return summary

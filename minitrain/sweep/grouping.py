@@ -14,9 +14,9 @@ import numpy as np
 from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset
 from minitrain.plotting.prediction_plots import check_plots
-from minitrain.training.compiled_engine import Compiled
-from minitrain.training.experiment import Problem, build
-from minitrain.training.loop import LEAVES, computing
+from minitrain.training.compiled_engine import CompiledEngine
+from minitrain.training.experiment import Experiment, build_experiment
+from minitrain.training.loop import RUN_ERRORS, compute_context
 
 
 def structure(config: RunConfig) -> str:
@@ -55,7 +55,7 @@ def _form(value: Any) -> str:
 
 
 @dataclass(frozen=True)
-class Stack:
+class RunGroup:
     """Runs that are computed together, by number; the memory that they take, and about how long, on one core."""
 
     runs: tuple[int, ...]
@@ -63,7 +63,7 @@ class Stack:
     seconds: float
 
 
-def stacks(configs: Mapping[int, RunConfig], cores: int) -> list[Stack]:
+def group_runs(configs: Mapping[int, RunConfig], cores: int) -> list[RunGroup]:
     """Runs of one structure in stacks that fit the cache, and keep all cores busy. One of each structure is built.
 
     configs: number -> config
@@ -72,14 +72,14 @@ def stacks(configs: Mapping[int, RunConfig], cores: int) -> list[Stack]:
     families: dict[str, list[int]] = {}
     for number, config in configs.items():
         families.setdefault(structure(config), []).append(number)
-    found: list[Stack] = []
+    found: list[RunGroup] = []
     for key, family in families.items():
         if key not in _measured:
             _measured[key] = _measure(configs[family[0]])
         nbytes, size, seconds = _measured[key]
         count = max(math.ceil(len(family) / size), min(cores // len(families), len(family)))
         parts = np.array_split(family, count)
-        found += [Stack(tuple(map(int, part)), nbytes * len(part), seconds * len(part)) for part in parts]
+        found += [RunGroup(tuple(map(int, part)), nbytes * len(part), seconds * len(part)) for part in parts]
     return found
 
 
@@ -88,18 +88,18 @@ _measured: dict[str, tuple[int, int, float]] = {}
 
 
 def _measure(config: RunConfig) -> tuple[int, int, float]:
-    problem = build(config, shared_data(config))
-    check_plots(problem)
-    engine, seconds = problem.engine, _seconds_of_a_run(problem)
-    return (engine.nbytes, engine.runs_at_once, seconds) if isinstance(engine, Compiled) else (0, 1, seconds)
+    experiment = build_experiment(config, shared_data(config))
+    check_plots(experiment)
+    engine, seconds = experiment.engine, _seconds_of_a_run(experiment)
+    return (engine.nbytes, engine.runs_at_once, seconds) if isinstance(engine, CompiledEngine) else (0, 1, seconds)
 
 
-def _seconds_of_a_run(problem: Problem, tried: int = 3) -> float:
+def _seconds_of_a_run(experiment: Experiment, tried: int = 3) -> float:
     """About how long a run takes alone, from a few of its steps and an evaluation; in a stack it takes less."""
-    engine, config = problem.engine, problem.config
+    engine, config = experiment.engine, experiment.config
     times = [time.perf_counter()]
     try:
-        with computing(problem.blas_threads):
+        with compute_context(experiment.blas_threads):
             for k in range(tried):
                 engine.loss(k)
                 engine.update(k)
@@ -108,7 +108,7 @@ def _seconds_of_a_run(problem: Problem, tried: int = 3) -> float:
             engine.evaluate()
             engine.inspect(tried)
             times.append(time.perf_counter())
-    except LEAVES:
+    except RUN_ERRORS:
         return 0.0  # a run that comes to this step will tell it
     *steps, evaluation = (after - before for before, after in pairwise(times))
     return min(steps) * config.steps + evaluation * (config.steps // config.eval_every)

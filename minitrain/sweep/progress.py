@@ -14,14 +14,14 @@ import numpy as np
 from minitrain.errors import RecordError
 from minitrain.storage.files import format_csv, write_text
 from minitrain.storage.summary import read_summary
-from minitrain.sweep.grouping import Stack
-from minitrain.sweep.state import RUNNING, Board, Job
+from minitrain.sweep.grouping import RunGroup
+from minitrain.sweep.state import RUNNING, Job, SweepState
 from minitrain.training.progress import format_outcome_briefly, format_value
 
 log = logging.getLogger("minitrain")
 
 
-def format_plan(found: Sequence[Stack], processes: int) -> str:
+def format_plan(found: Sequence[RunGroup], processes: int) -> str:
     """How the runs are computed, in a line."""
     largest = sorted((stack.nbytes for stack in found), reverse=True)[:processes]
     runs = max(len(stack.runs) for stack in found)
@@ -36,7 +36,7 @@ def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def format_dry_run(jobs: Sequence[Sequence[str]], found: Sequence[Stack], processes: int, ends: int = 5) -> str:
+def format_dry_run(jobs: Sequence[Sequence[str]], found: Sequence[RunGroup], processes: int, ends: int = 5) -> str:
     """What would be trained: the jobs (of many, the first and the last), the stacks, the memory and the time."""
     numbers = list(range(len(jobs)))
     shown = [f"#{number} {' '.join(jobs[number])}".rstrip() for number in numbers[:ends]]
@@ -94,7 +94,7 @@ class SweepReport:
             self.bar.close()
         self._write()
 
-    def __call__(self, board: Board) -> None:
+    def __call__(self, board: SweepState) -> None:
         if board.is_set() and not self.is_stopping:
             self.is_stopping = True
             self._say("stopping after the step that each run is at; again to stop at once")

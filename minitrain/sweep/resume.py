@@ -14,20 +14,20 @@ from minitrain.config.schema import RunConfig
 from minitrain.errors import ConfigError, RecordError
 from minitrain.plotting.prediction_plots import draw_plots
 from minitrain.storage.summary import exit_status, read_summary
-from minitrain.storage.sweep_directory import _text_of, runs_in
-from minitrain.sweep.grouping import stacks
+from minitrain.storage.sweep_directory import read_run_text, run_directories
+from minitrain.sweep.grouping import group_runs
 from minitrain.sweep.progress import SweepReport, format_plan
-from minitrain.sweep.state import Job, note
+from minitrain.sweep.state import Job, append_log
 from minitrain.sweep.workers import train_jobs
-from minitrain.training.experiment import cores
+from minitrain.training.experiment import available_cores
 
 log = logging.getLogger("minitrain")
 
 
-def check_configs(directory: Path, texts: Mapping[Path, str]) -> None:
+def check_stored_configs(directory: Path, texts: Mapping[Path, str]) -> None:
     """Refuse to go on with a sweep in whose directory another's runs are; texts: a run's directory -> its config."""
-    for run in runs_in(directory) if directory.is_dir() else ():
-        if run not in texts or _text_of(run / ".hydra" / "config.yaml") != texts[run]:
+    for run in run_directories(directory) if directory.is_dir() else ():
+        if run not in texts or read_run_text(run / ".hydra" / "config.yaml") != texts[run]:
             raise ConfigError(
                 f"hydra.sweep.dir={directory}: is taken already: the run in {run} has another config; give the command "
                 "that began it, or choose a new directory"
@@ -42,7 +42,7 @@ def is_complete(directory: Path) -> bool:
         return False
 
 
-def train_left(
+def train_incomplete(
     jobs: Mapping[int, Job], directory: Path, extensions: Sequence[str], earlier: Mapping[int, Job] | None = None
 ) -> bool:
     """Train the runs that are not complete, from their checkpoints; whether they came to their ends unstopped.
@@ -55,17 +55,17 @@ def train_left(
         log.info("%d of %d runs are complete%s", len(done), len(jobs), "" if left else ": nothing left to do")
     for job in done.values():
         for line in draw_plots(job.config, job.directory, missing=True):
-            note(job.directory, line)
-    found = stacks({number: job.config for number, job in left.items()}, cores())
+            append_log(job.directory, line)
+    found = group_runs({number: job.config for number, job in left.items()}, available_cores())
     if left:
-        log.info("%s", format_plan(found, cores()))
+        log.info("%s", format_plan(found, available_cores()))
     with SweepReport(left, directory, {**(earlier or {}), **done}) as report:
         if not left:
             return True
-        return train_jobs(left, found, cores(), extensions, report)
+        return train_jobs(left, found, available_cores(), extensions, report)
 
 
-def conclude(directory: Path, title: str, configs: Sequence[RunConfig], interrupted: bool) -> int:
+def finish_sweep(directory: Path, title: str, configs: Sequence[RunConfig], interrupted: bool) -> int:
     """Draw and tell how the runs of a sweep compare; gives the exit status."""
     runs = load_runs(directory)
     if runs:
@@ -80,6 +80,6 @@ def conclude(directory: Path, title: str, configs: Sequence[RunConfig], interrup
         return 130
     strict = any(config.on_divergence == "fail" for config in configs)
     try:
-        return exit_status([read_summary(run) for run in runs_in(directory)], strict)
+        return exit_status([read_summary(run) for run in run_directories(directory)], strict)
     except RecordError:
         return 1  # a run whose end could not be written

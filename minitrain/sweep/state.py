@@ -35,7 +35,7 @@ class Job:
         return f"#{self.directory.name} {' '.join(self.overrides)}"
 
 
-class Board:
+class SweepState:
     """How far each run is, and whether all shall stop: a file that every process of a sweep maps into memory."""
 
     def __init__(self, path: Path, runs: int) -> None:
@@ -52,20 +52,20 @@ class Board:
         return bool(self._stop[0])
 
 
-def note(directory: Path, text: str, **more: Any) -> None:
+def append_log(directory: Path, text: str, **more: Any) -> None:
     """Add a line to a run's minitrain.log, where that can be written."""
     told = "".join(f", {key}: {value}" for key, value in more.items() if value not in (False, None))
     with suppress(OSError), (directory / "minitrain.log").open("a", encoding="utf-8") as file:
         file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} INFO {text}{told}\n")
 
 
-def fail(job: Job, error: str, board: Board) -> None:
+def record_failure(job: Job, error: str, board: SweepState) -> None:
     """Record that a job failed before, or without, a step of its own."""
-    end_unbegun(job, "failed", board, error=error)
-    note(job.directory, f"failed: {error}")
+    end_without_training(job, "failed", board, error=error)
+    append_log(job.directory, f"failed: {error}")
 
 
-def end_unbegun(job: Job, status: str, board: Board, **more: Any) -> None:
+def end_without_training(job: Job, status: str, board: SweepState, **more: Any) -> None:
     summary = {"step": 0, "steps": job.config.steps, "overrides": list(job.overrides)}
     summary |= {"final": {}, "best": None, "seconds": 0.0}
     with suppress(RecordError):  # an earlier session may have come further
@@ -76,5 +76,5 @@ def end_unbegun(job: Job, status: str, board: Board, **more: Any) -> None:
         write_summary(job.directory, {**summary, "status": status, **more})
 
 
-def unfinished(jobs: Sequence[Job], board: Board) -> list[Job]:
+def unfinished(jobs: Sequence[Job], board: SweepState) -> list[Job]:
     return [job for job in jobs if board.status[job.number] <= RUNNING]

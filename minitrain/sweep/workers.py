@@ -15,21 +15,31 @@ from pathlib import Path
 from typing import Any
 
 from minitrain.plotting.prediction_plots import draw_plots
-from minitrain.sweep.grouping import Stack, shared_data
-from minitrain.sweep.state import FAILED, RUNNING, STATUSES, Board, Job, end_unbegun, fail, note, unfinished
-from minitrain.training.compiled_engine import Compiled
-from minitrain.training.experiment import Problem, assemble
-from minitrain.training.loop import LEAVES, computing, train_together
+from minitrain.sweep.grouping import RunGroup, shared_data
+from minitrain.sweep.state import (
+    FAILED,
+    RUNNING,
+    STATUSES,
+    Job,
+    SweepState,
+    append_log,
+    end_without_training,
+    record_failure,
+    unfinished,
+)
+from minitrain.training.compiled_engine import CompiledEngine
+from minitrain.training.experiment import Experiment, assemble_experiment
+from minitrain.training.loop import RUN_ERRORS, compute_context, train_together
 from minitrain.training.progress import stop_requests
-from minitrain.training.recorder import Run, describe_error
+from minitrain.training.recorder import RunRecorder, describe_error
 from minitrain.training.step_tapes import training_tape
 
 
-class _BoardRun(Run):
+class _BoardRun(RunRecorder):
     """A run of a sweep, whose end the board shows."""
 
-    def __init__(self, problem: Problem, job: Job, board: Board) -> None:
-        super().__init__(problem, job.directory, job.overrides)
+    def __init__(self, experiment: Experiment, job: Job, board: SweepState) -> None:
+        super().__init__(experiment, job.directory, job.overrides)
         self.number, self.board = job.number, board
 
     def end(self, status: str, step: int, **more: Any) -> None:
@@ -38,7 +48,7 @@ class _BoardRun(Run):
         finally:
             self.board.steps[self.number] = self.config.steps if status != "interrupted" else step
             self.board.status[self.number] = STATUSES.get(status, FAILED)
-            note(self.directory, f"{status} at step {step:,} of {self.config.steps:,}", **more)
+            append_log(self.directory, f"{status} at step {step:,} of {self.config.steps:,}", **more)
 
 
 class _Progress:
@@ -62,29 +72,29 @@ class _Progress:
 
 def train_stack(jobs: Sequence[Job], path: Path, total: int, report: Callable[[], None]) -> None:
     """Train jobs of one structure from their checkpoints, together where their tapes have one key. Each fails alone."""
-    board = Board(path, total)
+    board = SweepState(path, total)
     runs: list[_BoardRun] = []
     for job in jobs:
         board.status[job.number] = RUNNING
         try:
-            run = _BoardRun(assemble(job.config, shared_data(job.config)), job, board)
+            run = _BoardRun(assemble_experiment(job.config, shared_data(job.config)), job, board)
             run.restore()
-            note(job.directory, run.problem.describe().replace("\n", "; "))
+            append_log(job.directory, run.experiment.describe().replace("\n", "; "))
             runs.append(run)
-        except LEAVES as error:
-            fail(job, describe_error(error), board)
+        except RUN_ERRORS as error:
+            record_failure(job, describe_error(error), board)
     for group, engine in _groups(runs):
         if board.is_set():
             for run in group:
                 run.end("interrupted", run.step)
             continue
-        with computing(group[0].problem.blas_threads):
+        with compute_context(group[0].experiment.blas_threads):
             train_together(group, engine, _Progress(group, report), board)
         for run in group:
             if not board.is_set():
                 report()
-                for line in draw_plots(run.config, run.directory, run.problem.data):
-                    note(run.directory, line)
+                for line in draw_plots(run.config, run.directory, run.experiment.data):
+                    append_log(run.directory, line)
 
 
 def _groups(runs: Sequence[_BoardRun]) -> Iterator[tuple[list[_BoardRun], Any]]:
@@ -92,23 +102,23 @@ def _groups(runs: Sequence[_BoardRun]) -> Iterator[tuple[list[_BoardRun], Any]]:
     found: dict[Any, list[tuple[_BoardRun, Any]]] = {}
     for run in runs:
         if run.config.engine == "eager":
-            yield [run], run.problem.step
+            yield [run], run.experiment.step
             continue
         try:
-            tape = training_tape(run.problem.step, checked=bool(found))
-        except LEAVES as error:
+            tape = training_tape(run.experiment.step, checked=bool(found))
+        except RUN_ERRORS as error:
             run.fail(error, run.step)
             continue
         found.setdefault((tape.key, run.step), []).append((run, tape))
     for members in found.values():
         group = [run for run, _ in members]
-        yield group, Compiled(*[run.problem.step for run in group], tapes=[tape for _, tape in members])
+        yield group, CompiledEngine(*[run.experiment.step for run in group], tapes=[tape for _, tape in members])
 
 
 # Processes
 
 
-Report = Callable[[Board], None]
+Report = Callable[[SweepState], None]
 
 
 WORTH_A_PROCESS = 1.0  # seconds of training: a worker takes about half of one to start
@@ -116,7 +126,7 @@ WORTH_A_PROCESS = 1.0  # seconds of training: a worker takes about half of one t
 
 def train_jobs(
     jobs: Mapping[int, Job],
-    found: Sequence[Stack],
+    found: Sequence[RunGroup],
     processes: int,
     extensions: Sequence[str],
     report: Report,
@@ -129,7 +139,7 @@ def train_jobs(
     total = max(jobs) + 1
     with tempfile.TemporaryDirectory() as folder, stop_requests() as stop:
         path = Path(folder, "board")
-        board = Board(path, total)
+        board = SweepState(path, total)
 
         def tell() -> None:
             if stop.is_set():
@@ -144,7 +154,7 @@ def train_jobs(
             _train_in_processes(parts, processes, (path, total, tuple(extensions)), tell, board)
         for number, job in jobs.items():
             if not board.status[number]:
-                end_unbegun(job, "interrupted", board)
+                end_without_training(job, "interrupted", board)
         tell()
         return not board.is_set()
 
@@ -154,7 +164,7 @@ def _train_in_processes(
     processes: int,
     common: tuple[Path, int, tuple[str, ...]],
     tell: Callable[[], None],
-    board: Board,
+    board: SweepState,
 ) -> None:
     """Stacks in worker processes. What a killed worker had in hand is begun again once, from its checkpoints.
 
@@ -187,7 +197,9 @@ def _train_in_processes(
                     pending.extend(([job], False) for job in left)
                 elif error is not None:
                     for job in left:
-                        fail(job, "its worker process was killed twice" if was_killed else describe_error(error), board)
+                        record_failure(
+                            job, "its worker process was killed twice" if was_killed else describe_error(error), board
+                        )
                 idle.append(new_pool() if was_killed else pool)
     finally:
         for pool in [*idle, *(pool for pool, *_ in tasks.values())]:
@@ -211,5 +223,5 @@ def _work(extensions: Sequence[str], jobs: Sequence[Job], path: Path, total: int
     """A stack in a worker process."""
     for name in extensions:
         importlib.import_module(name)
-    if not Board(path, total).is_set():
+    if not SweepState(path, total).is_set():
         train_stack(jobs, path, total, lambda: None)

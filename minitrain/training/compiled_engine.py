@@ -13,16 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from minitrain.compiler.numpy_executor import Replay
+from minitrain.compiler.numpy_executor import NumpyExecutor
 from minitrain.compiler.passes import optimize
 from minitrain.compiler.tape import Tape, stack, unstack
 from minitrain.config.schema import RunConfig
 from minitrain.data import blocks
-from minitrain.optim.schedules import warmed_up
-from minitrain.rng import stream
+from minitrain.optim.schedules import schedule_factor
+from minitrain.rng import generator
 from minitrain.training.diagnostics import kind
 from minitrain.training.step_tapes import curvature_tapes, diagnostics_tapes, metrics_tapes, output_tapes, training_tape
-from minitrain.training.training_step import Step
+from minitrain.training.training_step import TrainingStep
 from minitrain.typing import Array
 
 LARGEST = 64  # runs of a stack: more save nothing (measured)
@@ -31,7 +31,7 @@ LARGEST = 64  # runs of a stack: more save nothing (measured)
 SHARED = ("x_train", "y_train", "x_val", "y_val")  # inputs that the runs of a stack have in common
 
 
-class Compiled:
+class CompiledEngine:
     """Replays the step of one run, or of several whose tapes have one key.
 
     Losses and metrics are [] for one run, and [runs] for several. The vectors of several runs become rows of common
@@ -39,7 +39,7 @@ class Compiled:
     Raises TracingError for a step that cannot be replayed, ValueError for runs that cannot be stacked.
     """
 
-    def __init__(self, *steps: Step, tapes: Sequence[Tape] | None = None) -> None:
+    def __init__(self, *steps: TrainingStep, tapes: Sequence[Tape] | None = None) -> None:
         self.steps = steps
         self.tapes = [training_tape(step) for step in steps] if tapes is None else tapes
         self.first = steps[0]
@@ -51,10 +51,10 @@ class Compiled:
         self.training = self._replay(tape, {name: name for name in self.vectors if name in tape.outputs}, ["loss"])
         self._numbers = Numbers([step.config for step in steps])
         self._orders: tuple[int, Array] = (-1, np.empty(0, np.intp))
-        self._outputs: dict[int, Replay] = {}  # examples at once -> what gives the network's output for them
-        self._metrics: Replay | None = None
-        self._diagnostics: Replay | None = None
-        self._curvature: tuple[Replay, dict[str, Array]] | None = None  # and what differs between runs in it
+        self._outputs: dict[int, NumpyExecutor] = {}  # examples at once -> what gives the network's output for them
+        self._metrics: NumpyExecutor | None = None
+        self._diagnostics: NumpyExecutor | None = None
+        self._curvature: tuple[NumpyExecutor, dict[str, Array]] | None = None  # and what differs between runs in it
 
     def loss(self, k: int) -> Array:
         """The losses of step k; nothing changes until `update`. The array is written over by the next step."""
@@ -122,11 +122,11 @@ class Compiled:
         """How many runs like this one, alone, a stack should have: as many as a core's own cache holds."""
         return max(1, min(cache_size() // self.nbytes, LARGEST))
 
-    def only(self, runs: Sequence[int]) -> Compiled:
+    def select(self, runs: Sequence[int]) -> CompiledEngine:
         """Some of the runs, as they are now."""
-        return Compiled(*[self.steps[run] for run in runs], tapes=[self.tapes[run] for run in runs])
+        return CompiledEngine(*[self.steps[run] for run in runs], tapes=[self.tapes[run] for run in runs])
 
-    def _runs(self) -> list[tuple[Any, Step]]:
+    def _runs(self) -> list[tuple[Any, TrainingStep]]:
         """Each run with its place in the arrays."""
         return [(..., self.first)] if self.runs is None else list(enumerate(self.steps))
 
@@ -156,7 +156,7 @@ class Compiled:
             found.append(step.inspect_hessian(product))
         return found[0] if self.runs is None else {name: np.array([one[name] for one in found]) for name in found[0]}
 
-    def _read(self, step: Step, k: int, run: Any) -> None:
+    def _read(self, step: TrainingStep, k: int, run: Any) -> None:
         """The examples of step k, where the data lies on disk."""
         if "x" in self.training.inputs:
             batch = step.batch(k)
@@ -164,12 +164,12 @@ class Compiled:
             if batch.y is not None:
                 self.training.inputs["y"][run] = batch.y
 
-    def _draw(self, step: Step, k: int, run: Any) -> None:
+    def _draw(self, step: TrainingStep, k: int, run: Any) -> None:
         """Random numbers of step k, as the layers' generators give them."""
         owners: dict[str, np.random.Generator] = {}
         for draw in self.training.tape.draws:
             if draw.owner not in owners:
-                owners[draw.owner] = stream(step.config.seed, f"layer {draw.owner}", k)
+                owners[draw.owner] = generator(step.config.seed, f"layer {draw.owner}", k)
             drawn = getattr(owners[draw.owner], draw.method)(*draw.arguments, **draw.options)
             self.training.inputs[draw.input][run] = drawn
 
@@ -182,7 +182,7 @@ class Compiled:
         in_place: Mapping[str, str] | None = None,
         first: Sequence[str] = (),
         given: Mapping[str, Array] | None = None,
-    ) -> Replay:
+    ) -> NumpyExecutor:
         arrays = {
             "x_train": self.first.train.x,
             "y_train": self.first.train.y,
@@ -191,12 +191,12 @@ class Compiled:
             **(given or {}),
         }
         there = {name: array for name, array in arrays.items() if name in tape.inputs and isinstance(array, np.ndarray)}
-        return Replay(tape, self.runs, [n for n in tape.inputs if n not in SHARED], there, in_place, first)
+        return NumpyExecutor(tape, self.runs, [n for n in tape.inputs if n not in SHARED], there, in_place, first)
 
-    def _curvature_of(self) -> tuple[Replay, dict[str, Array]]:
+    def _curvature_of(self) -> tuple[NumpyExecutor, dict[str, Array]]:
         tape, differing = unstack(self._optimized(curvature_tapes(self.steps)))
         given = {name: array for name, array in self.training.inputs.items() if name in ("x_train", "y_train")}
-        return Replay(tape, given=given), differing
+        return NumpyExecutor(tape, given=given), differing
 
 
 @lru_cache
@@ -228,7 +228,7 @@ class Numbers:
 
     def changed_at(self, k: int) -> dict[str, Any]:
         """Name -> number, or [runs], at step k; none of them where all are what they were."""
-        factors = [warmed_up(schedule, warmup, k, steps) for schedule, warmup, steps in self.schedules]
+        factors = [schedule_factor(schedule, warmup, k, steps) for schedule, warmup, steps in self.schedules]
         coefficients = [rule.coefficients(k) for rule in self.rules]
         if (factors, coefficients) == self._last:
             return {}
@@ -251,7 +251,7 @@ def _each(values: Sequence[float], which: Sequence[int]) -> Any:
     return values[0] if len(values) == 1 else np.array(values)[which]
 
 
-def _joined(steps: Sequence[Step]) -> dict[str, Array]:
+def _joined(steps: Sequence[TrainingStep]) -> dict[str, Array]:
     """The vectors of several runs as rows of common arrays, in which each run's lie from now on: [runs, n]."""
     joined = {name: np.stack([step.vectors()[name] for step in steps]) for name in steps[0].vectors()}
     for run, step in enumerate(steps):

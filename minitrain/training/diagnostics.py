@@ -17,7 +17,7 @@ import numpy as np
 from minitrain.autograd import functional as F
 from minitrain.autograd.tensor import Tensor
 from minitrain.errors import ConfigError
-from minitrain.registry import TABLES, register
+from minitrain.registry import REGISTRIES, register
 from minitrain.typing import Array
 
 
@@ -83,7 +83,7 @@ def columns(names: Iterable[str], parameters: Iterable[str], layers: Iterable[st
 def compute(names: Iterable[str], seen: Observed) -> dict[str, Tensor]:
     """Column -> value of every diagnostic that a step tells: all but those of the Hessian."""
     return {
-        _column(name, part): TABLES["diagnostic"][name].function(value)
+        _column(name, part): REGISTRIES["diagnostic"][name].function(value)
         for name in names
         for part, value in seen.parts(kind(name)).items()
     }
@@ -91,12 +91,12 @@ def compute(names: Iterable[str], seen: Observed) -> dict[str, Tensor]:
 
 def compute_of_hessian(names: Iterable[str], product: Callable[[Array], Array], start: Array) -> dict[str, float]:
     """Column -> value of the others, from products with the Hessian, [n] -> [n], and a random vector [n]."""
-    return {name: TABLES["diagnostic"][name].function(product, start) for name in names if kind(name) == "hessian"}
+    return {name: REGISTRIES["diagnostic"][name].function(product, start) for name in names if kind(name) == "hessian"}
 
 
 def kind(name: str) -> str:
     """What a diagnostic is a function of. Raises ConfigError for an entry of a person's own that does not tell."""
-    entry = TABLES["diagnostic"][name]
+    entry = REGISTRIES["diagnostic"][name]
     if not isinstance(entry, Diagnostic):
         raise ConfigError(
             f'metrics=[{name}]: what was registered is no Diagnostic; make it one: Diagnostic(..., "step")'

@@ -12,17 +12,17 @@ from typing import Any
 import numpy as np
 
 from minitrain.compiler.cost import largest_product
-from minitrain.compiler.tracing import is_own
+from minitrain.compiler.tracing import is_user_code
 from minitrain.components import losses
 from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset, Rows
 from minitrain.errors import ConfigError, TracingError
 from minitrain.nn.activation import activation_layer
 from minitrain.nn.module import Module
-from minitrain.registry import TABLES
+from minitrain.registry import REGISTRIES
 from minitrain.training import diagnostics
-from minitrain.training.compiled_engine import Compiled
-from minitrain.training.training_step import Step
+from minitrain.training.compiled_engine import CompiledEngine
+from minitrain.training.training_step import TrainingStep
 
 # Floating-point operations of a product from which a second thread makes a step faster. Measured with digits and
 # network.widths=[n,n] batch_size=n, one thread's time over two threads', two cores: float32 0.87 at n = 160, 0.98 at
@@ -32,19 +32,19 @@ LARGE_PRODUCT = 2 * 256**3
 
 
 @dataclass(frozen=True)
-class Problem:
+class Experiment:
     """What a config asks for, built and checked, with nothing written yet."""
 
     config: RunConfig
     data: Dataset
     model: Module
     loss: losses.Loss
-    step: Step
+    step: TrainingStep
 
     @cached_property
-    def engine(self) -> Step | Compiled:
+    def engine(self) -> TrainingStep | CompiledEngine:
         """What computes the steps of this run alone."""
-        return self.step if self.config.engine == "eager" else Compiled(self.step)
+        return self.step if self.config.engine == "eager" else CompiledEngine(self.step)
 
     @property
     def metrics(self) -> list[str]:
@@ -62,8 +62,8 @@ class Problem:
         """How many threads compute a matrix product: a number that was given, or what `auto` finds worth it."""
         if isinstance(self.config.blas_threads, int):
             return self.config.blas_threads
-        assert isinstance(self.engine, Compiled)
-        return cores() if largest_product(self.engine.training.tape) >= LARGE_PRODUCT else 1
+        assert isinstance(self.engine, CompiledEngine)
+        return available_cores() if largest_product(self.engine.training.tape) >= LARGE_PRODUCT else 1
 
     def describe(self) -> str:
         """Two lines: the data; the network, its size, and how it is trained."""
@@ -90,31 +90,31 @@ class Problem:
         )
 
 
-def cores() -> int:
+def available_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _name(group: str, component: Any) -> str:
     """The name that a component is registered by."""
-    return next(name for name, cls in TABLES[group].items() if cls is type(component))
+    return next(name for name, cls in REGISTRIES[group].items() if cls is type(component))
 
 
-def build(config: RunConfig, data: Dataset | None = None) -> Problem:
+def build_experiment(config: RunConfig, data: Dataset | None = None) -> Experiment:
     """Build what a run is made of, and its engine. Raises ConfigError for keys that do not go together.
 
     So does whatever a person's own component raises: it tells where.
     data: what `config.data` loads, where it is there already
     """
     try:
-        problem = assemble(config, data)
-        _try(problem)
-        return problem
+        experiment = assemble_experiment(config, data)
+        _try(experiment)
+        return experiment
     except (ConfigError, MemoryError):
         raise
     except Exception as error:
         where = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in where if is_own(frame.filename)]
+        own = [frame for frame in where if is_user_code(frame.filename)]
         if not config.extensions:
             raise
         place = f"{Path(own[-1].filename).name} line {own[-1].lineno}" if own else "how it is called"
@@ -122,7 +122,7 @@ def build(config: RunConfig, data: Dataset | None = None) -> Problem:
         raise ConfigError(f"a component of your own: {type(error).__name__}: {error} ({place}){advice}") from error
 
 
-def assemble(config: RunConfig, data: Dataset | None = None) -> Problem:
+def assemble_experiment(config: RunConfig, data: Dataset | None = None) -> Experiment:
     """Load the data and build the network, without trying a step."""
     data = config.data.load() if data is None else data
     examples = len(data.x_train)
@@ -136,44 +136,46 @@ def assemble(config: RunConfig, data: Dataset | None = None) -> Problem:
         raise ConfigError("blas_threads=auto: looks at the compiled step; give a number, or set engine=replay")
     activation, loss = (
         activation_layer(config.activation),
-        losses.chosen(config.loss, config.reduction, config.label_smoothing),
+        losses.build_loss(config.loss, config.reduction, config.label_smoothing),
     )
     model = config.network.build(data.inputs, loss.outputs(data), activation, config.seed)
-    problem = Problem(config, data, model, loss, Step(config, data, model, loss))
-    _check_metrics(problem)
-    if config.metric not in ("auto", *problem.metrics):
-        raise ConfigError(f"metric={config.metric}: the data gives {', '.join(problem.metrics)}; choose one, or auto")
-    return problem
+    experiment = Experiment(config, data, model, loss, TrainingStep(config, data, model, loss))
+    _check_metrics(experiment)
+    if config.metric not in ("auto", *experiment.metrics):
+        raise ConfigError(
+            f"metric={config.metric}: the data gives {', '.join(experiment.metrics)}; choose one, or auto"
+        )
+    return experiment
 
 
-def _check_metrics(problem: Problem) -> None:
-    for name in problem.config.metrics:
+def _check_metrics(experiment: Experiment) -> None:
+    for name in experiment.config.metrics:
         kind = diagnostics.kind(name)
-        if kind == "activation" and not problem.step.layers:
+        if kind == "activation" and not experiment.step.layers:
             raise ConfigError(f"metrics=[{name}]: the network has no activation layer; leave it out")
-        if kind == "classes" and problem.data.classes is None:
+        if kind == "classes" and experiment.data.classes is None:
             raise ConfigError(f"metrics=[{name}]: the data has no classes; leave it out")
-        if kind == "hessian" and isinstance(problem.data.x_train, Rows):
+        if kind == "hessian" and isinstance(experiment.data.x_train, Rows):
             raise ConfigError(
                 f"metrics=[{name}]: takes all training examples at once, and this data lies on disk; leave it out"
             )
 
 
-def _try(problem: Problem) -> None:
+def _try(experiment: Experiment) -> None:
     """Compile a step, or take one and undo it, so that what does not fit is told before anything is written."""
-    config, step = problem.config, problem.step
+    config, step = experiment.config, experiment.step
     try:
         with np.errstate(all="ignore"):
             step.numbers(0)
-            if problem.engine is step:
+            if experiment.engine is step:
                 before = {name: array.copy() for name, array in step.arrays().items()}
                 step.loss(0)
                 step.update(0)
                 step.restore(before)
-            problem.engine.evaluate()
+            experiment.engine.evaluate()
             if config.metrics:
-                problem.engine.loss(0)
-                problem.engine.inspect(0)
+                experiment.engine.loss(0)
+                experiment.engine.inspect(0)
     except TracingError as error:
         raise ConfigError(f"engine={config.engine}: {error}") from error
     except ConfigError:

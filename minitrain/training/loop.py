@@ -14,18 +14,18 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minitrain.errors import Interrupted
-from minitrain.training.compiled_engine import Compiled
-from minitrain.training.experiment import Problem
+from minitrain.training.compiled_engine import CompiledEngine
+from minitrain.training.experiment import Experiment
 from minitrain.training.progress import Progress, stop_requests
-from minitrain.training.recorder import Run
-from minitrain.training.training_step import Step
+from minitrain.training.recorder import RunRecorder
+from minitrain.training.training_step import TrainingStep
 from minitrain.typing import Array
 
-LEAVES = (Exception, SystemExit)  # what ends a run, and not the others: sys.exit() in a component is its own affair
+RUN_ERRORS = (Exception, SystemExit)  # what ends a run, and not the others: sys.exit() in a component is its own affair
 
 
 def train(
-    problem: Problem,
+    experiment: Experiment,
     directory: Path,
     *,
     overrides: Sequence[str] = (),
@@ -41,12 +41,12 @@ def train(
     bar: show a progress bar; where it is not given, if there is a terminal
     Raises Interrupted after Ctrl-C or SIGTERM, when everything is written.
     """
-    run = Run(problem, directory, overrides)
+    run = RunRecorder(experiment, directory, overrides)
     if resume:
         run.restore()
-    shown = Progress(problem.config.steps, run.step, bar, announce)
-    with shown as progress, stop_requests() as stop, computing(problem.blas_threads):
-        train_together([run], problem.engine, progress, stop)
+    shown = Progress(experiment.config.steps, run.step, bar, announce)
+    with shown as progress, stop_requests() as stop, compute_context(experiment.blas_threads):
+        train_together([run], experiment.engine, progress, stop)
     if run.error is not None:
         raise run.error
     if run.summary["status"] == "interrupted":
@@ -55,7 +55,7 @@ def train(
 
 
 @contextmanager
-def computing(blas_threads: int) -> Iterator[None]:
+def compute_context(blas_threads: int) -> Iterator[None]:
     """Products on so many threads, and values that are not finite without a word from NumPy."""
     with threadpool_limits(blas_threads, user_api="blas"), np.errstate(all="ignore"):
         yield
@@ -75,20 +75,22 @@ class Request(Protocol):
     def is_set(self) -> bool: ...
 
 
-def train_together(runs: Sequence[Run], engine: Step | Compiled, progress: Shown, stop: Request) -> None:
+def train_together(
+    runs: Sequence[RunRecorder], engine: TrainingStep | CompiledEngine, progress: Shown, stop: Request
+) -> None:
     """Train runs that are at one step to the last, and one loss beyond: row k is about the network after k updates.
 
     A run that diverges, stops early or fails leaves, and the others go on with the bits that they would have had.
     engine: computes the steps of these runs together
     """
     try:
-        names = [*engine.evaluate(), *runs[0].problem.step.diagnostics]
-    except LEAVES as error:
+        names = [*engine.evaluate(), *runs[0].experiment.step.diagnostics]
+    except RUN_ERRORS as error:
         if len(runs) == 1:
             return runs[0].fail(error, runs[0].step)
-        assert isinstance(engine, Compiled)
+        assert isinstance(engine, CompiledEngine)
         for i, run in enumerate(runs):
-            train_together([run], engine.only([i]), progress, stop)
+            train_together([run], engine.select([i]), progress, stop)
         return
     _each(runs, methodcaller("begin", names))
     runs, engine = _left(runs, engine)
@@ -96,16 +98,18 @@ def train_together(runs: Sequence[Run], engine: Step | Compiled, progress: Shown
         _go_on(runs, engine, runs[0].step, progress, stop)
 
 
-def _each(runs: Sequence[Run], act: Callable[[Run], object]) -> None:
+def _each(runs: Sequence[RunRecorder], act: Callable[[RunRecorder], object]) -> None:
     """Do something for each run; what goes wrong, as on a full disk, fails that run alone."""
     for run in runs:
         try:
             act(run)
-        except LEAVES as error:
+        except RUN_ERRORS as error:
             run.fail(error, run.step)
 
 
-def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown, stop: Request) -> None:
+def _go_on(
+    runs: list[RunRecorder], engine: TrainingStep | CompiledEngine, step: int, progress: Shown, stop: Request
+) -> None:
     config, flushed = runs[0].config, time.monotonic()
     while True:
         try:
@@ -114,7 +118,7 @@ def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown,
                 for run, loss in zip(runs, losses.flat, strict=True):
                     if not math.isfinite(loss):
                         run.record(step, loss, None)
-                        run.end("diverged", step, **run.problem.step.diagnose(step))
+                        run.end("diverged", step, **run.experiment.step.diagnose(step))
                 runs, engine = _left(runs, engine)
                 if not runs:
                     return
@@ -132,13 +136,13 @@ def _go_on(runs: list[Run], engine: Step | Compiled, step: int, progress: Shown,
                         return
                     engine.loss(step)
             engine.update(step)
-        except LEAVES as error:
+        except RUN_ERRORS as error:
             if len(runs) == 1:
                 return runs[0].fail(error, step)
-            assert isinstance(engine, Compiled)
+            assert isinstance(engine, CompiledEngine)
             for i, run in enumerate(runs):  # one of them, most likely: each goes on alone
                 if not run.ended:
-                    _go_on([run], engine.only([i]), step, progress, stop)
+                    _go_on([run], engine.select([i]), step, progress, stop)
             return
         step += 1
         progress.advance(len(runs))
@@ -158,7 +162,9 @@ def _are_finite(losses: Array) -> bool:
     return bool(np.isfinite(losses).all()) if losses.ndim else math.isfinite(losses)
 
 
-def _record(runs: Sequence[Run], step: int, losses: Array, metrics: dict[str, Array] | None, progress: Shown) -> None:
+def _record(
+    runs: Sequence[RunRecorder], step: int, losses: Array, metrics: dict[str, Array] | None, progress: Shown
+) -> None:
     """A row for each run; one that cannot be written fails its run alone."""
     for i, run in enumerate(runs):
         of_run = None if metrics is None else {name: values.flat[i] for name, values in metrics.items()}
@@ -166,16 +172,18 @@ def _record(runs: Sequence[Run], step: int, losses: Array, metrics: dict[str, Ar
             row = run.record(step, losses.flat[i], of_run)
             if metrics is not None and step < run.config.steps and not run.is_patient():
                 run.end("completed", step, stopped_early=True)
-        except LEAVES as error:
+        except RUN_ERRORS as error:
             run.fail(error, step)
         else:
             progress.show(step, row, metrics is not None)
 
 
-def _left(runs: Sequence[Run], engine: Step | Compiled) -> tuple[list[Run], Step | Compiled]:
+def _left(
+    runs: Sequence[RunRecorder], engine: TrainingStep | CompiledEngine
+) -> tuple[list[RunRecorder], TrainingStep | CompiledEngine]:
     """The runs that go on, and what computes them."""
     going = [i for i, run in enumerate(runs) if not run.ended]
     if 0 < len(going) < len(runs):
-        assert isinstance(engine, Compiled)  # a run alone leaves nothing behind
-        engine = engine.only(going)
+        assert isinstance(engine, CompiledEngine)  # a run alone leaves nothing behind
+        engine = engine.select(going)
     return [runs[i] for i in going], engine

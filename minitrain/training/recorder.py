@@ -15,22 +15,27 @@ import numpy as np
 import minitrain
 from minitrain.errors import RecordError
 from minitrain.storage.checkpoint import load_checkpoint, save_checkpoint
-from minitrain.storage.metrics import Metrics, read_metrics
+from minitrain.storage.metrics import MetricsWriter, read_metrics
 from minitrain.storage.summary import write_summary
-from minitrain.training.experiment import Problem
+from minitrain.training.experiment import Experiment
 from minitrain.typing import Array
 
 
-class Run:
+class RunRecorder:
     """The record of a run, in its directory.
 
     step: how many updates there were when it was last written to
     error: what made it fail, where something did
     """
 
-    def __init__(self, problem: Problem, directory: Path, overrides: Sequence[str]) -> None:
-        self.problem, self.config, self.directory, self.overrides = problem, problem.config, directory, list(overrides)
-        self.metric = problem.metric
+    def __init__(self, experiment: Experiment, directory: Path, overrides: Sequence[str]) -> None:
+        self.experiment, self.config, self.directory, self.overrides = (
+            experiment,
+            experiment.config,
+            directory,
+            list(overrides),
+        )
+        self.metric = experiment.metric
         self.step = self.first_step = 0
         self.best: dict[str, Any] | None = None
         self.final: dict[str, float] = {}
@@ -38,7 +43,7 @@ class Run:
         self.started = time.perf_counter()
         self.summary: dict[str, Any] = {}
         self.error: BaseException | None = None
-        self.metrics: Metrics | None = None
+        self.metrics: MetricsWriter | None = None
         self.last_row = -1
         self.ended = False
         self._unsaved_best: tuple[dict[str, Array], dict[str, Any]] | None = None
@@ -59,7 +64,7 @@ class Run:
         if (self.directory / "metrics.csv").exists():
             read_metrics(self.directory)  # what goes on a damaged table would be lost
         try:
-            self.problem.step.restore(arrays)
+            self.experiment.step.restore(arrays)
         except ValueError as error:
             raise RecordError(f"{path}: of another network or optimizer than config.yaml describes: {error}") from error
         self.step, self.best, self.final, self.seconds = (meta[key] for key in ("step", "best", "final", "seconds"))
@@ -68,12 +73,12 @@ class Run:
         """Open metrics.csv, with a column for each metric of an evaluation, and say that the run goes on."""
         self.first_step = self.step
         columns = ["step", "lr", "train_loss", *names]
-        self.metrics = Metrics(self.directory / "metrics.csv", columns, self.step)
+        self.metrics = MetricsWriter(self.directory / "metrics.csv", columns, self.step)
         write_summary(self.directory, self.summarize("running"))
 
     def record(self, step: int, loss: Any, metrics: dict[str, Any] | None) -> dict[str, Any]:
         """Write a row, unless that was done, and judge the network by it where it was evaluated; gives the row."""
-        row = {"step": step, "lr": self.problem.step.rate(step), "train_loss": loss, **(metrics or {})}
+        row = {"step": step, "lr": self.experiment.step.rate(step), "train_loss": loss, **(metrics or {})}
         if step > self.last_row:
             self.step = self.last_row = step
             if metrics is not None:
@@ -91,7 +96,7 @@ class Run:
         )
         if better and np.isfinite(value):
             self.best = {"metric": self.metric, "value": value, "step": self.step}
-            self._unsaved_best = {key: view.copy() for key, view in self.problem.step.arrays().items()}, self._meta()
+            self._unsaved_best = {key: view.copy() for key, view in self.experiment.step.arrays().items()}, self._meta()
 
     def is_patient(self) -> bool:
         """Whether to go on after an evaluation. Steps tell, so that a resumed run, which has `best`, needs no count."""
@@ -133,7 +138,7 @@ class Run:
             self._unsaved_best = None
 
     def _save_last(self) -> None:
-        save_checkpoint(self.directory / "checkpoints" / "last.npz", self.problem.step.arrays(), self._meta())
+        save_checkpoint(self.directory / "checkpoints" / "last.npz", self.experiment.step.arrays(), self._meta())
 
     def _meta(self) -> dict[str, Any]:
         return {"step": self.step, "best": self.best, "final": self.final, "seconds": self.elapsed()}
@@ -147,7 +152,7 @@ class Run:
             "status": status,
             "step": self.step,
             "steps": self.config.steps,
-            "steps_per_epoch": self.problem.step.steps_per_epoch,
+            "steps_per_epoch": self.experiment.step.steps_per_epoch,
             "overrides": self.overrides,
             **more,
             "final": self.final,
@@ -155,7 +160,7 @@ class Run:
             "seconds": round(self.elapsed(), 3),
             "steps_per_second": round((self.step - self.first_step) / here, 1) if here else None,
             "seed": self.config.seed,
-            "blas_threads": self.problem.blas_threads,
+            "blas_threads": self.experiment.blas_threads,
             "versions": _versions(),
             "git_commit": _git_commit(),
         }

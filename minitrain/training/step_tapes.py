@@ -16,7 +16,7 @@ from minitrain.autograd.tensor import Tensor
 from minitrain.compiler.tape import Tape
 from minitrain.compiler.tracing import Tracer, trace_once, trace_twice
 from minitrain.data import Rows
-from minitrain.training.training_step import Step
+from minitrain.training.training_step import TrainingStep
 from minitrain.typing import Array
 
 Outputs = Mapping[str, Tensor]
@@ -25,7 +25,7 @@ Outputs = Mapping[str, Tensor]
 Taken = tuple[Tensor, Tensor | None, Tensor, dict[str, Tensor], dict[str, Tensor]]
 
 
-def training_tape(step: Step, checked: bool = False) -> Tape:
+def training_tape(step: TrainingStep, checked: bool = False) -> Tape:
     """The whole step as a tape: batch, loss, gradients, update; what changes from step to step is an input.
 
     checked: a step of the same structure was traced before, so that this one need not be traced twice
@@ -35,16 +35,16 @@ def training_tape(step: Step, checked: bool = False) -> Tape:
     return trace_once(first) if checked else trace_twice(first, partial(_training, step, 1))
 
 
-def diagnostics_tapes(steps: Sequence[Step]) -> list[Tape]:
+def diagnostics_tapes(steps: Sequence[TrainingStep]) -> list[Tape]:
     """What a step tells of itself: inputs as those of training."""
     first = trace_twice(partial(_diagnostics, steps[0], 0), partial(_diagnostics, steps[0], 1))
     return [first, *[trace_once(partial(_diagnostics, step, 0)) for step in steps[1:]]]
 
 
-def curvature_tapes(steps: Sequence[Step]) -> list[Tape]:
+def curvature_tapes(steps: Sequence[TrainingStep]) -> list[Tape]:
     """The product of the Hessian with the input `direction`, over all training examples."""
 
-    def trace(step: Step, tracer: Tracer) -> Outputs:
+    def trace(step: TrainingStep, tracer: Tracer) -> Outputs:
         params = _enter(step, tracer)
         direction = tracer.input("direction", Tensor(step.parameters.vector))
         step.model.eval()
@@ -53,10 +53,10 @@ def curvature_tapes(steps: Sequence[Step]) -> list[Tape]:
     return _traced(trace, steps)
 
 
-def output_tapes(steps: Sequence[Step], x: Array) -> list[Tape]:
+def output_tapes(steps: Sequence[TrainingStep], x: Array) -> list[Tape]:
     """The network's output for the input `x_val`, as many examples as x has."""
 
-    def trace(step: Step, tracer: Tracer) -> Outputs:
+    def trace(step: TrainingStep, tracer: Tracer) -> Outputs:
         _enter(step, tracer)
         with no_grad():
             return {"output": step.model.eval()(tracer.input("x_val", Tensor(x)))}
@@ -64,10 +64,10 @@ def output_tapes(steps: Sequence[Step], x: Array) -> list[Tape]:
     return _traced(trace, steps)
 
 
-def metrics_tapes(steps: Sequence[Step], output: Array) -> list[Tape]:
+def metrics_tapes(steps: Sequence[TrainingStep], output: Array) -> list[Tape]:
     """What the input `output`, shaped as the given one, tells."""
 
-    def trace(step: Step, tracer: Tracer) -> Outputs:
+    def trace(step: TrainingStep, tracer: Tracer) -> Outputs:
         one = tracer.input("output", Tensor(output))
         y = None if step.val.y is None else tracer.input("y_val", Tensor(step.val.y))
         with no_grad():
@@ -76,12 +76,12 @@ def metrics_tapes(steps: Sequence[Step], output: Array) -> list[Tape]:
     return _traced(trace, steps)
 
 
-def _traced(fn: Callable[[Step, Tracer], Outputs], steps: Sequence[Step]) -> list[Tape]:
+def _traced(fn: Callable[[TrainingStep, Tracer], Outputs], steps: Sequence[TrainingStep]) -> list[Tape]:
     first = partial(fn, steps[0])
     return [trace_twice(first, first), *[trace_once(partial(fn, step)) for step in steps[1:]]]
 
 
-def _training(step: Step, k: int, tracer: Tracer) -> Outputs:
+def _training(step: TrainingStep, k: int, tracer: Tracer) -> Outputs:
     with _taking(step, k, tracer) as (x, y, params, state, numbers):
         loss = step.compute_loss(x, y, params)
         updated, new_state = step.compute_update(step.compute_gradient(loss, params), params, state, numbers)
@@ -92,13 +92,13 @@ def _training(step: Step, k: int, tracer: Tracer) -> Outputs:
         return outputs
 
 
-def _diagnostics(step: Step, k: int, tracer: Tracer) -> Outputs:
+def _diagnostics(step: TrainingStep, k: int, tracer: Tracer) -> Outputs:
     with _taking(step, k, tracer) as taken:
         return step.compute_diagnostics(*taken)
 
 
 @contextmanager
-def _taking(step: Step, k: int, tracer: Tracer) -> Iterator[Taken]:
+def _taking(step: TrainingStep, k: int, tracer: Tracer) -> Iterator[Taken]:
     """Examples, parameters, optimizer state and numbers of step k as inputs; the network is afterwards as it was."""
     before = step.buffers.vector.copy()
     params = _enter(step, tracer)
@@ -115,7 +115,7 @@ def _taking(step: Step, k: int, tracer: Tracer) -> Iterator[Taken]:
         step.model.train(step.config.seed, k)
 
 
-def _enter(step: Step, tracer: Tracer) -> Tensor:
+def _enter(step: TrainingStep, tracer: Tracer) -> Tensor:
     """Let the network's parameters and buffers be parts of inputs, and give the vector that is trained."""
     vectors = {}
     for name, flat in step.flat().items():
@@ -125,7 +125,7 @@ def _enter(step: Step, tracer: Tracer) -> Tensor:
     return vectors["parameters"]
 
 
-def _batch(step: Step, k: int, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
+def _batch(step: TrainingStep, k: int, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
     """The examples of a step: picked by number where the data lies in memory, else read from disk before each step."""
     rows = step.rows(k)
     if isinstance(step.train.x, Rows):
@@ -138,7 +138,7 @@ def _batch(step: Step, k: int, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
     return x.take(picked), None if y is None else y.take(picked)
 
 
-def _examples(step: Step, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
+def _examples(step: TrainingStep, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
     """All training examples."""
     x, y = step.train.tensors()
     return tracer.input("x_train", x), None if y is None else tracer.input("y_train", y)

@@ -1,6 +1,6 @@
 """One run's training step: its parameters and state, and what a step computes of them, as functions of Tensors.
 
-`Step` computes them as they are written, one operation after the other. It is the oracle for the compiled step,
+`TrainingStep` computes them as they are written, one operation after the other. It is the oracle for the compiled step,
 which is traced from the same functions.
 """
 
@@ -22,10 +22,10 @@ from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset, Rows, blocks
 from minitrain.errors import ConfigError
 from minitrain.nn.activation import activation_layers
-from minitrain.nn.module import Module, differences, outputs_of
+from minitrain.nn.module import Module, describe_mismatch, record_outputs
 from minitrain.optim.gradient_transforms import clip_by_global_norm, l2_gradient, l2_penalty
-from minitrain.optim.schedules import warmed_up
-from minitrain.rng import stream
+from minitrain.optim.schedules import schedule_factor
+from minitrain.rng import generator
 from minitrain.training import diagnostics
 from minitrain.typing import Array
 
@@ -53,7 +53,7 @@ class Examples:
         return Tensor(self.x), None if self.y is None else Tensor(self.y)
 
 
-class Step:
+class TrainingStep:
     """The step of one run, after `update` was called for each step before it.
 
     parameters, buffers: flat vectors, of which the network's own are views
@@ -101,7 +101,7 @@ class Step:
 
     def order(self, epoch: int) -> Array:
         """All examples by number, in the order that an epoch takes them."""
-        return stream(self.config.seed, "shuffle", epoch).permutation(len(self.train))
+        return generator(self.config.seed, "shuffle", epoch).permutation(len(self.train))
 
     def batch(self, k: int) -> Examples:
         rows = self.rows(k)
@@ -110,7 +110,7 @@ class Step:
     def rate(self, k: int) -> float:
         """The learning rate of step k."""
         config = self.config
-        return float(config.lr * warmed_up(config.schedule, config.warmup, k, config.steps))
+        return float(config.lr * schedule_factor(config.schedule, config.warmup, k, config.steps))
 
     def numbers(self, k: int) -> Numbers:
         """The optimizer's arguments at step k, beside vectors."""
@@ -174,7 +174,7 @@ class Step:
         self, x: Tensor, y: Tensor | None, params: Tensor, state: dict[str, Tensor], numbers: dict[str, Any]
     ) -> dict[str, Tensor]:
         """What a step tells of itself, by column. It moves the network's buffers, as `compute_loss` does."""
-        with outputs_of({**self.layers, "": self.model}) as outputs:
+        with record_outputs({**self.layers, "": self.model}) as outputs:
             loss = self.compute_loss(x, y, params)
         output = outputs.pop("")
         grads = self.compute_gradient(loss, params)
@@ -197,7 +197,7 @@ class Step:
 
     def inspect_hessian(self, product: Callable[[Array], Array]) -> dict[str, Array]:
         """What products with the Hessian tell, by column."""
-        start = stream(self.config.seed, "hessian").normal(size=self.parameters.vector.size)
+        start = generator(self.config.seed, "hessian").normal(size=self.parameters.vector.size)
         found = diagnostics.compute_of_hessian(self.config.metrics, product, start)
         return {name: np.asarray(value, self.config.dtype) for name, value in found.items()}
 
@@ -292,7 +292,7 @@ class Step:
     def restore(self, arrays: dict[str, Array]) -> None:
         """Take the values of `arrays()` of another time. Raises ValueError, and changes nothing, for other arrays."""
         own = self.arrays()
-        wrong = differences(own, arrays)
+        wrong = describe_mismatch(own, arrays)
         for key, view in own.items():
             if not wrong and arrays[key].dtype != view.dtype:
                 wrong = f"{key} of type {arrays[key].dtype}, expected {view.dtype}"

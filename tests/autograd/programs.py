@@ -15,7 +15,7 @@ from minitrain import Tensor
 from minitrain import functional as F
 from minitrain.autograd.grad import gradients
 from minitrain.autograd.shapes import joint_shape
-from minitrain.compiler.numpy_executor import Replay
+from minitrain.compiler.numpy_executor import NumpyExecutor
 from minitrain.compiler.passes import optimize
 from minitrain.compiler.tracing import trace
 
@@ -62,7 +62,7 @@ def assert_same_bits(what, fn, inputs, stackings=None):
     stackings: which inputs have an axis of runs, for each stack; if not given, every subset of them
     """
     tape = optimize(trace(fn, *inputs))
-    alone = Replay(tape)
+    alone = NumpyExecutor(tape)
     names = list(tape.inputs)
     eager = {}  # which inputs are of another run -> values
     runs = [[in_each_run(x, run) for x in inputs] for run in range(RUNS)]
@@ -81,7 +81,7 @@ def assert_same_bits(what, fn, inputs, stackings=None):
 
     expected(0, ())
     for stacked in every_subset(len(inputs)) if stackings is None else stackings:
-        replay = Replay(tape, RUNS, [names[i] for i in stacked])
+        replay = NumpyExecutor(tape, RUNS, [names[i] for i in stacked])
         for i, name in enumerate(names):
             replay.inputs[name][...] = [run[i] for run in runs] if i in stacked else inputs[i]
         replay.run()

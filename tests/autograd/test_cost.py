@@ -7,14 +7,14 @@ from minitrain.autograd import primitives as P
 from minitrain.autograd.functional.arrays import concatenate
 from minitrain.autograd.primitives import windows
 from minitrain.compiler.cost import ADDING, Cost, cost_of, largest_product
-from minitrain.compiler.numpy_executor import Replay
+from minitrain.compiler.numpy_executor import NumpyExecutor
 from minitrain.compiler.passes import optimize
 from minitrain.compiler.tracing import trace
 
 
 def costs(fn, *inputs):
     """Each instruction's name and cost."""
-    replay = Replay(optimize(trace(fn, *inputs)))
+    replay = NumpyExecutor(optimize(trace(fn, *inputs)))
     return [(i.name, cost_of(i, replay.plan, replay.counts[i.value])) for i in replay.plan.order]
 
 
@@ -53,7 +53,7 @@ def test_nothing_costs_nothing():
 
 def test_a_result_that_is_copied_to_its_place_is_counted():
     tape = optimize(trace(lambda a, b: {"x": b, "y": a * 2.0}, array(3), array(3)))
-    replay = Replay(tape, in_place={"x": "a"})
+    replay = NumpyExecutor(tape, in_place={"x": "a"})
     assert replay.counts["x"] == 1
     assert replay.calls == sum(replay.counts.values()) == 2
 

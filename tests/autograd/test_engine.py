@@ -13,7 +13,7 @@ from minitrain.autograd import functional as F
 from minitrain.autograd.functional.arrays import concatenate
 from minitrain.autograd.grad import value_and_grad
 from minitrain.compiler.memory_plan import Arena
-from minitrain.compiler.numpy_executor import Replay
+from minitrain.compiler.numpy_executor import NumpyExecutor
 from minitrain.compiler.passes import optimize
 from minitrain.compiler.tracing import trace
 
@@ -28,7 +28,7 @@ def quiet():
 
 
 def replay_of(fn, *inputs, **options):
-    replay = Replay(optimize(trace(fn, *inputs)), **options)
+    replay = NumpyExecutor(optimize(trace(fn, *inputs)), **options)
     for array, x in zip(replay.inputs.values(), inputs, strict=True):
         array[...] = x
     return replay
@@ -104,7 +104,7 @@ def test_a_product_s_operand_is_given_back_once_it_was_read():
 def test_a_tape_is_left_as_it_was():
     tape = optimize(trace(lambda a: {"x": a * 2.0, "old": a}, A))
     before = str(tape)
-    Replay(tape, in_place={"x": "a"})
+    NumpyExecutor(tape, in_place={"x": "a"})
     tape.check()
     assert str(tape) == before
 

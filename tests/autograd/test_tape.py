@@ -9,7 +9,7 @@ from minitrain import Tensor
 from minitrain.autograd import functional as F
 from minitrain.autograd import primitives as P
 from minitrain.autograd.grad import value_and_grad
-from minitrain.compiler.passes import drop_unused, optimize
+from minitrain.compiler.passes import eliminate_dead_code, optimize
 from minitrain.compiler.tape import Instruction, Tape, stack, unstack
 from minitrain.compiler.tracing import trace
 from minitrain.compiler.types import Type
@@ -29,7 +29,7 @@ def step(w, x, y):
 
 
 def test_a_step_prints():
-    tape = drop_unused(trace(step, np.ones((3, 1)), np.ones((4, 3)), np.ones((4, 1))))
+    tape = eliminate_dead_code(trace(step, np.ones((3, 1)), np.ones((4, 3)), np.ones((4, 1))))
     assert str(tape).splitlines() == GOLDEN
 
 
@@ -158,7 +158,7 @@ def test_a_stack_with_a_vector_for_each_run_checks_itself_and_forgets_what_is_no
     tape = stacked_tapes()
     tape.check()
     assert len(tape.varying) == 2
-    kept = drop_unused(tape)
+    kept = eliminate_dead_code(tape)
     kept.check()
     assert len(kept.varying) == 1
     one, values = unstack(kept)

@@ -33,7 +33,7 @@ from minitrain.optim import SGDRule
 from minitrain.optim.schedules import Constant
 from minitrain.options import options
 from minitrain.storage.metrics import read_metrics
-from minitrain.training.experiment import build
+from minitrain.training.experiment import build_experiment
 from minitrain.training.loop import train
 
 BUNDLED = {"digits": Digits, "iris": Iris, "wine": Wine, "breast_cancer": BreastCancer, "diabetes": Diabetes}
@@ -114,7 +114,7 @@ def test_modular_addition_has_every_pair_once():
 
 @pytest.mark.parametrize("cls", [Digits, Moons, Diabetes])
 def test_a_runs_seed_leaves_the_data_as_they_are(cls):
-    first, second = (build(replace(config(cls()), seed=seed)).data for seed in (0, 1))
+    first, second = (build_experiment(replace(config(cls()), seed=seed)).data for seed in (0, 1))
     assert (first.x_train == second.x_train).all()
     assert (first.y_train == second.y_train).all()
 
@@ -226,7 +226,7 @@ def test_options_that_do_not_go_together(data, message):
 
 @pytest.mark.parametrize("cls", DATASETS)
 def test_each_dataset_trains(tmp_path, cls):
-    summary = train(build(config(cls())), tmp_path, bar=False)
+    summary = train(build_experiment(config(cls())), tmp_path, bar=False)
     table = read_metrics(tmp_path)
     regression = issubclass(cls, dataset.RegressionSplit)
     assert summary["status"] == "completed"
@@ -239,8 +239,10 @@ def test_each_dataset_trains(tmp_path, cls):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_least_squares_by_gradient_descent_is_least_squares(tmp_path, dtype):
     data = Diabetes()
-    problem = build(replace(config(data), network=LinearConfig(), dtype=dtype, batch_size=None, steps=500, lr=0.2))
-    train(problem, tmp_path, bar=False)
+    experiment = build_experiment(
+        replace(config(data), network=LinearConfig(), dtype=dtype, batch_size=None, steps=500, lr=0.2)
+    )
+    train(experiment, tmp_path, bar=False)
     loaded = data.load()
     x = np.column_stack([loaded.x_train, np.ones(len(loaded.x_train))])
     residual = loaded.y_train - x @ np.linalg.lstsq(x, loaded.y_train)[0]
@@ -250,7 +252,7 @@ def test_least_squares_by_gradient_descent_is_least_squares(tmp_path, dtype):
 
 
 def test_targets_have_the_runs_type():
-    step = build(config(Sine())).step
+    step = build_experiment(config(Sine())).step
     batch = step.batch(0)
     assert (batch.x.dtype, batch.y.dtype, step.val.y.dtype) == (np.float32,) * 3
     assert step.loss(0).dtype == np.float32
@@ -258,7 +260,7 @@ def test_targets_have_the_runs_type():
 
 def test_cross_entropy_of_numbers_says_what_to_set():
     with pytest.raises(ConfigError, match=r"loss=cross_entropy: needs classes, .* set loss=mse"):
-        build(replace(config(Diabetes()), loss="cross_entropy"))
+        build_experiment(replace(config(Diabetes()), loss="cross_entropy"))
 
 
 # Data larger than memory

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from minitrain.data.reporting_errors import reporting_errors
 
 from minitrain.components.networks import MLPConfig
 from minitrain.config.schema import RunConfig
 from minitrain.data import CSV, NPY, NPZ, Dataset, Rows, dataset
 from minitrain.data.inputs import read_inputs
-from minitrain.data.reading import reading
 from minitrain.errors import ConfigError
 from minitrain.optim import SGDRule
 from minitrain.optim.schedules import Constant
 from minitrain.storage.metrics import read_metrics
 from minitrain.storage.summary import read_summary
-from minitrain.training.experiment import build
+from minitrain.training.experiment import build_experiment
 from minitrain.training.loop import train
 
 PLAIN = {"validation": 0.0, "standardize": False, "standardize_target": False}
@@ -260,13 +260,13 @@ def test_training_reads_a_mapped_array_batch_by_batch(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Rows, "__getitem__", counted)
     monkeypatch.setattr(dataset, "BLOCK", 5 * 4)
-    train(build(config), make(tmp_path / "mapped"), bar=False)
+    train(build_experiment(config), make(tmp_path / "mapped"), bar=False)
     assert set(read) <= {16, 5, 2, 3, 1}
-    mapped = build(config).data
+    mapped = build_experiment(config).data
     inside = replace(mapped, x_train=mapped.x_train[:], x_val=mapped.x_val[:])
-    problem = replace(build(config), data=inside)
-    assert isinstance(problem.data.x_train, np.ndarray)
-    train(problem, make(tmp_path / "inside"), bar=False)
+    experiment = replace(build_experiment(config), data=inside)
+    assert isinstance(experiment.data.x_train, np.ndarray)
+    train(experiment, make(tmp_path / "inside"), bar=False)
     curves = [read_metrics(tmp_path / name) for name in ("mapped", "inside")]
     assert curves[0]["train_loss"].tolist() == curves[1]["train_loss"].tolist()
     assert curves[0]["train_loss"][-1] < curves[0]["train_loss"][0]
@@ -278,7 +278,7 @@ def make(directory):
 
 
 def test_all_examples_of_a_mapped_array_as_one_batch():
-    x = build(run_config(NPY(**npy(X, CLASSES)), batch_size=None, dtype="float32")).step.batch(0).x
+    x = build_experiment(run_config(NPY(**npy(X, CLASSES)), batch_size=None, dtype="float32")).step.batch(0).x
     assert (type(x), x.shape, x.dtype) == (np.ndarray, (48, 4), np.float32)
 
 
@@ -449,9 +449,12 @@ def test_a_damaged_archive_is_one_line_for_data_and_for_prediction(damage, reaso
 
 def test_whatever_a_reader_raises_is_one_line_but_for_lack_of_memory():
     for raised in (NotImplementedError, OverflowError("one\ntwo"), SyntaxError("x"), tokenize.TokenError("x", (1, 1))):
-        with pytest.raises(ConfigError, match=r"^a=b: cannot be read \(.+\); expected c$"), reading("a", "b", "c"):
+        with (
+            pytest.raises(ConfigError, match=r"^a=b: cannot be read \(.+\); expected c$"),
+            reporting_errors("a", "b", "c"),
+        ):
             raise raised
-    with pytest.raises(MemoryError), reading("a", "b", "c"):
+    with pytest.raises(MemoryError), reporting_errors("a", "b", "c"):
         raise MemoryError
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from minitrain import nn
 from minitrain.nn.init import initial
-from minitrain.registry import TABLES
+from minitrain.registry import REGISTRIES
 
 # name -> variance of a weight of shape [400, 100, 3], with 300 connections in and 1200 out
 VARIANCES = {
@@ -23,7 +23,7 @@ VARIANCES = {
 
 
 def test_every_initialiser_has_its_variance_here():
-    assert set(VARIANCES) == set(TABLES["init"])
+    assert set(VARIANCES) == set(REGISTRIES["init"])
 
 
 @pytest.mark.parametrize("name", VARIANCES)
@@ -46,14 +46,14 @@ def test_mean_variance_and_distribution(name, scale):
 
 @pytest.mark.parametrize("shape", [(5, 5), (3, 7), (7, 3), (4, 2, 3, 3)])
 def test_orthogonal_rows_or_columns(shape):
-    w = TABLES["init"]["orthogonal"](shape, np.random.default_rng(0)).reshape(shape[0], -1)
+    w = REGISTRIES["init"]["orthogonal"](shape, np.random.default_rng(0)).reshape(shape[0], -1)
     product = w @ w.T if w.shape[0] <= w.shape[1] else w.T @ w
     np.testing.assert_allclose(product, np.eye(len(product)), atol=1e-13)
 
 
 def test_orthogonal_matrices_are_uniform_up_to_sign():
     # Without the signs of R's diagonal, LAPACK's Q has entries [0, 0] of one sign.
-    corners = [TABLES["init"]["orthogonal"]((3, 3), np.random.default_rng(seed))[0, 0] for seed in range(200)]
+    corners = [REGISTRIES["init"]["orthogonal"]((3, 3), np.random.default_rng(seed))[0, 0] for seed in range(200)]
     assert 70 <= np.sum(np.array(corners) > 0) <= 130
 
 
@@ -67,6 +67,6 @@ def test_layers_take_an_initialiser_by_name_and_their_generator_decides(name):
         return [layer.weight.numpy() for layer in layers]
 
     for w, again, other in zip(weights(0), weights(0), weights(1), strict=True):
-        assert (w == 2 * TABLES["init"][name](w.shape, np.random.default_rng(0))).all()
+        assert (w == 2 * REGISTRIES["init"][name](w.shape, np.random.default_rng(0))).all()
         assert (w == again).all()
         assert (w != other).any() == (name != "zeros")

@@ -10,16 +10,16 @@ import pytest
 from minitrain import Tensor, nn
 from minitrain.components.networks import LinearConfig, MLPConfig
 from minitrain.components.sequential import CNNConfig, SequentialConfig
-from minitrain.config.schema import RunConfig, read
+from minitrain.config.schema import RunConfig, parse_run_config
 from minitrain.data import Digits, Moons
 from minitrain.errors import ConfigError
 from minitrain.optim import AdamRule, MomentumRule, SGDRule
 from minitrain.optim.schedules import Constant, Cosine
-from minitrain.registry import TABLES
+from minitrain.registry import REGISTRIES
 from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.storage.metrics import read_metrics
-from minitrain.training.compiled_engine import Compiled
-from minitrain.training.experiment import build
+from minitrain.training.compiled_engine import CompiledEngine
+from minitrain.training.experiment import build_experiment
 from minitrain.training.loop import train
 
 EVERYTHING = MLPConfig([8, 8], norm="batch", dropout=0.2, residual=True)
@@ -36,7 +36,7 @@ class StopError(Exception):
 
 def run(config, directory, **options):
     directory.mkdir(exist_ok=True)
-    return train(build(config), directory, bar=False, **options)
+    return train(build_experiment(config), directory, bar=False, **options)
 
 
 def contents(directory):
@@ -63,7 +63,7 @@ def contents(directory):
 def test_a_run_cut_off_and_resumed_is_uninterrupted_bit_for_bit(tmp_path, monkeypatch, network, dtype, step):
     config = replace(SMALL, network=network, dtype=dtype)
     run(config, tmp_path / "whole")
-    update = Compiled.update
+    update = CompiledEngine.update
 
     def cut_off(self, k):
         if k == step:
@@ -71,7 +71,7 @@ def test_a_run_cut_off_and_resumed_is_uninterrupted_bit_for_bit(tmp_path, monkey
         update(self, k)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Compiled, "update", cut_off)
+        patch.setattr(CompiledEngine, "update", cut_off)
         with pytest.raises(StopError):
             run(config, tmp_path / "cut")
     run(config, tmp_path / "cut", resume=True)
@@ -96,35 +96,35 @@ def test_how_often_one_looks_changes_no_weight(tmp_path):
 
 @pytest.mark.parametrize("engine", ["step", "engine"])
 def test_a_loss_depends_on_its_step_alone_and_changes_nothing(engine):
-    problem = build(SMALL)
-    state = getattr(problem, engine)
-    before = problem.step.buffers.vector.copy()
+    experiment = build_experiment(SMALL)
+    state = getattr(experiment, engine)
+    before = experiment.step.buffers.vector.copy()
     losses = [state.loss(step).item() for step in (3, 4, 3)]
     assert losses[0] == losses[2] != losses[1]
-    assert (problem.step.buffers.vector == before).all()
+    assert (experiment.step.buffers.vector == before).all()
     state.loss(0)
     state.update(0)
-    assert (problem.step.buffers.vector != before).any()
+    assert (experiment.step.buffers.vector != before).any()
 
 
 @pytest.mark.parametrize("engine", ["step", "engine"])
 def test_evaluation_is_in_evaluation_mode_and_changes_nothing(engine):
-    problem = build(SMALL)
-    state = getattr(problem, engine)
+    experiment = build_experiment(SMALL)
+    state = getattr(experiment, engine)
     for step in range(3):
         state.loss(step)
         state.update(step)
-    before = problem.step.buffers.vector.copy()
+    before = experiment.step.buffers.vector.copy()
     loss = state.evaluate()["val_loss"]
-    assert (problem.step.buffers.vector == before).all()
-    output = problem.model.eval()(Tensor(problem.step.val.x))
-    assert loss == problem.loss(output, Tensor(problem.data.y_val)).numpy()
+    assert (experiment.step.buffers.vector == before).all()
+    output = experiment.model.eval()(Tensor(experiment.step.val.x))
+    assert loss == experiment.loss(output, Tensor(experiment.data.y_val)).numpy()
 
 
 def test_the_seed_decides_the_masks(tmp_path):
     for seed in (0, 1):
         net = MLPConfig([8], dropout=0.5, init="zeros")
-        model = build(replace(SMALL, network=net, seed=seed)).model.train(seed, 0)
+        model = build_experiment(replace(SMALL, network=net, seed=seed)).model.train(seed, 0)
         np.save(tmp_path / f"{seed}.npy", model.layers[2](Tensor(np.ones(64))).numpy())
     assert (np.load(tmp_path / "0.npy") != np.load(tmp_path / "1.npy")).any()
 
@@ -146,7 +146,7 @@ def test_the_seed_decides_the_masks(tmp_path):
         MLPConfig([4, 8], parametrization="mup_adam", bias=False),
         MLPConfig([], dropout=0.1),
         MLPConfig([4, 4], frozen=["0.weight"]),
-        *[MLPConfig([4, 4], init=name, init_scale=0.5) for name in TABLES["init"]],
+        *[MLPConfig([4, 4], init=name, init_scale=0.5) for name in REGISTRIES["init"]],
         SequentialConfig(),
     ],
     ids=str,
@@ -177,7 +177,7 @@ def test_every_layer_of_a_list_trains(tmp_path, layers):
 
 def test_every_layer_of_the_table_is_in_a_list_above():
     names = {next(iter(e)) if isinstance(e, dict) else e for layers in IMAGE_LAYERS for e in layers}
-    assert set(TABLES["layer"]) <= names | {"flatten", "linear", "reshape", "activation"}
+    assert set(REGISTRIES["layer"]) <= names | {"flatten", "linear", "reshape", "activation"}
 
 
 # Maximal update parametrisation
@@ -202,7 +202,7 @@ def changes_by_width(parametrization, widths, rule, lr):
     for width in widths:
         network = MLPConfig([width, width], parametrization=parametrization, base_width=widths[0], init="he_normal")
         config = replace(SMALL, network=network, optimizer=rule, lr=lr, schedule=Constant(), dtype="float64")
-        step = build(config).step
+        step = build_experiment(config).step
         before = layer_outputs(step)
         for k in range(5):
             step.loss(k)
@@ -265,7 +265,7 @@ def test_the_layers_of_an_mlp():
 
 
 def test_a_list_of_layers_is_the_same_network_as_layers_by_hand():
-    config = read(
+    config = parse_run_config(
         {
             "data": {"name": "digits"}, "optimizer": {"name": "sgd"}, "schedule": {"name": "constant"}, "lr": 0.1,
             "network": {"name": "sequential", "layers": [{"linear": {"units": 4, "bias": False}}, "selu", "linear"]},
@@ -283,11 +283,13 @@ def test_a_network_starts_from_a_file(tmp_path):
     config = replace(
         SMALL, network=MLPConfig([4], norm="batch", init_file=str(tmp_path / "start.npz")), dtype="float64"
     )
-    net = build(config).model
+    net = build_experiment(config).model
     assert all((value == source.state_dict()[key]).all() for key, value in net.state_dict().items())
     run(config, tmp_path / "run")
     checkpoint = tmp_path / "run" / "checkpoints" / "last.npz"
-    again = build(replace(config, network=MLPConfig([4], norm="batch", init_file=str(checkpoint)))).model.state_dict()
+    again = build_experiment(
+        replace(config, network=MLPConfig([4], norm="batch", init_file=str(checkpoint)))
+    ).model.state_dict()
     arrays = load_checkpoint(checkpoint)[0]
     assert (again["0.weight"] == arrays["parameters/0.weight"]).all()
     assert (again["1.running_var"] == arrays["buffers/1.running_var"]).all()
@@ -295,8 +297,8 @@ def test_a_network_starts_from_a_file(tmp_path):
 
 def test_frozen_parameters_of_a_run_stay_and_are_in_its_checkpoint(tmp_path):
     config = replace(SMALL, network=MLPConfig([4], frozen=["0.*"]), dtype="float64")
-    before = build(config).model.state_dict()
-    assert "22 parameters, 12 of them frozen" in build(config).describe()
+    before = build_experiment(config).model.state_dict()
+    assert "22 parameters, 12 of them frozen" in build_experiment(config).describe()
     run(config, tmp_path)
     arrays, _ = load_checkpoint(tmp_path / "checkpoints" / "last.npz")
     for name, value in before.items():
@@ -319,7 +321,7 @@ def test_frozen_parameters_of_a_run_stay_and_are_in_its_checkpoint(tmp_path):
 )  # fmt: skip
 def test_each_mistake_is_one_line_before_anything_is_written(changes, message):
     with pytest.raises(ConfigError, match=message) as error:
-        build(replace(SMALL, **changes))
+        build_experiment(replace(SMALL, **changes))
     assert "\n" not in str(error.value)
 
 
@@ -343,7 +345,7 @@ def test_each_mistake_is_one_line_before_anything_is_written(changes, message):
 )  # fmt: skip
 def test_a_mistake_in_a_list_of_layers_names_the_entry(layers, message):
     with pytest.raises(ConfigError, match=message) as error:
-        build(replace(SMALL, network=SequentialConfig(layers)))
+        build_experiment(replace(SMALL, network=SequentialConfig(layers)))
     assert "\n" not in str(error.value)
 
 
@@ -352,7 +354,7 @@ def test_a_file_of_another_network_is_told(tmp_path):
     (tmp_path / "text.npz").write_text("no archive")
     for name, message in (("start", "missing 0.weight"), ("text", "text.npz: ")):
         with pytest.raises(ConfigError, match=message):
-            build(replace(SMALL, network=MLPConfig(init_file=str(tmp_path / f"{name}.npz"))))
+            build_experiment(replace(SMALL, network=MLPConfig(init_file=str(tmp_path / f"{name}.npz"))))
 
 
 def unreadable(path, kind):
@@ -360,7 +362,7 @@ def unreadable(path, kind):
     if kind == "pipe":
         os.mkfifo(path)
     elif kind == "empty":
-        path.touch()
+        path.mark_changed()
     elif kind == "one array":
         with path.open("wb") as file:
             np.save(file, np.ones(3))
@@ -390,7 +392,7 @@ def unreadable(path, kind):
 def test_a_file_that_no_network_can_start_from_is_one_line(tmp_path, kind, message):
     unreadable(tmp_path / "start.npz", kind)
     with pytest.raises(ConfigError, match=f"^network.init_file=.*start.npz: {message}") as error:
-        build(replace(SMALL, network=MLPConfig(init_file=str(tmp_path / "start.npz"))))
+        build_experiment(replace(SMALL, network=MLPConfig(init_file=str(tmp_path / "start.npz"))))
     assert "\n" not in str(error.value)
 
 
@@ -399,7 +401,7 @@ def test_a_file_of_other_than_numbers_is_told(tmp_path, dtype):
     state = LinearConfig().build(2, 2, nn.ReLU, seed=7).state_dict()
     np.savez(tmp_path / "start.npz", **{**state, "bias": state["bias"].astype(dtype)})
     with pytest.raises(ConfigError, match=r"start.npz: load_state_dict: bias of type .*, expected numbers; give"):
-        build(replace(SMALL, network=LinearConfig(init_file=str(tmp_path / "start.npz"))))
+        build_experiment(replace(SMALL, network=LinearConfig(init_file=str(tmp_path / "start.npz"))))
 
 
 def test_a_cnn_learns_digits(tmp_path):

@@ -8,11 +8,11 @@ import pytest
 from minitrain import Parameter, Tensor, nn
 from minitrain import functional as F
 from minitrain.autograd.flat import FlatParameters
-from minitrain.components.losses import chosen
+from minitrain.components.losses import build_loss
 from minitrain.components.networks import Lab2Config, LinearConfig, MLPConfig
 from minitrain.data import Dataset
 from minitrain.errors import ConfigError
-from minitrain.registry import TABLES
+from minitrain.registry import REGISTRIES
 
 
 class Shared(nn.Module):
@@ -75,10 +75,10 @@ def test_layers_need_at_least_one_unit():
         nn.Linear(0, 3, rng=0)
 
 
-@pytest.mark.parametrize("name", sorted(TABLES["activation"]))
+@pytest.mark.parametrize("name", sorted(REGISTRIES["activation"]))
 def test_activation_layers_are_the_functions_of_their_name(name):
     x = Tensor([-2.0, 0.5, 3.0])
-    layer = TABLES["activation"][name]()
+    layer = REGISTRIES["activation"][name]()
     assert (layer(x).numpy() == getattr(F, name)(x).numpy()).all()
     assert layer.parameters() == []
 
@@ -112,7 +112,7 @@ def test_lab2_is_the_notebooks_chain():
 
 def test_losses():
     logits, target = np.array([[2.0, 0.0, -1.0], [0.0, 1.0, 0.5]]), np.array([0, 2])
-    loss = TABLES["loss"]
+    loss = REGISTRIES["loss"]
     p = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     expected = -np.log(p[[0, 1], target]).mean()
     assert loss["cross_entropy"](Tensor(logits), target).item() == pytest.approx(expected, rel=1e-14)
@@ -153,36 +153,36 @@ OUTPUTS = {  # for 10 classes, for 2 classes, for numbers, without a target; Non
 }
 
 
-@pytest.mark.parametrize("name", sorted(TABLES["loss"]))
+@pytest.mark.parametrize("name", sorted(REGISTRIES["loss"]))
 def test_how_many_outputs_a_loss_wants_and_that_it_takes_these(name):
-    loss = TABLES["loss"][name]
+    loss = REGISTRIES["loss"][name]
     for data, outputs in zip(DATA, OUTPUTS[name], strict=True):
         if outputs is None:
             with pytest.raises(ConfigError, match=f"loss={name}: .*; set loss=") as error:
                 loss.outputs(data)
-            assert TABLES["loss"][str(error.value).rpartition("=")[2]].outputs(data)
+            assert REGISTRIES["loss"][str(error.value).rpartition("=")[2]].outputs(data)
         else:
             assert loss.outputs(data) == outputs
             value = loss(Tensor(np.zeros((4, outputs), "float32")), data.y_train)
             assert (value.shape, value.dtype) == ((), "float32")
 
 
-@pytest.mark.parametrize("name", sorted(TABLES["loss"]))
+@pytest.mark.parametrize("name", sorted(REGISTRIES["loss"]))
 def test_a_loss_of_a_config_has_its_reduction(name):
     output, target = Tensor([[0.5], [-2.0], [0.1]]), np.array([0, 0, 0])
-    total = chosen(name, "sum")(output, target).item()
-    assert total == pytest.approx(3 * chosen(name)(output, target).item(), rel=1e-14)
+    total = build_loss(name, "sum")(output, target).item()
+    assert total == pytest.approx(3 * build_loss(name)(output, target).item(), rel=1e-14)
 
 
 def test_label_smoothing_is_an_option_of_the_cross_entropy_alone():
-    smoothed = chosen("cross_entropy", label_smoothing=0.1)
+    smoothed = build_loss("cross_entropy", label_smoothing=0.1)
     logits, target = Tensor([[2.0, 0.0, -1.0], [0.0, 1.0, 0.5]]), np.array([0, 2])
     assert smoothed(logits, target).item() == F.cross_entropy(logits, target, label_smoothing=0.1).item()
-    assert smoothed(logits, target).item() > chosen("cross_entropy")(logits, target).item()
-    for name in sorted(TABLES["loss"].keys() - {"cross_entropy"}):
+    assert smoothed(logits, target).item() > build_loss("cross_entropy")(logits, target).item()
+    for name in sorted(REGISTRIES["loss"].keys() - {"cross_entropy"}):
         for share in (0.0, 0.1):
             with pytest.raises(ConfigError, match=f"label_smoothing={share:g}: loss={name} has none"):
-                chosen(name, label_smoothing=share)
+                build_loss(name, label_smoothing=share)
 
 
 @pytest.mark.parametrize(

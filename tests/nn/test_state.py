@@ -6,7 +6,7 @@ import pytest
 from minitrain import Parameter, Tensor, nn, optim
 from minitrain import functional as F
 from minitrain.autograd.flat import FlatParameters, FlatTensors
-from minitrain.nn.module import outputs_of
+from minitrain.nn.module import record_outputs
 
 RNG = np.random.default_rng(0)
 
@@ -94,7 +94,7 @@ def test_a_value_that_the_type_cannot_hold_changes_nothing_where_warnings_are_er
 
 def test_a_module_is_watched_under_each_of_its_names():
     layer = nn.ReLU()
-    with outputs_of({"a": layer, "b": layer}) as outputs:
+    with record_outputs({"a": layer, "b": layer}) as outputs:
         layer(Tensor([-1.0, 2.0]))
     assert {name: t.numpy().tolist() for name, t in outputs.items()} == {"a": [0.0, 2.0], "b": [0.0, 2.0]}
     assert layer.observer is None

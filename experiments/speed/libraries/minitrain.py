@@ -6,7 +6,7 @@ import numpy as np
 from cases import BETAS, EPS, MOMENTUM, Array, Case
 
 import minitrain
-from minitrain.components.losses import chosen
+from minitrain.components.losses import build_loss
 from minitrain.components.networks import MLPConfig
 from minitrain.components.sequential import CNNConfig
 from minitrain.config.schema import RunConfig
@@ -14,15 +14,15 @@ from minitrain.data import Dataset
 from minitrain.nn.activation import activation_layer
 from minitrain.optim.rules import AdamRule, MomentumRule, SGDRule
 from minitrain.optim.schedules import Constant
-from minitrain.training.compiled_engine import Compiled
-from minitrain.training.training_step import Step
+from minitrain.training.compiled_engine import CompiledEngine
+from minitrain.training.training_step import TrainingStep
 
 VERSION = f"minitrain {minitrain.__version__} (NumPy {np.__version__})"
 
 RULES = {"sgd": SGDRule(), "momentum": MomentumRule(MOMENTUM), "adam": AdamRule(*BETAS, EPS)}
 
 
-class CaseStep(Step):
+class CaseStep(TrainingStep):
     """The step of one run of a case, on the case's own batches."""
 
     def __init__(self, case: Case, run: int) -> None:
@@ -42,7 +42,7 @@ class CaseStep(Step):
         for p, w in zip(model.parameters(), case.weights, strict=True):
             p.data = w[run]
         data = Dataset(case.x, case.y, case.x[:0], case.y[:0])
-        super().__init__(config, data, model, chosen(config.loss, config.reduction, config.label_smoothing))
+        super().__init__(config, data, model, build_loss(config.loss, config.reduction, config.label_smoothing))
 
     def order(self, epoch: int) -> Array:
         assert self.case.rows is not None
@@ -55,8 +55,8 @@ class Replayed:
 
     def __init__(self, case: Case, at_once: int | None = None) -> None:
         steps = [CaseStep(case, run) for run in range(case.runs)]
-        size = at_once or Compiled(steps[0]).runs_at_once
-        self.stacks = [Compiled(*steps[i : i + size]) for i in range(0, case.runs, size)]
+        size = at_once or CompiledEngine(steps[0]).runs_at_once
+        self.stacks = [CompiledEngine(*steps[i : i + size]) for i in range(0, case.runs, size)]
         self.initial = [{name: v.copy() for name, v in stack.vectors.items()} for stack in self.stacks]
 
     def train(self, steps: int) -> Iterator[tuple[int, Array]]:

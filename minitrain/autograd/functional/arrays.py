@@ -10,7 +10,7 @@ import numpy as np
 
 from minitrain.autograd import primitives as P
 from minitrain.autograd.shapes import axes_from_end, row_numbers
-from minitrain.autograd.tensor import Tensor, apply, known, to_tensor
+from minitrain.autograd.tensor import Tensor, apply, inspectable, to_tensor
 
 # Shapes
 
@@ -190,7 +190,7 @@ def one_hot(ids: Any, classes: int, dtype: str = "float64") -> Tensor:
            [0., 0., 1.]])
     """
     ids = _integers("one_hot", to_tensor(ids))
-    values = known(ids)
+    values = inspectable(ids)
     if values is not None and (wrong := values[(values < 0) | (values >= classes)]).size:
         raise IndexError(f"one_hot: id {wrong[0]} given for {classes} classes; expected 0 to {classes - 1}")
     return (ids[..., None] == np.arange(classes)).astype(dtype)
@@ -212,7 +212,7 @@ def embedding(ids: Any, weight: Tensor) -> Tensor:
 
 def _places(what: str, indices: Tensor, size: int, axis: int = 0) -> Tensor:
     """Places along an axis, from 0 on; negative ones count from the end."""
-    values = known(_integers(what, indices))
+    values = inspectable(_integers(what, indices))
     if values is None:
         return (indices < 0).where(indices + size, indices)
     return Tensor(row_numbers(values, size, axis))

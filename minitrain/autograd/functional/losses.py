@@ -13,7 +13,7 @@ import numpy as np
 
 from minitrain.autograd.functional.activations import softplus
 from minitrain.autograd.functional.reductions import largest, log_softmax
-from minitrain.autograd.tensor import FLOATS, Tensor, known, to_tensor
+from minitrain.autograd.tensor import FLOATS, Tensor, inspectable, to_tensor
 
 # Classes
 
@@ -99,7 +99,7 @@ def binary_cross_entropy_with_logits(logits: Any, target: Any, reduction: str = 
     array([1000., 1000.])
     """
     x, t = _same_shape("binary_cross_entropy_with_logits", "logits", logits, target)
-    values = known(t)
+    values = inspectable(t)
     if values is not None and not ((values >= 0) & (values <= 1)).all():
         raise ValueError(
             f"binary_cross_entropy_with_logits: target from {values.min():g} to {values.max():g}: expected "
@@ -118,7 +118,7 @@ def hinge_loss(scores: Any, target: Any, reduction: str = "mean") -> Tensor:
     array([0.5, 0. ])
     """
     scores, y = _same_shape("hinge_loss", "scores", scores, target)
-    labels = known(y)
+    labels = inspectable(y)
     if labels is not None and not (np.abs(labels) == 1).all():
         raise ValueError("hinge_loss: expected labels -1 and 1; from classes 0 and 1, make them with 2 * classes - 1")
     return _reduce("hinge_loss", (1.0 - y * scores).relu(), reduction)
@@ -185,7 +185,7 @@ def kl_div(log_input: Any, target: Any, reduction: str = "mean") -> Tensor:
     1.0
     """
     log_input, t = _same_shape("kl_div", "log_input", log_input, target)
-    values = known(t)
+    values = inspectable(t)
     if values is not None and (values < 0).any():
         raise ValueError("kl_div: a negative target: expected probabilities; a logarithm goes first, as log_input")
     log_t = (t == 0.0).where(1.0, t).log()
@@ -231,7 +231,7 @@ def _one_hot(what: str, scores: Tensor, target: Any) -> Tensor:
             "[batch, classes] and one integer class per row"
         )
     classes = scores.shape[-1]
-    values = known(target)
+    values = inspectable(target)
     if values is not None and values.size and not (values.min() >= 0 and values.max() < classes):
         raise ValueError(
             f"{what}: classes from {values.min()} to {values.max()}, and {classes} scores per row: expected classes 0 "

@@ -147,7 +147,7 @@ DIVERGING = {
 }
 
 
-@pytest.mark.parametrize("how", [["engine=replay"], ["engine=eager"], ["-m", "seed=0,1"]], ids=" ".join)
+@pytest.mark.parametrize("how", [["engine=numpy"], ["engine=eager"], ["-m", "seed=0,1"]], ids=" ".join)
 @pytest.mark.parametrize("name", DIVERGING)
 def test_what_is_not_finite_stops_the_run_and_is_named(command, own_components, name, how):
     register("loss", "log_of_0")(lambda output, y: (output * 0.0).log().mean())

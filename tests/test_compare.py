@@ -362,10 +362,10 @@ def test_a_value_that_looks_like_a_formula_is_quoted_as_text(tmp_path):
 
 
 def test_a_keys_null_is_written_out(tmp_path):
-    make_run(tmp_path / "0", {"clip": None})
-    make_run(tmp_path / "1", {"clip": 1}, status="diverged")
+    make_run(tmp_path / "0", {"max_grad_norm": None})
+    make_run(tmp_path / "1", {"max_grad_norm": 1}, status="diverged")
     rows = list(csv.DictReader(groups_as_csv(compare(load_runs(tmp_path))).splitlines()))
-    assert [(row["clip"], row["last val_accuracy"]) for row in rows] == [("null", "0.9"), ("1", "")]
+    assert [(row["max_grad_norm"], row["last val_accuracy"]) for row in rows] == [("null", "0.9"), ("1", "")]
 
 
 def test_one_run_is_one_run(command, tmp_path):

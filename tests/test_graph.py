@@ -71,7 +71,7 @@ def test_large_numbers_are_told_in_plain_digits(number, told):
     ("overrides", "message"),
     [
         (["-m", "lr=0.1,0.2"], "graph -m: shows the step of one run"),
-        (["engine=eager"], "engine=eager: has no compiled step to show; set engine=replay"),
+        (["engine=eager"], "engine=eager: has no compiled step to show; set engine=numpy"),
         (["lr=0.1,0.2"], "several values"),
         (["activation=foo"], "activation=foo: expected one of"),
         (["hydra.run.dir=here"], "hydra.run.dir=here: graph starts no run"),

@@ -67,7 +67,7 @@ def everything(folder):
         ["loss=output;rm"],
         ["network=sequential", "network.layers=[{linear:64,evil:1}]"],
         ["network=sequential", "network.layers=[{_target_:os.system}]"],
-        ["metric=__class__"],
+        ["monitor=__class__"],
         ["dtype=object"],
         ["engine=../../x"],
     ],

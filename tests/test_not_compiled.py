@@ -112,7 +112,7 @@ def test_what_cannot_be_compiled(command, own_components, text, parts, message):
     group, message = write(text, parts, message)
     status, _, err = command("extensions=[mine]", f"{group}=mine", "data=moons", "network.widths=[4]", "steps=5")
     assert status == 2
-    assert err.startswith("minitrain: engine=replay: ")
+    assert err.startswith("minitrain: engine=numpy: ")
     assert message in err
     assert err.endswith("or set engine=eager\n")
     assert err.count("\n") == 1
@@ -131,7 +131,7 @@ NOT_EVEN_EAGERLY = {
 }
 
 
-@pytest.mark.parametrize("engine", ["replay", "eager"])
+@pytest.mark.parametrize("engine", ["numpy", "eager"])
 @pytest.mark.parametrize(("text", "parts", "message"), NOT_EVEN_EAGERLY.values(), ids=NOT_EVEN_EAGERLY)
 def test_what_no_engine_takes_is_told_alike(command, own_components, text, parts, message, engine):
     group, message = write(text, parts, message)

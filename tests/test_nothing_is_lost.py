@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 # count of steps, a rate that changes, and a count of evaluations that were no better.
 RUN = [
     "data=moons", "data.samples=200", "batch_size=16", "network.widths=[12,12]", "network.dropout=0.2",
-    "network.norm=batch", "optimizer=adam", "lr=0.03", "schedule=stoppable", "warmup=5", "l2=1e-4", "clip=1",
+    "network.norm=batch", "optimizer=adam", "lr=0.03", "schedule=stoppable", "warmup=5", "l2=1e-4", "max_grad_norm=1",
     "steps=400", "eval_every=10", "log_every=3", "checkpoint_every=20", "patience=12", "hydra.run.dir=run",
 ]  # fmt: skip
 

@@ -121,7 +121,15 @@ def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(tmp_path, monkeypatch,
 
 
 EXTRAS = [
-    {"optimizer": cls(), "lr": 0.01, "clip": 0.5, "l2": 1e-3, "l2_on": l2_on, "warmup": 10, "schedule": schedule}
+    {
+        "optimizer": cls(),
+        "lr": 0.01,
+        "max_grad_norm": 0.5,
+        "l2": 1e-3,
+        "l2_on": l2_on,
+        "warmup": 10,
+        "schedule": schedule,
+    }
     for cls, l2_on, schedule in zip(
         REGISTRIES["optimizer"].values(),
         ("weights", "all") * 5,
@@ -144,16 +152,18 @@ def test_every_optimizer_resumes_bit_for_bit_with_clip_l2_warm_up_and_a_schedule
     assert list(read_metrics(tmp_path / "whole")) == ["step", "lr", "train_loss", "val_loss", "val_accuracy"]
 
 
-@pytest.mark.parametrize("changes", [{"clip": 1e9}, {"l2": 0.0, "l2_on": "all"}, {"warmup": 1}, {"patience": 1000}])
+@pytest.mark.parametrize(
+    "changes", [{"max_grad_norm": 1e9}, {"l2": 0.0, "l2_on": "all"}, {"warmup": 1}, {"patience": 1000}]
+)
 def test_a_number_that_does_nothing_changes_no_byte(tmp_path, changes):
     run(SMALL, tmp_path / "without")
     run(replace(SMALL, **changes), tmp_path / "with")
     assert contents(tmp_path / "with") == contents(tmp_path / "without")
 
 
-@pytest.mark.parametrize("clip", [None, 0.01])
+@pytest.mark.parametrize("max_grad_norm", [None, 0.01])
 def test_a_clipped_step_is_as_long_as_the_limit(tmp_path, clip):
-    experiment = build_experiment(replace(SMALL, lr=1.0, steps=1, dtype="float64", clip=clip))
+    experiment = build_experiment(replace(SMALL, lr=1.0, steps=1, dtype="float64", max_grad_norm=clip))
     before = [p.numpy() for p in experiment.model.parameters()]
     train(experiment, tmp_path, bar=False)
     moved = [p.numpy() - old for p, old in zip(experiment.model.parameters(), before, strict=True)]
@@ -223,7 +233,7 @@ def test_a_run_stops_early_when_it_waited_long_enough(tmp_path):
     assert load_checkpoint(tmp_path / "checkpoints" / "last.npz")[1]["step"] == 27
 
 
-@pytest.mark.parametrize("config", [replace(SMALL, metric="train_loss", batch_size=None, patience=1), STUCK])
+@pytest.mark.parametrize("config", [replace(SMALL, monitor="train_loss", batch_size=None, patience=1), STUCK])
 def test_a_run_that_gets_better_or_ends_first_does_not_stop_early(tmp_path, config):
     summary = run(replace(config, steps=20, eval_every=9), tmp_path)
     assert (summary["status"], summary["stopped_early"], summary["step"]) == ("completed", False, 20)
@@ -243,7 +253,7 @@ def test_an_early_stop_comes_at_the_same_step_after_a_resume(tmp_path, monkeypat
 
 
 def test_patience_counts_from_the_best_evaluation(tmp_path):
-    config = replace(SMALL, optimizer=LionRule(), lr=0.3, steps=400, eval_every=4, metric="val_loss", patience=5)
+    config = replace(SMALL, optimizer=LionRule(), lr=0.3, steps=400, eval_every=4, monitor="val_loss", patience=5)
     summary = run(config, tmp_path)
     table = read_metrics(tmp_path)
     losses = table["val_loss"][np.isfinite(table["val_loss"])]
@@ -256,7 +266,7 @@ def test_patience_counts_from_the_best_evaluation(tmp_path):
 
 @pytest.mark.parametrize("metric", ["val_accuracy", "val_loss", "train_loss"])
 def test_best_is_judged_by_the_metric(tmp_path, metric):
-    best = run(replace(SMALL, metric=metric), tmp_path)["best"]
+    best = run(replace(SMALL, monitor=metric), tmp_path)["best"]
     table = read_metrics(tmp_path)
     values = table[metric][np.isfinite(table["val_loss"])]
     assert best["metric"] == metric
@@ -361,7 +371,7 @@ def test_every_activation_and_network_learns_moons(tmp_path, activation, network
     ("changes", "message"),
     [
         ({"warmup": 60}, "warmup=60: expected fewer than steps=60"),
-        ({"data": Moons(validation=0.0), "metric": "val_loss"}, "metric=val_loss: the data gives train_loss"),
+        ({"data": Moons(validation=0.0), "monitor": "val_loss"}, "monitor=val_loss: the data gives train_loss"),
         ({"batch_size": 81}, "batch_size=81: expected at most 80"),
         ({"network": Lab2Config()}, "set data=point"),
         ({"data": Point(), "batch_size": None}, "set loss=output"),

@@ -98,7 +98,7 @@ def test_a_longer_run_whose_checkpoint_cannot_be_used_keeps_its_config(command):
 
 
 def test_a_run_that_was_killed_while_it_drew_gets_its_curves(command):
-    command("hydra.run.dir=run", "metrics=[grad_norm]", *FAST)
+    command("hydra.run.dir=run", "diagnostics=[grad_norm]", *FAST)
     for name in ("loss.svg", "diagnostics.png"):
         Path("run", name).unlink()
     status, out, _ = command("resume", "run")
@@ -161,7 +161,7 @@ def test_a_sweep_with_a_link_in_it_is_not_gone_on_with(command, strange):
 
 
 def test_one_column_of_sweep_csv_has_one_name(command):
-    assert command("-m", "metric=val_loss,train_loss", "hydra.sweep.dir=swept", *FAST)[0] == 0
+    assert command("-m", "monitor=val_loss,train_loss", "hydra.sweep.dir=swept", *FAST)[0] == 0
     header = Path("swept/sweep.csv").read_text().splitlines()[0].split(",")
     assert sorted(set(header)) == sorted(header)
 

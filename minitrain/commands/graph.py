@@ -24,7 +24,7 @@ def show_graph(composer: Composer, overrides: Sequence[str]) -> int:
         raise ConfigError(f"{of_hydra[0]}: graph starts no run of Hydra's; leave it out, files go to outputs/graphs")
     experiment = build_experiment(to_run_config(task_config(config)))
     if not isinstance(experiment.engine, CompiledEngine):
-        raise ConfigError("engine=eager: has no compiled step to show; set engine=replay, the bits are the same")
+        raise ConfigError("engine=eager: has no compiled step to show; set engine=numpy, the bits are the same")
     directory = claim_directory(Path("outputs", "graphs"), ",".join(overrides))
     print(write_graph(experiment, experiment.engine.training, directory))
     print(f"\nlisting  {directory / 'tape.txt'}\ngraph    {directory / 'graph.png'}", flush=True)

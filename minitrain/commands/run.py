@@ -90,7 +90,7 @@ def _advice(error: Exception, directory: Path) -> str:
 
 def draw_requested_diagnostics(config: RunConfig, directory: Path, title: str, note: str) -> Path | None:
     """Draw what `metrics` asked for, if anything."""
-    if not config.metrics:  # what others do not need is not imported for them
+    if not config.diagnostics:  # what others do not need is not imported for them
         return None
     from minitrain.plotting.diagnostics import draw_diagnostics
 

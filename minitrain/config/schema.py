@@ -21,7 +21,7 @@ METRICS = ("auto", "val_accuracy", "val_loss", "train_loss")
 
 
 # replay: each step is traced once and replayed as a flat list of NumPy calls; eager: the oracle. Equal, bit for bit.
-ENGINES = ("replay", "eager")
+ENGINES = ("numpy", "eager")
 
 
 # Pictures of a trained network, drawn in `model_plots.py`.
@@ -49,14 +49,14 @@ class RunConfig:
     warmup: int | None = option(None, "steps that rise to lr before the schedule begins", at_least=1)
     batch_size: int | None = option(64, "examples per step; null takes all of them", at_least=1)
     seed: int = option(0, "initial weights and order of the examples", at_least=0)
-    clip: float | None = option(None, "longest gradient: a longer one is shrunk to it", above=0)
+    max_grad_norm: float | None = option(None, "longest gradient: a longer one is shrunk to it", above=0)
     l2: float | None = option(None, "penalty: training makes loss + l2 * sum(p^2) small", at_least=0)
     l2_on: str = option("weights", "parameters p that l2 holds small", choices=("weights", "all"))
     patience: int | None = option(None, "evaluations without a better metric before training stops", at_least=1)
-    metrics: list[str] = option([], "columns that evaluations add to metrics.csv, and draw", choices="diagnostic")
-    metric: str = option("auto", "what best is judged by; auto: the first there is", choices=METRICS)
+    diagnostics: list[str] = option([], "columns that evaluations add to metrics.csv, and draw", choices="diagnostic")
+    monitor: str = option("auto", "what best is judged by; auto: the first there is", choices=METRICS)
     dtype: str = option("float32", "type of every number", choices=("float32", "float64"))
-    engine: str = option("replay", "how steps are computed: compiled, or one operation at a time", choices=ENGINES)
+    engine: str = option("numpy", "how steps are computed: compiled, or one operation at a time", choices=ENGINES)
     blas_threads: int | str = option(
         1, "threads of a product; auto: all cores where products are large", at_least=1, choices=("auto",)
     )

@@ -136,7 +136,7 @@ class CompiledEngine:
 
     def _inspect_hessian(self) -> dict[str, Array]:
         """What products with each run's Hessian tell, one run after the other: one fills a core's cache."""
-        if not any(kind(name) == "hessian" for name in self.first.config.metrics):
+        if not any(kind(name) == "hessian" for name in self.first.config.diagnostics):
             return {}
         if self._curvature is None:
             self._curvature = self._curvature_of()

@@ -99,7 +99,7 @@ def kind(name: str) -> str:
     entry = REGISTRIES["diagnostic"][name]
     if not isinstance(entry, Diagnostic):
         raise ConfigError(
-            f'metrics=[{name}]: what was registered is no Diagnostic; make it one: Diagnostic(..., "step")'
+            f'diagnostics=[{name}]: what was registered is no Diagnostic; make it one: Diagnostic(..., "step")'
         )
     return entry.of
 

@@ -55,7 +55,7 @@ class Experiment:
     @property
     def metric(self) -> str:
         """What the best network is judged by."""
-        return self.metrics[0] if self.config.metric == "auto" else self.config.metric
+        return self.metrics[0] if self.config.monitor == "auto" else self.config.monitor
 
     @cached_property
     def blas_threads(self) -> int:
@@ -133,7 +133,7 @@ def assemble_experiment(config: RunConfig, data: Dataset | None = None) -> Exper
     if config.warmup is not None and config.warmup >= config.steps:
         raise ConfigError(f"warmup={config.warmup}: expected fewer than steps={config.steps}")
     if config.blas_threads == "auto" and config.engine == "eager":
-        raise ConfigError("blas_threads=auto: looks at the compiled step; give a number, or set engine=replay")
+        raise ConfigError("blas_threads=auto: looks at the compiled step; give a number, or set engine=numpy")
     activation, loss = (
         activation_layer(config.activation),
         losses.build_loss(config.loss, config.reduction, config.label_smoothing),
@@ -141,23 +141,23 @@ def assemble_experiment(config: RunConfig, data: Dataset | None = None) -> Exper
     model = config.network.build(data.inputs, loss.outputs(data), activation, config.seed)
     experiment = Experiment(config, data, model, loss, TrainingStep(config, data, model, loss))
     _check_metrics(experiment)
-    if config.metric not in ("auto", *experiment.metrics):
+    if config.monitor not in ("auto", *experiment.metrics):
         raise ConfigError(
-            f"metric={config.metric}: the data gives {', '.join(experiment.metrics)}; choose one, or auto"
+            f"monitor={config.monitor}: the data gives {', '.join(experiment.metrics)}; choose one, or auto"
         )
     return experiment
 
 
 def _check_metrics(experiment: Experiment) -> None:
-    for name in experiment.config.metrics:
+    for name in experiment.config.diagnostics:
         kind = diagnostics.kind(name)
         if kind == "activation" and not experiment.step.layers:
-            raise ConfigError(f"metrics=[{name}]: the network has no activation layer; leave it out")
+            raise ConfigError(f"diagnostics=[{name}]: the network has no activation layer; leave it out")
         if kind == "classes" and experiment.data.classes is None:
-            raise ConfigError(f"metrics=[{name}]: the data has no classes; leave it out")
+            raise ConfigError(f"diagnostics=[{name}]: the data has no classes; leave it out")
         if kind == "hessian" and isinstance(experiment.data.x_train, Rows):
             raise ConfigError(
-                f"metrics=[{name}]: takes all training examples at once, and this data lies on disk; leave it out"
+                f"diagnostics=[{name}]: takes all training examples at once, and this data lies on disk; leave it out"
             )
 
 
@@ -173,7 +173,7 @@ def _try(experiment: Experiment) -> None:
                 step.update(0)
                 step.restore(before)
             experiment.engine.evaluate()
-            if config.metrics:
+            if config.diagnostics:
                 experiment.engine.loss(0)
                 experiment.engine.inspect(0)
     except TracingError as error:

@@ -74,7 +74,7 @@ class TrainingStep:
         self.penalized = self.parameters.weights if config.l2_on == "weights" else self.parameters.vector.size
         self.layers = activation_layers(model)
         trained = [name for name, p in model.named_parameters().items() if p.requires_grad]
-        self.diagnostics = diagnostics.columns(config.metrics, trained, self.layers)
+        self.diagnostics = diagnostics.columns(config.diagnostics, trained, self.layers)
         self._epoch: tuple[int, Array] = (-1, np.empty(0, np.intp))
         self._pending: tuple[Tensor, Array] | None = None  # the loss, and the buffers as it leaves them
 
@@ -152,8 +152,8 @@ class TrainingStep:
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The next parameters and optimizer state."""
         config = self.config
-        if config.clip is not None:
-            grads = clip_by_global_norm(grads, config.clip)
+        if config.max_grad_norm is not None:
+            grads = clip_by_global_norm(grads, config.max_grad_norm)
         updated, new_state = config.optimizer.update(grads, state, params, **numbers)
         if new_state.keys() != state.keys():
             raise ConfigError(
@@ -182,7 +182,7 @@ class TrainingStep:
         frozen, parts = [*self.parameters.frozen.tensors.values()], self.parameters.split(grads)
         seen = diagnostics.Observed(params, updated, frozen, grads, parts, outputs, output, y)
         with no_grad():
-            return diagnostics.compute(self.config.metrics, seen)
+            return diagnostics.compute(self.config.diagnostics, seen)
 
     def compute_curvature(self, x: Tensor, y: Tensor | None, params: Tensor, direction: Tensor) -> Tensor:
         """The Hessian of what training makes small times a direction: [n] -> [n]."""
@@ -198,7 +198,7 @@ class TrainingStep:
     def inspect_hessian(self, product: Callable[[Array], Array]) -> dict[str, Array]:
         """What products with the Hessian tell, by column."""
         start = generator(self.config.seed, "hessian").normal(size=self.parameters.vector.size)
-        found = diagnostics.compute_of_hessian(self.config.metrics, product, start)
+        found = diagnostics.compute_of_hessian(self.config.diagnostics, product, start)
         return {name: np.asarray(value, self.config.dtype) for name, value in found.items()}
 
     # One operation after the other

@@ -15,7 +15,7 @@ from minitrain.compare.comparison import compare
 from minitrain.compare.results import load_runs
 from minitrain.registry import REGISTRIES, register
 from minitrain.storage.checkpoint import load_checkpoint
-from minitrain.storage.metrics import read_metrics
+from minitrain.storage.metrics_file import read_metrics
 from minitrain.storage.summary import read_summary
 
 FAST = ("data=moons", "data.samples=100", "network.widths=[8]", "batch_size=16", "steps=40", "eval_every=10")
@@ -59,8 +59,8 @@ def test_a_run_leaves_its_directory(command):
     assert is_picture(directory / "loss.png")
     assert is_picture(directory / "loss.svg")
     summary = read_summary(directory)
-    assert summary["status"] == "completed"
-    assert summary["overrides"] == ["activation=silu", "lr=0.1", *FAST]
+    assert summary.status == "completed"
+    assert summary.overrides == ["activation=silu", "lr=0.1", *FAST]
     for part in ("completed 40 steps", "final  train_loss", "best   val_accuracy", f"{directory}/loss.png"):
         assert part in out
         assert part in (directory / "minitrain.log").read_text()
@@ -70,8 +70,8 @@ def test_the_default_run_reaches_96_percent_on_digits(command):
     status, _, _ = command()
     summary = read_summary(only("outputs/*/*"))
     assert status == 0
-    assert summary["steps"] == 1000
-    assert summary["final"]["val_accuracy"] >= 0.96
+    assert summary.steps == 1000
+    assert summary.final["val_accuracy"] >= 0.96
 
 
 def test_a_sweep_trains_every_combination_and_draws_one_comparison(command):
@@ -80,7 +80,7 @@ def test_a_sweep_trains_every_combination_and_draws_one_comparison(command):
     sweep = only("outputs/sweeps/*/*")
     runs = sorted(int(p.name) for p in sweep.iterdir() if p.is_dir())
     assert runs == list(range(12))
-    told = [read_summary(sweep / str(i))["overrides"][:3] for i in runs]
+    told = [read_summary(sweep / str(i)).overrides[:3] for i in runs]
     assert told[0] == ["lr=0.03", "activation=relu", "seed=0"]
     assert len({tuple(overrides) for overrides in told}) == 12
     assert is_picture(sweep / "comparison.png")
@@ -134,7 +134,7 @@ def test_a_diverged_run_is_recorded_and_the_sweep_goes_on(command):
     status, out, _ = command("-m", "lr=1e30,0.1", *FAST)
     assert status == 0
     sweep = only("outputs/sweeps/*/*")
-    assert [read_summary(sweep / i)["status"] for i in "01"] == ["diverged", "completed"]
+    assert [read_summary(sweep / i).status for i in "01"] == ["diverged", "completed"]
     assert "#0 lr=1e+30 data=moons" in out
     assert "diverged at step" in out
     assert is_picture(sweep / "comparison.png")
@@ -157,15 +157,15 @@ def test_what_is_not_finite_stops_the_run_and_is_named(command, own_components, 
     assert status == 0
     for run in Path("outputs").glob("sweeps/*/*/[01]" if "-m" in how else "*/*"):
         summary = read_summary(run)
-        assert summary["status"] == "diverged"
-        assert at_least <= summary["step"] < 40
-        assert summary["first_operation"] == operation
-        assert parameter in summary["first_parameter"]
+        assert summary.status == "diverged"
+        assert at_least <= summary.step < 40
+        assert summary.first_operation == operation
+        assert parameter in summary.first_parameter
         assert "-m" in how or is_picture(run / "loss.png")  # a sweep draws its runs together
-        told = f"diverged at step {summary['step']} of 40"
+        told = f"diverged at step {summary.step} of 40"
         assert told in out
         if "-m" not in how:
-            assert f"{operation} gave the first such value, from {summary['first_parameter']}" in out
+            assert f"{operation} gave the first such value, from {summary.first_parameter}" in out
     assert summary
 
 
@@ -184,7 +184,7 @@ def test_a_run_that_fails_is_told_and_the_others_go_on(command, monkeypatch):
     sweep = only("outputs/sweeps/*/*")
     assert status == 1
     assert "failed: RuntimeError: a bug" in out
-    assert [read_summary(sweep / i)["status"] for i in "01"] == ["failed", "completed"]
+    assert [read_summary(sweep / i).status for i in "01"] == ["failed", "completed"]
     assert "RuntimeError: a bug" in (sweep / "0" / "minitrain.log").read_text()
 
 
@@ -200,7 +200,7 @@ def test_the_lab2_study(command):
     sweep = only("outputs/sweeps/*/*")
     losses = [read_metrics(sweep / i)["train_loss"] for i in "012"]
     assert status == 0
-    assert [read_summary(sweep / i)["overrides"][0] for i in "012"] == [
+    assert [read_summary(sweep / i).overrides[0] for i in "012"] == [
         "activation=relu",
         "activation=silu",
         "activation=sigmoid",
@@ -348,15 +348,15 @@ def test_a_stopped_run_is_readable_and_resumes_to_the_uninterrupted_bytes(tmp_pa
     process.send_signal(number)
     out = process.communicate(timeout=60)[0]
     (directory,) = (tmp_path / "outputs").glob("*/*")
-    reached = load_checkpoint(directory / "checkpoints" / "last.npz")[1]["step"]
+    reached = load_checkpoint(directory / "checkpoints" / "last.npz")[1].step
     read_metrics(directory)
     if number == signal.SIGINT:
         assert process.returncode == 130
         assert f"python -m minitrain resume outputs/{directory.parent.name}/{directory.name}" in out
         assert is_picture(directory / "loss.png")
-        assert read_summary(directory)["status"] == "interrupted"
+        assert read_summary(directory).status == "interrupted"
     else:
-        assert read_summary(directory)["status"] == "running"
+        assert read_summary(directory).status == "running"
     config = directory / ".hydra" / "config.yaml"
     config.write_text(config.read_text().replace("steps: 100000", f"steps: {reached + 30}"))
     resumed = in_background(tmp_path, "resume", str(directory))
@@ -389,7 +389,7 @@ def test_four_starts_at_the_same_moment_are_four_directories(tmp_path):
         p.stdout.close()
     directories = list((tmp_path / "outputs").glob("*/*"))
     assert len(directories) == 4
-    assert all(read_summary(d)["status"] == "completed" for d in directories)
+    assert all(read_summary(d).status == "completed" for d in directories)
 
 
 def test_shell_completion_knows_keys_and_names(tmp_path):
@@ -461,4 +461,4 @@ def test_who_stops_reading_does_not_stop_the_run(tmp_path):
     )
     os.close(writing)
     assert (found.returncode, found.stderr) == (0, "")
-    assert read_summary(tmp_path / "run")["status"] == "completed"
+    assert read_summary(tmp_path / "run").status == "completed"

@@ -411,7 +411,7 @@ def test_tables_and_figures_are_both_written(command, tmp_path):
 def test_a_mistake_is_told_in_a_line(command, tmp_path, arguments, told):
     make_grid(tmp_path / "grid")
     make_run(tmp_path / "old", steps_per_epoch=None)
-    (tmp_path / "file").mark_changed()
+    (tmp_path / "file").touch()
     status, out, err = command("compare", *arguments)
     assert (status, out) == (2, "")
     assert told in err

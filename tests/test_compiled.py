@@ -318,7 +318,7 @@ def test_a_whole_run_writes_the_same(tmp_path, config, status):
         contents.append([(directory / "metrics.csv").read_bytes(), *weights])
     assert contents[0] == contents[1]
     timed = ("seconds", "steps_per_second")
-    first, second = ({k: v for k, v in summary.items() if k not in timed} for summary in summaries)
+    first, second = ({k: v for k, v in vars(summary).items() if k not in timed} for summary in summaries)
     assert first == second
     assert first["status"] == status
     assert first.get("stopped_early", True)
@@ -375,7 +375,7 @@ class Branches(nn.Module):
 
 @dataclass(frozen=True)
 class BranchesConfig:
-    def build_experiment(self, inputs, outputs, activation, seed):
+    def build(self, inputs, outputs, activation, seed):
         return Branches(inputs, outputs, activation, seed)
 
     def describe(self, inputs, outputs, activation):

@@ -164,7 +164,7 @@ def test_layers_tell_their_options_what_is_frozen_and_functions_their_name():
     def cube(x):
         return x**3
 
-    graph, _ = graph_of_network(nn.activation.Function(cube), np.ones((1, 3)))
+    graph, _ = graph_of_network(nn.activation.FunctionLayer(cube), np.ones((1, 3)))
     assert graph.nodes[1].title.split() == ["cube"]
 
 

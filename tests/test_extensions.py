@@ -115,7 +115,7 @@ def test_everything_by_name_from_one_file(command, mine):
     assert "scaled 2-3-2, cube" in out
     assert "signed, lr 0.01" in out
     (directory,) = Path().glob("outputs/*/*")
-    assert read_summary(directory)["status"] == "completed"
+    assert read_summary(directory).status == "completed"
     sys.modules.pop("mine")
     for name in ("cube", "scaled", "squared", "signed", "halves", "cubic", "ring"):
         next(table for table in REGISTRIES.values() if name in table).pop(name)
@@ -153,8 +153,8 @@ def test_their_values_are_checked_and_their_names_listed(command, mine):
     [
         (None, "extensions=broken: ModuleNotFoundError: No module named 'broken'"),
         ("1 / 0", "extensions=broken: ZeroDivisionError: division by zero"),
-        ("import minitrain\nminitrain.register('activation', 'relu')(abs)", "activation relu is there already"),
-        ("import minitrain\nminitrain.register('colour', 'red')(abs)", "no group colour"),
+        ("import minitrain\nminitrain.register('activation', 'relu')(abs)", "activation relu is already registered"),
+        ("import minitrain\nminitrain.register('colour', 'red')(abs)", "unknown group colour"),
     ],
 )
 def test_a_broken_module_is_told_in_one_line(command, mine, text, message):
@@ -178,7 +178,7 @@ def test_a_run_directory_imports_nothing(command, mine):
 
 
 def test_a_name_is_registered_once():
-    with pytest.raises(ConfigError, match="activation relu is there already"):
+    with pytest.raises(ConfigError, match="activation relu is already registered"):
         register("activation", "relu")(abs)
 
 
@@ -203,10 +203,18 @@ BROKEN = {
         "@register('loss', 'all')\ndef whole(output, target):\n    return output",
         "a Tensor of one number",
     ),
-    "schedule": ("s", DATACLASS.format("schedule", "s", "factor = lambda self, step: 1.0"), "positional arguments"),
-    "network": ("n", DATACLASS.format("network", "n", "pass"), "has no attribute 'build'"),
+    "schedule": (
+        "s",
+        DATACLASS.format("schedule", "s", "factor = lambda self, step: 1.0"),
+        "factor takes (step), expected (step, steps)",
+    ),
+    "network": (
+        "n",
+        DATACLASS.format("network", "n", "pass"),
+        "has no method build(self, inputs, outputs, activation, seed); add it",
+    ),
     "data": ("d", DATACLASS.format("data", "d", "load = lambda self: 3"), "'int' object has no attribute"),
-    "optimizer": ("o", DATACLASS.format("optimizer", "o", "pass"), "the optimizer has no default_lr"),
+    "optimizer": ("o", DATACLASS.format("optimizer", "o", "pass"), "optimizer o: has no default_lr; add it"),
 }
 
 
@@ -215,7 +223,7 @@ def test_a_component_that_does_not_fit_is_told_before_anything_is_written(comman
     name, text, message = BROKEN[group]
     Path("broken.py").write_text("from dataclasses import dataclass\nfrom minitrain import register\n\n\n" + text)
     status, _, err = command("extensions=[broken]", f"{group}={name}")
-    sys.modules.pop("broken")
+    sys.modules.pop("broken", None)
     assert status == 2
     assert message in err
     assert err.count("\n") == 1

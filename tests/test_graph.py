@@ -110,5 +110,5 @@ def test_the_number_holds_while_steps_are_taken_and_is_recorded(command, monkeyp
     monkeypatch.setattr(CompiledEngine, "update", watched)
     assert command(*sweep, *FAST, "blas_threads=2")[0] == 0
     summaries = list(Path("outputs").rglob("summary.json"))
-    assert {read_summary(path.parent)["blas_threads"] for path in summaries} == {2}
+    assert {read_summary(path.parent).blas_threads for path in summaries} == {2}
     assert seen == {2}

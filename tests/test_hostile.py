@@ -6,6 +6,7 @@ import shutil
 import sys
 import textwrap
 import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -156,7 +157,7 @@ def text_of(name, text):
 
 
 def summary(**changed):
-    return lambda run: write_summary(run, {**read_summary(run), **changed})
+    return lambda run: write_summary(run, replace(read_summary(run), **changed))
 
 
 def checkpoints(change):
@@ -170,7 +171,7 @@ def checkpoints(change):
 
 
 def meta(**changed):
-    return checkpoints(lambda arrays, meta: (arrays, {**meta, **changed}))
+    return checkpoints(lambda arrays, meta: (arrays, replace(meta, **changed)))
 
 
 def each_array(change):
@@ -289,7 +290,7 @@ def test_a_stranger_s_run_is_refused_and_none_of_its_code_runs(command, tmp_path
 def test_the_run_that_the_strange_ones_were_made_of_is_accepted(command, theirs):
     for arguments in (["compare", "theirs"], ["predict", "theirs", "x.npy"], ["resume", "theirs"]):
         assert command(*arguments)[0] == 0
-    assert read_summary(theirs)["step"] == 30
+    assert read_summary(theirs).step == 30
 
 
 SWEPT = ["overrides that are code", "a checkpoint of step -3", "checkpoints elsewhere", "a best by another metric"]

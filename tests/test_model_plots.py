@@ -78,7 +78,7 @@ def test_a_confusion_matrix_counts_the_validation_examples(command, figures):
             share = 100 * count / (model.data.y_val == actual).sum()
             assert float(shares.get((taken, actual), "0%")[:-1]) == pytest.approx(share, abs=0.051)
     assert [label.get_text() for label in axes.get_yticklabels()] == ["setosa", "versicolor", "virginica"]
-    best = read_summary(Path("run"))["best"]["value"]
+    best = read_summary(Path("run")).best.value
     assert figures["confusion_matrix"].get_suptitle().startswith(f"{best:.1%} of 30 validation examples right\nmlp 4-")
 
 
@@ -131,7 +131,7 @@ def test_a_fitted_curve_is_the_networks_in_own_units_and_goes_beyond(command, fi
     x, y = (np.concatenate([getattr(line, f"get_{axis}data")() for line in axes.lines]) for axis in "xy")
     assert (x.min(), x.max()) == (pytest.approx(-62), pytest.approx(62))
     np.testing.assert_allclose(y, model.predict(x[:, None]).values[:, 0])
-    best = read_summary(Path("run"))["best"]["value"]
+    best = read_summary(Path("run")).best.value
     rms = np.sqrt(best) * model.data.y_scale.deviation[0]
     assert figures["fitted_curve"].get_suptitle().startswith(f"off by {rms:.3g} (RMS) on 100 validation examples")
 
@@ -198,7 +198,7 @@ def test_a_plot_that_fails_is_one_line_and_the_others_are_drawn(command, monkeyp
     assert status == 0
     assert out.count(line) == 1
     assert "in lines" not in out
-    assert read_summary(Path("run"))["status"] == "completed"
+    assert read_summary(Path("run")).status == "completed"
     assert are_pictures(Path("run"), "decision_boundary", "loss")
     assert not Path("run/confusion_matrix.png").exists()
     assert command("-m", "seed=0,1", both, "hydra.sweep.dir=swept", *MOONS)[0] == 0

@@ -76,7 +76,7 @@ def contents(directory=Path("run")):
     for name in ("last", "best"):
         arrays, meta = load_checkpoint(directory / "checkpoints" / f"{name}.npz")
         found |= {f"{name}/{key}": array.tobytes() for key, array in arrays.items()}
-        found[name] = meta["step"], meta["best"]["step"]
+        found[name] = meta.step, meta.best.step
     return found
 
 
@@ -89,7 +89,7 @@ def whole(stoppable):
     assert run(RUN) == 0, Path("out.txt").read_text()
     seconds = time.monotonic() - started
     left = contents()
-    assert read_summary(Path("run"))["stopped_early"]
+    assert read_summary(Path("run")).stopped_early
     shutil.rmtree("run")
     return left, read_summary_steps(left), seconds
 
@@ -185,8 +185,8 @@ def test_50_starts_at_the_same_moment():
     assert len(runs) == 50
     assert len({(run / "metrics.csv").read_bytes() for run in runs}) == 1
     for each in runs:
-        assert read_summary(each)["status"] == "completed"
-        assert load_checkpoint(each / "checkpoints" / "last.npz")[1]["step"] == 3
+        assert read_summary(each).status == "completed"
+        assert load_checkpoint(each / "checkpoints" / "last.npz")[1].step == 3
 
 
 def test_the_same_config_ten_times_in_ten_ways():

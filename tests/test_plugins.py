@@ -38,7 +38,7 @@ def test_optuna_searches_in_batches_for_the_highest_accuracy(command, given):
         "-m", "lr=tag(log,interval(1e-6,1))", "hydra.sweeper.sampler.seed=3", "data=moons", "steps=100", *search, *given
     )
     assert status == 0, out + err
-    values = [read_summary(run)["best"]["value"] for run in runs()]
+    values = [read_summary(run).best.value for run in runs()]
     assert len(values) == 6
     assert min(values) < max(values)
     found = (Path("swept") / "optimization_results.yaml").read_text()

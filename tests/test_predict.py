@@ -74,12 +74,12 @@ FLOWERS_RUN = ["data=csv", "data.path=flowers.csv", *FAST]
 def test_raw_validation_examples_give_the_accuracy_of_the_summary(command, arguments):
     run(command, *arguments)
     model = minitrain.load_model("run")
-    best = read_summary(Path("run"))["best"]
+    best = read_summary(Path("run")).best
     prediction = model.predict(raw_validation(model.data))
-    assert best["metric"] == "val_accuracy"
-    assert (prediction.classes == model.data.y_val).mean() == best["value"]
+    assert best.metric == "val_accuracy"
+    assert (prediction.classes == model.data.y_val).mean() == best.value
     assert prediction.labels.tolist() == [model.data.labels[c] for c in prediction.classes]
-    assert model.step == best["step"]
+    assert model.step == best.step
     if prediction.probabilities is not None:
         assert prediction.probabilities.shape == (len(model.data.x_val), model.data.classes)
         np.testing.assert_allclose(prediction.probabilities.sum(axis=1), 1, rtol=1e-6)
@@ -103,14 +103,14 @@ def test_numbers_are_in_the_targets_own_units(command):
     np.testing.assert_allclose(validation, targets.x_val, rtol=1e-12)
     assert 25 < targets.y_val.min() <= values.mean() <= targets.y_val.max()
     val_loss = np.square((values - targets.y_val) / targets.y_train.std()).mean()
-    np.testing.assert_allclose(val_loss, read_summary(Path("run"))["best"]["value"], rtol=1e-9)
+    np.testing.assert_allclose(val_loss, read_summary(Path("run")).best.value, rtol=1e-9)
 
 
 def test_best_and_last_and_last_where_there_is_no_best(command):
     run(command, "data=moons", "network.dropout=0.5", *FAST, "lr=3")
     best, last = (minitrain.load_model("run", name) for name in ("best", "last"))
     assert not any(layer.training for model in (best, last) for layer in model.network.named_modules().values())
-    assert (best.step, last.step) == (read_summary(Path("run"))["best"]["step"], 60)
+    assert (best.step, last.step) == (read_summary(Path("run")).best.step, 60)
     assert best.step < 60
     Path("run/checkpoints/best.npz").unlink()
     assert minitrain.load_model("run").step == 60
@@ -130,7 +130,7 @@ def test_a_killed_run_predicts_by_its_checkpoint_and_one_without_is_told(command
 
 def test_a_diverged_run_predicts_by_its_best(command):
     run(command, "data=moons", "lr=1e30", *FAST)
-    assert read_summary(Path("run"))["status"] == "diverged"
+    assert read_summary(Path("run")).status == "diverged"
     assert minitrain.load_model("run").step == 0
 
 

@@ -7,6 +7,7 @@ import os
 import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -16,11 +17,11 @@ from minitrain.errors import RecordError
 from minitrain.storage.checkpoint import load_checkpoint, save_checkpoint
 from minitrain.storage.directories import claim_directory
 from minitrain.storage.files import reject_special_files, write_atomically
-from minitrain.storage.metrics import MetricsWriter, read_metrics
-from minitrain.storage.summary import read_summary, write_summary
+from minitrain.storage.metrics_file import MetricsWriter, read_metrics
+from minitrain.storage.summary import RunProgress, Status, Summary, read_summary, write_summary
 
-META = {"step": 7, "best": None, "final": {"val_loss": 0.5}, "seconds": 1.0}
-SUMMARY = {"status": "running", "steps": 9, "overrides": [], **META}
+META = RunProgress(step=7, best=None, final={"val_loss": 0.5}, seconds=1.0)
+SUMMARY = Summary(Status.RUNNING, steps=9, overrides=[], **vars(META))
 ARRAYS = {"parameters/w": np.arange(6, dtype="float32").reshape(2, 3), "optimizer/m": np.zeros(0)}
 
 
@@ -119,11 +120,11 @@ def test_a_summary_that_is_none_is_refused(tmp_path, content):
     ],
 )
 def test_what_a_summary_or_a_checkpoint_tells_has_its_types(tmp_path, wrong, told):
-    write_summary(tmp_path, {**SUMMARY, **wrong})
+    write_summary(tmp_path, replace(SUMMARY, **wrong))
     with pytest.raises(RecordError, match=rf"summary.json: not a run's summary \({told}"):
         read_summary(tmp_path)
     if "status" not in wrong:
-        save_checkpoint(tmp_path / "last.npz", ARRAYS, {**META, **wrong})
+        save_checkpoint(tmp_path / "last.npz", ARRAYS, replace(META, **wrong))
         with pytest.raises(RecordError, match=rf"last.npz: not the checkpoint of a run \({told}"):
             load_checkpoint(tmp_path / "last.npz")
 

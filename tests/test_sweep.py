@@ -31,7 +31,7 @@ def contents(run):
     for name in ("last", "best"):
         arrays, meta = load_checkpoint(run / "checkpoints" / f"{name}.npz")
         found |= {f"{name}/{key}": array.tobytes() for key, array in arrays.items()}
-        found[f"{name}/step"] = meta["step"]
+        found[f"{name}/step"] = meta.step
     return found
 
 
@@ -41,7 +41,7 @@ def all_contents(directory):
 
 def statuses(directory):
     runs = sorted((run for run in directory.iterdir() if run.is_dir()), key=lambda run: int(run.name))
-    return [read_summary(run)["status"] for run in runs]
+    return [read_summary(run).status for run in runs]
 
 
 # Structures
@@ -275,7 +275,7 @@ def test_what_kills_its_worker_twice_has_failed_and_nothing_else(tmp_path, monke
     status, out, err = command("-m", "schedule.at=30,100", "batch_size=20", *common)
     assert status == 1, out + err
     assert statuses(Path("swept")) == ["failed", "completed"]
-    assert read_summary(Path("swept", "0"))["error"] == "its worker process was killed twice"
+    assert read_summary(Path("swept", "0")).error == "its worker process was killed twice"
     assert "schedule.at=30" in out
 
 
@@ -299,7 +299,7 @@ class Odd:
             if self.kind == 3:
                 raise SystemExit(3)
             if self.kind == 4 and not Path("killed").exists():
-                Path("killed").mark_changed()
+                Path("killed").touch()
                 os.kill(os.getpid(), signal.SIGKILL)
             while self.kind == 5:
                 time.sleep(0.1)
@@ -331,7 +331,7 @@ def test_a_sweep_in_which_everything_goes_wrong(tmp_path, monkeypatch, command, 
     ended = ["completed", "failed", "diverged", "failed", *["completed"] * 6]
     assert statuses(tmp_path / "swept") == [*ended, *["running"] * 10]
     monkeypatch.chdir(tmp_path)
-    Path("mended").mark_changed()
+    Path("mended").touch()
     status, out, err = command("resume", "swept", "extensions=[mine]")
     assert status == 0, out + err
     assert "8 of 20 runs are complete" in out

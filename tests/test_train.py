@@ -17,8 +17,8 @@ from minitrain.optim import AdamRule, LionRule, MomentumRule, SGDRule
 from minitrain.optim.schedules import Constant, Cosine, Exponential, Linear, OneCycle, StepDecay
 from minitrain.registry import REGISTRIES
 from minitrain.storage.checkpoint import load_checkpoint
-from minitrain.storage.metrics import read_metrics
-from minitrain.storage.summary import read_summary
+from minitrain.storage.metrics_file import read_metrics
+from minitrain.storage.summary import Best, read_summary
 from minitrain.training.compiled_engine import CompiledEngine
 from minitrain.training.experiment import build_experiment
 from minitrain.training.loop import train
@@ -75,14 +75,10 @@ def test_rows_of_metrics(tmp_path):
     assert table["step"].tolist() == list(range(0, 61, 5))
     assert table["step"][np.isfinite(table["val_loss"])].tolist() == [0, 20, 40, 60]
     assert np.isfinite(table["train_loss"]).all()
-    assert summary["status"] == "completed"
-    assert summary["final"]["val_accuracy"] == table["val_accuracy"][-1]
+    assert summary.status == "completed"
+    assert summary.final["val_accuracy"] == table["val_accuracy"][-1]
     at = int(np.nanargmax(table["val_accuracy"]))
-    assert summary["best"] == {
-        "metric": "val_accuracy",
-        "value": table["val_accuracy"][at],
-        "step": table["step"][at],
-    }
+    assert summary.best == Best("val_accuracy", table["val_accuracy"][at], table["step"][at])
     assert read_summary(tmp_path) == summary
 
 
@@ -98,7 +94,7 @@ def test_the_notebooks_tasks_2_and_3(tmp_path):
     assert table["train_loss"][0] == 9
     assert table["train_loss"][1] == pytest.approx(0.1, rel=1e-14)
     assert table["train_loss"][2:].tolist() == [0] * 19
-    assert summary["best"] == {"metric": "train_loss", "value": 0, "step": 2}
+    assert summary.best == Best("train_loss", 0, 2)
 
 
 @pytest.mark.parametrize("optimizer", [SGDRule(), MomentumRule(), AdamRule()])
@@ -111,8 +107,8 @@ def test_stopped_and_resumed_is_uninterrupted_bit_for_bit(tmp_path, monkeypatch,
         stop_after(patch, step)
         with pytest.raises(Interrupted):
             run(config, tmp_path / "stopped")
-    assert read_summary(tmp_path / "stopped")["status"] == "interrupted"
-    assert read_summary(tmp_path / "stopped")["step"] == step + 1
+    assert read_summary(tmp_path / "stopped").status == "interrupted"
+    assert read_summary(tmp_path / "stopped").step == step + 1
     run(config, tmp_path / "stopped", resume=True)
     assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
     before, after = (read_summary(tmp_path / name) for name in ("whole", "stopped"))
@@ -161,14 +157,14 @@ def test_a_number_that_does_nothing_changes_no_byte(tmp_path, changes):
     assert contents(tmp_path / "with") == contents(tmp_path / "without")
 
 
-@pytest.mark.parametrize("max_grad_norm", [None, 0.01])
-def test_a_clipped_step_is_as_long_as_the_limit(tmp_path, clip):
-    experiment = build_experiment(replace(SMALL, lr=1.0, steps=1, dtype="float64", max_grad_norm=clip))
+@pytest.mark.parametrize("limit", [None, 0.01])
+def test_a_clipped_step_is_as_long_as_the_limit(tmp_path, limit):
+    experiment = build_experiment(replace(SMALL, lr=1.0, steps=1, dtype="float64", max_grad_norm=limit))
     before = [p.numpy() for p in experiment.model.parameters()]
     train(experiment, tmp_path, bar=False)
     moved = [p.numpy() - old for p, old in zip(experiment.model.parameters(), before, strict=True)]
     length = np.sqrt(sum((part**2).sum() for part in moved))
-    assert length > 0.1 if clip is None else length == pytest.approx(0.01, rel=1e-3)
+    assert length > 0.1 if limit is None else length == pytest.approx(0.01, rel=1e-3)
 
 
 def test_the_rate_warms_up_before_the_schedule(tmp_path):
@@ -225,18 +221,18 @@ STUCK = replace(SMALL, lr=0.0, eval_every=9, log_every=5, steps=60, patience=3)
 
 def test_a_run_stops_early_when_it_waited_long_enough(tmp_path):
     summary = run(STUCK, tmp_path)
-    assert (summary["status"], summary["stopped_early"], summary["step"]) == ("completed", True, 27)
-    assert summary["best"]["step"] == 0
+    assert (summary.status, summary.stopped_early, summary.step) == ("completed", True, 27)
+    assert summary.best.step == 0
     table = read_metrics(tmp_path)
     assert table["step"].tolist() == [0, 5, 9, 10, 15, 18, 20, 25, 27]
     assert np.isfinite(table["val_loss"][-1])
-    assert load_checkpoint(tmp_path / "checkpoints" / "last.npz")[1]["step"] == 27
+    assert load_checkpoint(tmp_path / "checkpoints" / "last.npz")[1].step == 27
 
 
 @pytest.mark.parametrize("config", [replace(SMALL, monitor="train_loss", batch_size=None, patience=1), STUCK])
 def test_a_run_that_gets_better_or_ends_first_does_not_stop_early(tmp_path, config):
     summary = run(replace(config, steps=20, eval_every=9), tmp_path)
-    assert (summary["status"], summary["stopped_early"], summary["step"]) == ("completed", False, 20)
+    assert (summary.status, summary.stopped_early, summary.step) == ("completed", False, 20)
 
 
 @pytest.mark.parametrize("step", [3, 17, 26])
@@ -249,7 +245,7 @@ def test_an_early_stop_comes_at_the_same_step_after_a_resume(tmp_path, monkeypat
     for _ in range(2):  # the second finds it stopped already
         summary = run(STUCK, tmp_path / "stopped", resume=True)
         assert contents(tmp_path / "stopped") == contents(tmp_path / "whole")
-        assert (summary["stopped_early"], summary["step"]) == (True, 27)
+        assert (summary.stopped_early, summary.step) == (True, 27)
 
 
 def test_patience_counts_from_the_best_evaluation(tmp_path):
@@ -259,18 +255,18 @@ def test_patience_counts_from_the_best_evaluation(tmp_path):
     losses = table["val_loss"][np.isfinite(table["val_loss"])]
     best = int(np.argmin(losses))
     assert best > 0
-    assert summary["best"] == {"metric": "val_loss", "value": losses[best], "step": 4 * best}
-    assert (summary["stopped_early"], summary["step"]) == (True, 4 * (best + 5))
+    assert summary.best == Best("val_loss", losses[best], 4 * best)
+    assert (summary.stopped_early, summary.step) == (True, 4 * (best + 5))
     assert len(losses) == best + 6
 
 
 @pytest.mark.parametrize("metric", ["val_accuracy", "val_loss", "train_loss"])
 def test_best_is_judged_by_the_metric(tmp_path, metric):
-    best = run(replace(SMALL, monitor=metric), tmp_path)["best"]
+    best = run(replace(SMALL, monitor=metric), tmp_path).best
     table = read_metrics(tmp_path)
     values = table[metric][np.isfinite(table["val_loss"])]
-    assert best["metric"] == metric
-    assert best["value"] == (values.max() if metric == "val_accuracy" else values.min())
+    assert best.metric == metric
+    assert best.value == (values.max() if metric == "val_accuracy" else values.min())
 
 
 @pytest.mark.parametrize("step", [10, 30, 55])
@@ -287,8 +283,8 @@ def test_a_crash_loses_at_most_what_came_after_the_checkpoint(tmp_path, monkeypa
         patch.setattr(CompiledEngine, "update", crash)
         with pytest.raises(MemoryError):
             run(SMALL, tmp_path / "crashed")
-    assert read_summary(tmp_path / "crashed")["status"] == "failed"
-    assert "as if killed" in read_summary(tmp_path / "crashed")["error"]
+    assert read_summary(tmp_path / "crashed").status == "failed"
+    assert "as if killed" in read_summary(tmp_path / "crashed").error
     run(SMALL, tmp_path / "crashed", resume=True)
     assert contents(tmp_path / "crashed") == contents(tmp_path / "whole")
 
@@ -297,7 +293,7 @@ def test_sigterm_is_a_request_to_stop_too(tmp_path, monkeypatch):
     stop_after(monkeypatch, 30, signal.SIGTERM)
     with pytest.raises(Interrupted):
         run(SMALL, tmp_path)
-    assert load_checkpoint(tmp_path / "checkpoints" / "last.npz")[1]["step"] == 31
+    assert load_checkpoint(tmp_path / "checkpoints" / "last.npz")[1].step == 31
 
 
 def test_more_steps_continue_a_completed_run(tmp_path):
@@ -319,7 +315,7 @@ def test_runs_from_other_threads_work(tmp_path):
     thread = threading.Thread(target=run, args=(SMALL, tmp_path))
     thread.start()
     thread.join()
-    assert read_summary(tmp_path)["status"] == "completed"
+    assert read_summary(tmp_path).status == "completed"
 
 
 def test_a_checkpoint_of_another_network_is_refused(tmp_path):
@@ -333,7 +329,7 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path):
 def test_the_best_checkpoint_is_the_network_at_the_best_step(tmp_path):
     summary = run(SMALL, tmp_path)
     stopped = tmp_path / "to-best"
-    run(replace(SMALL, steps=max(summary["best"]["step"], 1)), stopped)
+    run(replace(SMALL, steps=max(summary.best.step, 1)), stopped)
     best, _ = load_checkpoint(tmp_path / "checkpoints" / "best.npz")
     last, _ = load_checkpoint(stopped / "checkpoints" / "last.npz")
     assert all((best[key] == last[key]).all() for key in best)
@@ -341,10 +337,10 @@ def test_the_best_checkpoint_is_the_network_at_the_best_step(tmp_path):
 
 def test_a_diverged_run_is_a_result_that_names_step_operation_and_parameter(tmp_path):
     summary = run(replace(SMALL, lr=1e30, network=MLPConfig([8])), tmp_path)
-    assert summary["status"] == "diverged"
-    assert 0 < summary["step"] < 5
-    assert summary["first_operation"] == "matmul"
-    assert summary["first_parameter"].endswith("weight")
+    assert summary.status == "diverged"
+    assert 0 < summary.step < 5
+    assert summary.first_operation == "matmul"
+    assert summary.first_parameter.endswith("weight")
     last = read_metrics(tmp_path)
     assert not np.isfinite(last["train_loss"][-1])
 
@@ -364,7 +360,7 @@ def test_an_epoch_has_every_example_once_and_drops_the_last_partial_batch():
 def test_every_activation_and_network_learns_moons(tmp_path, activation, network):
     # 200 steps reach the best linear separation, about 85 %, from any of them.
     summary = run(replace(SMALL, activation=activation, network=network, steps=200, lr=0.3), tmp_path)
-    assert summary["best"]["value"] >= 0.75
+    assert summary.best.value >= 0.75
 
 
 @pytest.mark.parametrize(
@@ -395,8 +391,8 @@ def test_two_classes_from_one_output(tmp_path, loss):
     # The accuracy is that of the sign of the output: class 1 on one side, class 0 on the other.
     hidden = np.maximum(experiment.data.x_val @ last["parameters/0.weight"].T + last["parameters/0.bias"], 0)
     positive = (hidden @ last["parameters/2.weight"].T + last["parameters/2.bias"])[:, 0] > 0
-    assert summary["final"]["val_accuracy"] == (positive == experiment.data.y_val).mean()
-    assert summary["best"]["value"] >= 0.75
+    assert summary.final["val_accuracy"] == (positive == experiment.data.y_val).mean()
+    assert summary.best.value >= 0.75
 
 
 @pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
@@ -412,8 +408,8 @@ def test_numbers_are_learned_in_the_type_of_the_run(tmp_path, loss, dtype):
     config = replace(SMALL, data=Line(), network=LinearConfig(), loss=loss, dtype=dtype, steps=300, batch_size=None)
     assert build_experiment(config).describe_network() == "linear 1-1"
     summary = run(config, tmp_path)
-    assert list(summary["final"]) == ["train_loss", "val_loss"]
-    assert summary["final"]["val_loss"] < 0.1  # an output of 0 has 0.8 (huber) to 2.3 (mse)
+    assert list(summary.final) == ["train_loss", "val_loss"]
+    assert summary.final["val_loss"] < 0.1  # an output of 0 has 0.8 (huber) to 2.3 (mse)
     for state in (build_experiment(config).step, build_experiment(config).engine):
         assert state.loss(0).dtype == state.evaluate()["val_loss"].dtype == dtype
 
@@ -449,4 +445,4 @@ def test_threads_are_limited_while_a_run_goes_on_and_recorded(threads, tmp_path,
         monkeypatch.setattr(CompiledEngine, "update", watched)
         summary = train(experiment, tmp_path, bar=False)
     assert seen == {threads}
-    assert summary["blas_threads"] == read_summary(tmp_path)["blas_threads"] == threads
+    assert summary.blas_threads == read_summary(tmp_path).blas_threads == threads

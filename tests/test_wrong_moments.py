@@ -18,7 +18,7 @@ FAST = ("data=moons", "data.samples=100", "network.widths=[8]", "batch_size=16",
 def contents(directory):
     arrays, meta = load_checkpoint(directory / "checkpoints" / "last.npz")
     kept = {name: array.tobytes() for name, array in arrays.items()}
-    return (directory / "metrics.csv").read_bytes(), kept, meta["step"], meta["best"]
+    return (directory / "metrics.csv").read_bytes(), kept, meta.step, meta.best
 
 
 def stop_at_update(monkeypatch, k, act):
@@ -39,7 +39,7 @@ def test_a_stop_at_the_last_step_loses_nothing(command, monkeypatch):
     with monkeypatch.context() as patch:
         stop_at_update(patch, 39, lambda: os.kill(os.getpid(), signal.SIGINT))
         assert command("hydra.run.dir=stopped", *FAST)[0] == 0
-    assert read_summary(Path("stopped"))["status"] == "completed"
+    assert read_summary(Path("stopped")).status == "completed"
     assert contents(Path("stopped")) == contents(Path("whole"))
 
 
@@ -57,13 +57,13 @@ def test_a_disk_that_is_full_at_the_last_step_is_not_the_end(command, monkeypatc
     with monkeypatch.context() as patch:
         patch.setattr(run, "save_checkpoint", full)
         assert command("hydra.run.dir=full", *FAST)[0] == 1
-    assert (read_summary(Path("full"))["status"], read_summary(Path("full"))["step"]) == ("failed", 40)
+    assert (read_summary(Path("full")).status, read_summary(Path("full")).step) == ("failed", 40)
     assert command("resume", "full")[0] == 0
     assert contents(Path("full")) == contents(Path("whole"))
 
 
 def test_a_disk_that_is_full_between_checkpoints_is_told(command, monkeypatch):
-    from minitrain.storage.metrics import MetricsWriter
+    from minitrain.storage.metrics_file import MetricsWriter
     from minitrain.training import loop as train
 
     def full(self, at_most_every=0.0):
@@ -144,7 +144,7 @@ def test_a_directory_that_cannot_be_written_fails_its_run_alone(command):
     Path("swept/1/summary.json").unlink()
     Path("swept/1/summary.json").mkdir()
     assert command("resume", "swept")[0] == 1
-    assert read_summary(Path("swept/2"))["status"] == "completed"
+    assert read_summary(Path("swept/2")).status == "completed"
 
 
 @pytest.mark.parametrize("strange", ["multirun.yaml", "0/checkpoints"])

@@ -47,14 +47,14 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
             )
         OmegaConf.update(config, "steps", parse_steps(text))
     run_config = validate_stored_config(config)
-    summary = read_summary(directory) if (directory / "summary.json").exists() else {}
-    step = summary.get("step", 0)
+    summary = read_summary(directory) if (directory / "summary.json").exists() else None
+    step = summary.step if summary else 0
     if step > run_config.steps:
         raise ConfigError(f"steps={run_config.steps}: the run is at step {step} already; expected more")
     done = ""
-    if summary.get("stopped_early"):
+    if summary and summary.stopped_early:
         done = f"the run stopped early at step {step:,}"
-    elif step == run_config.steps and summary["status"] in ("completed", "diverged"):
+    elif summary and step == run_config.steps and summary.status.is_final:
         done = f"the run has completed its {run_config.steps:,} steps; give steps=N for more"
     task = read_overrides(directory)
     if done:

@@ -24,7 +24,7 @@ from minitrain.data import Dataset
 from minitrain.errors import ConfigError, Interrupted, RecordError, first_line
 from minitrain.optim import SGDRule
 from minitrain.plotting.run_curves import draw_run
-from minitrain.storage.summary import exit_status, read_summary
+from minitrain.storage.summary import Status, Summary, exit_status, read_summary
 from minitrain.training.experiment import Experiment, build_experiment
 from minitrain.training.loop import train
 from minitrain.training.progress import format_outcome, format_outcome_briefly, stop_requests
@@ -34,7 +34,7 @@ log = logging.getLogger("minitrain")
 
 def perform(
     experiment: Experiment, directory: Path, overrides: Sequence[str], *, name: str = "", resume: bool = False
-) -> dict[str, Any]:
+) -> Summary:
     """Train a run in its directory, draw its curves, and tell how it went.
 
     name: what a sweep's run is called; its end is then told in one line
@@ -54,7 +54,7 @@ def perform(
         except Exception as error:
             file_log.exception("the run failed")
             log.error("%sfailed: %s (%s)", name, _told(error), _advice(error, shown))
-            return {"status": "failed", "best": None}
+            return Summary(Status.FAILED, 0, experiment.config.steps)
         summary = read_summary(directory)
         with stop_requests() as stop:  # an import or a file that is cut short would harm what comes after
             headings = ", ".join(overrides), experiment.describe_briefly()

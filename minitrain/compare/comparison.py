@@ -16,6 +16,8 @@ import yaml
 from minitrain.compare.results import MISSING, Result, Results, are_numbers, form, is_number, metric_names, value_of
 from minitrain.errors import ConfigError
 from minitrain.plotting.figures import shortened
+from minitrain.storage.metric import Metric
+from minitrain.storage.summary import Status
 from minitrain.typing import Array
 
 COMPARE = {"<=": operator.le, ">=": operator.ge, "!=": operator.ne, "==": operator.eq, "=": operator.eq,
@@ -37,12 +39,12 @@ class Judge:
 
     @property
     def is_higher_better(self) -> bool:
-        return self.by == "max" or (self.by == "last" and "accuracy" in self.metric)
+        return self.by == "max" or (self.by == "last" and Metric.named(self.metric).higher_is_better)
 
     def place(self, run: Result) -> int | None:
         """Where in the run's curve the value is that judges it; None for a run that diverged or has no value."""
         values = run.curve(self.metric)[1]
-        if run.status == "diverged" or not len(values):
+        if run.status is Status.DIVERGED or not len(values):
             return None
         return {"last": len(values) - 1, "min": int(values.argmin()), "max": int(values.argmax())}[self.by]
 
@@ -102,7 +104,7 @@ class Group:
     @property
     def best(self) -> tuple[float, float]:
         """The best value that any of the runs ever had, and its step; nan, nan where there is none."""
-        curves = [run.curve(self.judge.metric) for run in self.runs if run.status != "diverged"]
+        curves = [run.curve(self.judge.metric) for run in self.runs if run.status is not Status.DIVERGED]
         pick = np.argmax if self.judge.is_higher_better else np.argmin
         found = [(float(values[pick(values)]), float(steps[pick(values)])) for steps, values in curves if len(values)]
         return min(found, key=lambda each: self.judge.rank(each[0]), default=(math.nan, math.nan))
@@ -113,7 +115,7 @@ class Group:
         known = [run.seconds for run in self.runs if not math.isnan(run.seconds)]
         return sum(known) / len(known) if known else math.nan
 
-    def count(self, status: str) -> int:
+    def count(self, status: Status) -> int:
         return sum(run.status == status for run in self.runs)
 
 

@@ -30,7 +30,8 @@ from minitrain.plotting.figures import (
     title_of,
     whole_steps,
 )
-from minitrain.training.progress import format_value
+from minitrain.storage.metric import Metric
+from minitrain.storage.summary import Status
 from minitrain.typing import Array
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def draw_curves(comparison: Comparison, title: str, view: View) -> Figure:
     panels = _panels(comparison, panel_key)
     shown = [_readable(groups) for groups in panels]
     values = [run.curve(metric)[1] for groups in shown for group in groups for run in group.runs]
-    is_log = view.log if view.log is not None else "accuracy" not in metric and log_helps(*values)
+    is_log = view.log if view.log is not None else not Metric.named(metric).is_share and log_helps(*values)
     lines = [[line_of(group, metric, view, is_log) for group in groups] for groups in shown]
 
     columns = 2 if len(panels) == 4 else min(len(panels), 3)
@@ -229,7 +230,7 @@ def _set_axes(axes: Any, panels: int, metric: str, lines: Sequence[Line], view: 
     drawn = [line for line in lines if len(line.x)]
     if is_log:
         log_scale(axes[0, 0])
-    elif "accuracy" in metric:
+    elif Metric.named(metric).is_share:
         percent(axes[0, 0])
         if drawn:
             leave_out = 0.15 if len(drawn) > 3 else 0.0
@@ -241,7 +242,7 @@ def _tell_diverged(pane: Axes, groups: Sequence[Group], key: str | None) -> None
     lost = [
         form(group.values[key]) + ("" if count == len(group.runs) else f" ({count} of {len(group.runs)})")
         for group in groups
-        if key is not None and (count := group.count("diverged"))
+        if key is not None and (count := group.count(Status.DIVERGED))
     ]
     if lost:
         text = shortened(f"diverged: {key}={', '.join(lost)}", 44)
@@ -258,9 +259,15 @@ def _legend_of_groups(
     labels, styles = [], []
     room = max(16, 60 // max(1, len(comparison.keys)))  # characters of a value
     for group, (color, style) in zip(groups, colors, strict=True):
-        lost = group.count("diverged")
+        lost = group.count(Status.DIVERGED)
         has_value = not math.isnan(group.mean)
-        told = format_value(comparison.judge.metric, group.mean) if has_value else "diverged" if lost else "no value"
+        told = (
+            Metric.named(comparison.judge.metric).format(group.mean)
+            if has_value
+            else "diverged"
+            if lost
+            else "no value"
+        )
         more = f"  ({lost} of {len(group.runs)} diverged)" if lost and has_value else ""
         values = ", ".join(shortened(form(value), room) for value in group.values.values()) or group.label
         labels.append(f"{told}  {values}{more}")

@@ -13,6 +13,7 @@ import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from html import escape
 from pathlib import Path
@@ -24,6 +25,7 @@ import numpy as np
 from minitrain.compare.comparison import Comparison
 from minitrain.compare.results import MISSING, Result, form, value_of
 from minitrain.storage.files import write_text
+from minitrain.storage.summary import Status, Summary
 from minitrain.typing import Array
 
 PAGE = Path(__file__).parent / "page"
@@ -124,7 +126,7 @@ def _data(comparison: Comparison) -> dict[str, Any]:
         "groupedBy": comparison.keys,
         "keys": _columns([{key: value_of(run, key) for key in keys} for run in runs]),
         "config": _columns([run.config for run in runs]),
-        "summary": _columns([_flat(run.summary) for run in runs]),
+        "summary": _columns([_flat(_known(run.summary)) for run in runs]),
         "runs": {
             "name": _names(runs),
             "directory": [str(run.directory) for run in runs],
@@ -149,7 +151,7 @@ def _names(runs: Sequence[Result]) -> list[str]:
 def _judged(run: Result, metric: str, is_higher_better: bool) -> tuple[float | None, float | None, float | None]:
     """A run's last and best value of a metric, and the step of its best; None each where it diverged or has none."""
     steps, values = run.curve(metric)
-    if run.status == "diverged" or not len(values):
+    if run.status is Status.DIVERGED or not len(values):
         return None, None, None
     best = int(values.argmax() if is_higher_better else values.argmin())
     return _number(values[-1]), _number(values[best]), _number(steps[best])
@@ -165,6 +167,12 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             {"values": list(places), "of": [places[text] for text in texts]} if len(places) > 1 else texts[0]
         )
     return columns
+
+
+def _known(summary: Summary | None) -> dict[str, Any]:
+    """The fields of a summary that have a value."""
+    values = asdict(summary) if summary else {}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _flat(summary: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,9 +14,9 @@ import numpy as np
 
 from minitrain.errors import RecordError
 from minitrain.registry import COMPONENTS
-from minitrain.storage.metrics import finite_points, read_metrics
+from minitrain.storage.metrics_file import finite_points, read_metrics
 from minitrain.storage.stored_config import read_values
-from minitrain.storage.summary import read_summary
+from minitrain.storage.summary import Status, Summary, read_summary
 from minitrain.typing import Array
 
 INTERPOLATION = re.compile(r"\$\{([\w.]+)\}")
@@ -43,8 +43,8 @@ class Result:
     config: dict[str, Any]
     copies: frozenset[str]
     overrides: dict[str, str]
-    status: str
-    summary: dict[str, Any]
+    status: Status
+    summary: Summary | None
     metrics: dict[str, Array] = field(repr=False)
 
     def curve(self, metric: str) -> tuple[Array, Array]:
@@ -60,12 +60,12 @@ class Result:
 
     @property
     def seconds(self) -> float:
-        return _number(self.summary.get("seconds"))
+        return _number(self.summary.seconds if self.summary else None)
 
     @property
     def steps_per_epoch(self) -> float:
         """nan where the run does not tell."""
-        told = _number(self.summary.get("steps_per_epoch"))
+        told = _number(self.summary.steps_per_epoch if self.summary else None)
         return told if told > 0 else np.nan
 
 
@@ -149,15 +149,14 @@ def load_run(directory: Path) -> Result:
     raw = read_values(directory / ".hydra" / "config.yaml")
     config = {key: _resolved(raw, key) for key in raw}
     has_begun = (directory / "metrics.csv").exists()
-    summary = read_summary(directory) if (directory / "summary.json").exists() else {}
-    asked = summary.get("overrides")
-    overrides = [text for text in asked if isinstance(text, str)] if isinstance(asked, list) else []
+    summary = read_summary(directory) if (directory / "summary.json").exists() else None
+    overrides = [text for text in summary.overrides if isinstance(text, str)] if summary else []
     return Result(
         directory,
         config,
         frozenset(key for key, value in raw.items() if _points_to(value)),
         dict(text.partition("=")[::2] for text in overrides),
-        str(summary.get("status", "running")),
+        summary.status if summary else Status.RUNNING,
         summary,
         read_metrics(directory) if has_begun else {"step": np.empty(0)},
     )

@@ -14,6 +14,8 @@ from minitrain.compare.curves_plot import View, line_of
 from minitrain.compare.results import form
 from minitrain.plotting.figures import log_helps, shortened
 from minitrain.storage.files import format_csv
+from minitrain.storage.metric import Metric
+from minitrain.storage.summary import Status
 from minitrain.typing import Array
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -25,7 +27,7 @@ SPARK = 12  # characters of a curve
 MOST_TEXT = 28  # characters of a value
 
 
-LOST = ("diverged", "failed", "interrupted", "running")
+LOST = (Status.DIVERGED, Status.FAILED, Status.INTERRUPTED, Status.RUNNING)
 
 
 def format_table(comparison: Comparison, rows: int = 20) -> str:
@@ -69,7 +71,7 @@ def _mean(group: Group) -> str:
 def _number(metric: str, value: float) -> str:
     if math.isnan(value):
         return ""
-    return f"{value:.2%}" if "accuracy" in metric else f"{value:.4g}"
+    return Metric.named(metric).format(value, digits=2)
 
 
 def sparklines(groups: Sequence[Group], metric: str) -> list[str]:
@@ -78,7 +80,7 @@ def sparklines(groups: Sequence[Group], metric: str) -> list[str]:
     The scale leaves out the worst twentieth of the values on either side; it is logarithmic where that helps.
     """
     values = [run.curve(metric)[1] for group in groups for run in group.runs]
-    is_log = "accuracy" not in metric and log_helps(*values)
+    is_log = not Metric.named(metric).is_share and log_helps(*values)
     lines = [line_of(group, metric, View(), is_log) for group in groups]
     end = max((line.x[-1] for line in lines if len(line.x)), default=0.0)
     at = np.linspace(0, end, SPARK)
@@ -109,7 +111,7 @@ def group_rows(comparison: Comparison) -> list[dict[str, Any]]:
             "best_step": step,
             "seconds": group.seconds,
         }
-        counts = {"runs": len(group.runs), **{status: group.count(status) for status in LOST}}
+        counts = {"runs": len(group.runs), **{str(status): group.count(status) for status in LOST}}
         known = {name: value if math.isfinite(value) else None for name, value in numbers.items()}
         rows.append({**group.values, **counts, **known})
     return rows

@@ -26,7 +26,8 @@ from minitrain.plotting.figures import (
     spans_decades,
     title_of,
 )
-from minitrain.training.progress import format_value
+from minitrain.storage.metric import Metric
+from minitrain.storage.summary import Status
 from minitrain.typing import Array
 
 if TYPE_CHECKING:
@@ -78,14 +79,14 @@ def draw_heatmap(comparison: Comparison, title: str) -> Figure | None:
         group = cells.get((form(columns[j]), form(rows[i])))
         if group is None:
             continue
-        lost = group.count("diverged")
+        lost = group.count(Status.DIVERGED)
         if np.isnan(value):
             pane.fill_between([j, j + 1], i, i + 1, facecolor="#f0f0f0", edgecolor="#bdbdbd", hatch="////", linewidth=0)
             text, color = "diverged" if lost else "no value", "black"
         else:
             red, green, blue, _ = image.cmap(norm(value))
             color = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
-            text = format_value(judge.metric, value) + (f"\n{lost} diverged" if lost else "")
+            text = Metric.named(judge.metric).format(value) + (f"\n{lost} diverged" if lost else "")
         pane.text(j + 0.5, i + 0.5, text, ha="center", va="center", fontsize=9, color=color)
     best = int(np.nanargmax(table) if judge.is_higher_better else np.nanargmin(table))
     i, j = divmod(best, len(columns))
@@ -104,7 +105,7 @@ def draw_heatmap(comparison: Comparison, title: str) -> Figure | None:
         (np.nanmin(table) < norm.vmin, np.nanmax(table) > norm.vmax)
     )
     bar = figure.colorbar(image, ax=pane, extend=clipped or "neither", pad=0.02)
-    bar.ax.yaxis.set_major_formatter(lambda value, _: format_value(judge.metric, value))
+    bar.ax.yaxis.set_major_formatter(lambda value, _: Metric.named(judge.metric).format(value))
     bar.ax.yaxis.set_minor_formatter("")
     repeated = ", mean over runs" if comparison.has_repeats else ""
     note = f"{judge.by} {title_of(judge.metric)}{repeated}{_best_over(comparison, across, down)}"
@@ -173,7 +174,7 @@ def draw_values(comparison: Comparison, title: str) -> Figure | None:
         axes[0].set_xticks(values, [form(value) for value in values])
         axes[0].set_xticks([], minor=True)
     judged = np.concatenate([group.judged for group in chosen.values()])
-    if "accuracy" in judge.metric:
+    if Metric.named(judge.metric).is_share:
         percent(axes[0])
     elif log_helps(judged[np.isfinite(judged)]):
         log_scale(axes[0])
@@ -181,7 +182,7 @@ def draw_values(comparison: Comparison, title: str) -> Figure | None:
     if by:
         legend_beside(axes[-1], list(lines), list(lines.values()), by)
     note = "points are runs" + (", lines go through their means" if comparison.has_repeats else "")
-    note += ", ×: diverged" if any(run.status == "diverged" for run in comparison.results) else ""
+    note += ", ×: diverged" if any(run.status is Status.DIVERGED for run in comparison.results) else ""
     head(figure, title, [note + _best_over(comparison, across, by, panel)])
     return figure
 
@@ -189,7 +190,7 @@ def draw_values(comparison: Comparison, title: str) -> Figure | None:
 def _draw_points(pane: Axes, groups: Sequence[tuple[float, Group]], color: Any, style: Any) -> None:
     for value, group in groups:
         pane.plot([value] * len(group.runs), group.judged, "o", color=color, alpha=0.45, markersize=3.5)
-        if group.count("diverged"):
+        if group.count(Status.DIVERGED):
             worst = 0.0 if group.judge.is_higher_better else 1.0
             pane.plot(
                 value, worst, "x", color=color, markersize=7, markeredgewidth=1.8, clip_on=False,

@@ -12,7 +12,7 @@ from minitrain.autograd import functional as F
 from minitrain.autograd.tensor import Tensor
 from minitrain.data import Dataset
 from minitrain.errors import ConfigError
-from minitrain.registry import REGISTRIES, register
+from minitrain.registry import Registry, is_callable, register
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Loss:
     probabilities: output [batch, outputs] -> probabilities of the classes [batch, classes], if the loss is about such
 
     >>> from minitrain.data import Moons
-    >>> REGISTRIES["loss"]["hinge"].outputs(Moons().load())
+    >>> LOSSES["hinge"].outputs(Moons().load())
     1
     """
 
@@ -36,12 +36,15 @@ class Loss:
         return self.function(output, target)
 
 
+LOSSES: Registry[Loss | Callable[..., Tensor]] = Registry("loss", is_callable)
+
+
 def build_loss(name: str, reduction: str = "mean", label_smoothing: float | None = None) -> Loss:
     """The loss of a name, with its options. Raises ConfigError for an option that this loss does not have.
 
     A plain function (output, target) of a person's own has as many outputs as the data, and no options.
     """
-    loss = REGISTRIES["loss"][name]
+    loss = LOSSES[name]
     if not isinstance(loss, Loss):
         if reduction != "mean" or label_smoothing is not None:
             raise ConfigError(f"loss={name}: a plain function, has no reduction or label_smoothing; leave them out")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from math import sqrt
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -17,11 +18,22 @@ from minitrain.nn.layers import Dropout, Linear, Residual, ScaledLinear, Sequent
 from minitrain.nn.module import Module
 from minitrain.nn.normalization import BatchNorm1d, LayerNorm
 from minitrain.options import option
-from minitrain.registry import register
+from minitrain.registry import Registry, implements, register
 from minitrain.rng import generator
 from minitrain.typing import Array
 
 ActivationLayer = Callable[[], Module]
+
+
+class NetworkConfig(Protocol):
+    """A component of the group `network`: options, and how a network for a dataset is built from them."""
+
+    def build(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module: ...
+
+    def describe(self, inputs: int, outputs: int, activation: str) -> str: ...
+
+
+NETWORKS: Registry[type[NetworkConfig]] = Registry("network", implements(NetworkConfig))
 
 
 @dataclass(frozen=True, kw_only=True)

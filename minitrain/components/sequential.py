@@ -18,13 +18,13 @@ from minitrain.autograd.tensor import Tensor
 from minitrain.components.networks import ActivationLayer, Network
 from minitrain.errors import ConfigError
 from minitrain.nn import convolution as C
-from minitrain.nn.activation import activation_layer
+from minitrain.nn.activation import ACTIVATIONS, activation_layer
 from minitrain.nn.layers import Dropout, Flatten, Linear, Reshape, Residual
 from minitrain.nn.layers import Sequential as SequentialModule
 from minitrain.nn.module import Module
 from minitrain.nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm
 from minitrain.options import REQUIRED, option, options, validate_options
-from minitrain.registry import REGISTRIES, register
+from minitrain.registry import Registry, implements, register
 from minitrain.rng import generator
 
 
@@ -53,10 +53,13 @@ class Place:
         return len(self.shape)
 
 
-class Entry(Protocol):
+class LayerConfig(Protocol):
     """What a component of the group `layer` has."""
 
     def build(self, place: Place) -> Module: ...
+
+
+LAYERS: Registry[type[LayerConfig]] = Registry("layer", implements(LayerConfig))
 
 
 def sequence(entries: Sequence[Any], place: Place) -> tuple[SequentialModule, tuple[int, ...]]:
@@ -80,17 +83,17 @@ def sequence(entries: Sequence[Any], place: Place) -> tuple[SequentialModule, tu
     return SequentialModule(*layers), shape
 
 
-def _read(entry: Any, key: str) -> Entry | ActivationLayer:
+def _read(entry: Any, key: str) -> LayerConfig | ActivationLayer:
     """The component that an entry names, or what makes a layer of the activation."""
     name, given = next(iter(entry.items())) if isinstance(entry, Mapping) and len(entry) == 1 else (entry, {})
-    if isinstance(name, str) and name in REGISTRIES["activation"] and given == {}:
+    if isinstance(name, str) and name in ACTIVATIONS and given == {}:
         return activation_layer(name)
-    if not isinstance(name, str) or name not in REGISTRIES["layer"]:
-        names = ", ".join(sorted(REGISTRIES["layer"]))
+    if not isinstance(name, str) or name not in LAYERS:
+        names = ", ".join(sorted(LAYERS))
         raise ConfigError(
             f"{key}={_show(entry)}: expected a name, or {{name: options}}, of {names}; or relu, tanh, ..."
         )
-    cls = REGISTRIES["layer"][name]
+    cls = LAYERS[name]
     if not isinstance(given, Mapping):
         first = next(iter(options(cls)), None)
         if first is None:

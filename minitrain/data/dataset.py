@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from minitrain.errors import ConfigError
 from minitrain.options import option
+from minitrain.registry import Registry, implements
 from minitrain.rng import generator
 from minitrain.typing import Array
 
@@ -164,6 +165,15 @@ class Dataset:
         elif self.y_train is not None:
             parts.append(f"{self.outputs} number{'s' * (self.outputs > 1)} to predict")
         return ", ".join(parts)
+
+
+class DatasetConfig(Protocol):
+    """A component of the group `data`: options, and how the dataset is loaded from them."""
+
+    def load(self) -> Dataset: ...
+
+
+DATASETS: Registry[type[DatasetConfig]] = Registry("data", implements(DatasetConfig))
 
 
 def moments(x: Array | Rows) -> tuple[Array, Array]:

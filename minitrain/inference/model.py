@@ -17,6 +17,7 @@ from minitrain.data.inputs import validate_inputs
 from minitrain.errors import ConfigError, RecordError
 from minitrain.nn.module import Module
 from minitrain.storage.checkpoint import load_checkpoint
+from minitrain.storage.summary import RunProgress
 from minitrain.training.experiment import Experiment, assemble_experiment
 from minitrain.typing import Array
 
@@ -126,20 +127,20 @@ def restore_model(config: RunConfig, directory: Path, checkpoint: str = "best", 
             "steps, or at its end"
         )
     experiment = assemble_experiment(config, data)
-    arrays, meta = load_checkpoint(path)
+    arrays, progress = load_checkpoint(path)
     try:
         experiment.step.restore(arrays)
     except ValueError as error:
         raise RecordError(f"{path}: of another network than config.yaml and the data describe: {error}") from error
     experiment.model.eval()
     if path.stem == "best":
-        _check_data(experiment, meta, path)
-    return Model(experiment, meta["step"])
+        _check_data(experiment, progress, path)
+    return Model(experiment, progress.step)
 
 
-def _check_data(experiment: Experiment, meta: dict[str, Any], path: Path) -> None:
+def _check_data(experiment: Experiment, progress: RunProgress, path: Path) -> None:
     """Refuse data by which the best network is another than it was: it would be scaled in another way."""
-    then = meta["final"].get("val_loss")
+    then = progress.final.get("val_loss")
     if then is None:
         return
     with np.errstate(all="ignore"):

@@ -8,7 +8,9 @@ from typing import ClassVar
 from minitrain.autograd import functional as F
 from minitrain.autograd.tensor import Tensor
 from minitrain.nn.module import Module
-from minitrain.registry import REGISTRIES, register
+from minitrain.registry import Registry, is_callable, register
+
+ACTIVATIONS: Registry[type[Module] | Callable[[Tensor], Tensor]] = Registry("activation", is_callable)
 
 
 def activation_layer(name: str) -> Callable[[], Module]:
@@ -17,7 +19,7 @@ def activation_layer(name: str) -> Callable[[], Module]:
     >>> activation_layer("tanh")()(Tensor(0.0)).item()
     0.0
     """
-    entry = REGISTRIES["activation"][name]
+    entry = ACTIVATIONS[name]
     return entry if isinstance(entry, type) else lambda: FunctionLayer(entry)
 
 
@@ -28,7 +30,7 @@ def activation_layers(model: Module) -> dict[str, Module]:
     >>> list(activation_layers(Sequential(Linear(2, 3, rng=0), ReLU(), Linear(3, 1, rng=1))))
     ['1']
     """
-    kinds = (FunctionLayer, *(entry for entry in REGISTRIES["activation"].values() if isinstance(entry, type)))
+    kinds = (FunctionLayer, *(entry for entry in ACTIVATIONS.values() if isinstance(entry, type)))
     return {name: module for name, module in model.named_modules().items() if isinstance(module, kinds)}
 
 

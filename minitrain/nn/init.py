@@ -13,13 +13,15 @@ from math import inf, prod, sqrt
 import numpy as np
 
 from minitrain.autograd.tensor import Parameter
-from minitrain.registry import REGISTRIES, register
+from minitrain.registry import Registry, is_callable, register
 from minitrain.typing import Array
 
 Shape = tuple[int, ...]
 
 
-Initialiser = Callable[[Shape, np.random.Generator], Array]
+Initializer = Callable[[Shape, np.random.Generator], Array]
+
+INITIALIZERS: Registry[Initializer] = Registry("init", is_callable)
 
 
 def initial(
@@ -34,13 +36,12 @@ def initial(
     >>> weight.shape, bias.numpy()
     ((3, 2), array([0., 0., 0.]))
     """
-    table: dict[str, Initialiser] = REGISTRIES["init"]
-    if init not in table:
-        raise ValueError(f"init={init}: expected one of {', '.join(sorted(table))}")
+    if init not in INITIALIZERS:
+        raise ValueError(f"init={init}: expected one of {', '.join(sorted(INITIALIZERS))}")
     if 8 * prod(shape) > _memory():
         raise MemoryError(f"a weight {list(shape)} of {8 * prod(shape) / 2**30:,.0f} GiB")
     rng = np.random.default_rng(rng)
-    weight = Parameter(table[init](shape, rng) * scale, "weight")
+    weight = Parameter(INITIALIZERS[init](shape, rng) * scale, "weight")
     if not bias:
         return weight, None
     start = _symmetric(rng, shape[:1], 1 / sqrt(_fans(shape)[0])) if init == "pytorch" else np.zeros(shape[0])

@@ -1,5 +1,6 @@
 """Optimizers: each a rule of two pure functions (`rules`), and a thin class for hand-written loops (`optimizers`)."""
 
+from minitrain.optim import schedules
 from minitrain.optim.gradient_transforms import clip_by_global_norm, l2_gradient, l2_penalty
 from minitrain.optim.optimizers import (
     SGD,
@@ -56,4 +57,5 @@ __all__ = [
     "clip_by_global_norm",
     "l2_gradient",
     "l2_penalty",
+    "schedules",
 ]

@@ -19,7 +19,7 @@ import numpy as np
 
 from minitrain.autograd.tensor import Tensor
 from minitrain.options import option
-from minitrain.registry import register
+from minitrain.registry import Registry, implements, register
 from minitrain.typing import Array
 
 State = dict[str, Tensor]
@@ -37,6 +37,9 @@ class OptimizerRule(Protocol):
 
     @property
     def update(self) -> Callable[..., tuple[Tensor, State]]: ...
+
+
+OPTIMIZERS: Registry[type[OptimizerRule]] = Registry("optimizer", implements(OptimizerRule))
 
 
 class _Stateless:

@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from minitrain.options import option
-from minitrain.registry import register
+from minitrain.registry import Registry, implements, register
 
 
 class Schedule(Protocol):
     """What a schedule has."""
 
     def factor(self, step: int, steps: int) -> float: ...
+
+
+SCHEDULES: Registry[type[Schedule]] = Registry("schedule", implements(Schedule))
 
 
 def schedule_factor(schedule: Schedule, warmup: int | None, step: int, steps: int) -> float:

@@ -19,7 +19,8 @@ from minitrain.plotting.figures import (
     title_of,
     whole_steps,
 )
-from minitrain.storage.metrics import finite_points, read_metrics
+from minitrain.storage.metric import Metric
+from minitrain.storage.metrics_file import finite_points, read_metrics
 from minitrain.typing import Array
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _draw_panel(axes: Axes, name: str, curves: dict[str, tuple[Array, Array]]) -
     if name == "dead_units":
         percent(axes)
         axes.set_ylim(0, max(axes.get_ylim()[1], 0.1))
-    elif "accuracy" in name:
+    elif Metric.named(name).is_share:
         percent(axes)
     elif log_helps(*(values for _, values in curves.values())):
         log_scale(axes)

@@ -21,7 +21,7 @@ from minitrain.plotting.figures import (
     smooth,
     whole_steps,
 )
-from minitrain.storage.metrics import finite_points, read_metrics
+from minitrain.storage.metrics_file import finite_points, read_metrics
 from minitrain.typing import Array
 
 if TYPE_CHECKING:

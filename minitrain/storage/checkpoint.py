@@ -7,26 +7,26 @@ import json
 import math
 import zipfile
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from minitrain.errors import RecordError
 from minitrain.storage.files import write_atomically
-from minitrain.storage.summary import PROGRESS, check_fields
+from minitrain.storage.summary import RunProgress, parse_progress
 from minitrain.typing import Array
 
 
-def save_checkpoint(path: Path, arrays: Mapping[str, Array], meta: Mapping[str, Any]) -> None:
-    """Arrays by name and a few plain values, as an npz with a checksum over all of it, without pickle."""
-    members = {**arrays, "meta": np.frombuffer(json.dumps(meta).encode(), np.uint8)}
+def save_checkpoint(path: Path, arrays: Mapping[str, Array], progress: RunProgress) -> None:
+    """Write arrays by name and the progress of a run, as an npz with a checksum over all of it, without pickle."""
+    members = {**arrays, "meta": np.frombuffer(json.dumps(asdict(progress)).encode(), np.uint8)}
     checksum = np.frombuffer(_checksum(members), np.uint8)
     write_atomically(path, lambda file: np.savez(file, **members, checksum=checksum))  # type: ignore[arg-type]
 
 
-def load_checkpoint(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
-    """The arrays and plain values of a checkpoint. Raises RecordError where it is missing, damaged or none."""
+def load_checkpoint(path: Path) -> tuple[dict[str, Array], RunProgress]:
+    """The arrays of a checkpoint by name, and the progress of its run. Raises RecordError where it is missing, damaged or none."""
     if not path.is_file():
         raise RecordError(f"{path}: not a checkpoint that can be used (not a regular file)")
     try:
@@ -41,10 +41,9 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Array], dict[str, Any]]:
         reason = error if "checksum" in str(error) else "damaged, or no npz file of plain arrays"
         raise RecordError(f"{path}: not a checkpoint that can be used ({reason})") from error
     try:
-        check_fields(meta, PROGRESS)
+        return members, parse_progress(meta)
     except ValueError as error:
         raise RecordError(f"{path}: not the checkpoint of a run ({error})") from error
-    return members, meta
 
 
 def _check_sizes(archive: zipfile.ZipFile, size: int) -> None:

@@ -13,10 +13,11 @@ import numpy as np
 
 from minitrain.errors import RecordError
 from minitrain.storage.files import format_csv, write_text
-from minitrain.storage.summary import read_summary
+from minitrain.storage.metric import Metric
+from minitrain.storage.summary import Status, Summary, read_summary
 from minitrain.sweep.grouping import RunGroup
-from minitrain.sweep.state import RUNNING, Job, SweepState
-from minitrain.training.progress import format_outcome_briefly, format_value
+from minitrain.sweep.state import STATUS_CODES, Job, SweepState
+from minitrain.training.progress import format_outcome_briefly
 
 log = logging.getLogger("minitrain")
 
@@ -53,13 +54,12 @@ def format_dry_run(jobs: Sequence[Sequence[str]], found: Sequence[RunGroup], pro
     )
 
 
-def _summary_of(job: Job) -> dict[str, Any]:
+def _summary_of(job: Job) -> Summary:
     """What a run that has ended tells; one that could not be written has failed."""
     try:
         return read_summary(job.directory)
     except RecordError as error:
-        told = {"status": "failed", "step": 0, "steps": job.config.steps, "best": None, "final": {}, "seconds": 0.0}
-        return {**told, "error": str(error)}
+        return Summary(Status.FAILED, 0, job.config.steps, error=str(error))
 
 
 class SweepReport:
@@ -99,7 +99,7 @@ class SweepReport:
             self.is_stopping = True
             self._say("stopping after the step that each run is at; again to stop at once")
         status = np.array(board.status)
-        for number in np.flatnonzero(status > RUNNING):
+        for number in np.flatnonzero(status > STATUS_CODES[Status.RUNNING]):
             if number in self.jobs and number not in self.ended:
                 self.ended.add(int(number))
                 self._tell(int(number))
@@ -116,7 +116,8 @@ class SweepReport:
         self._say(f"{job.title}: {format_outcome_briefly(summary)}")
         values = [row["best"] for row in self.rows.values() if row["metric"] == metric and row["best"] != ""]
         if values:
-            self.best = f", best {format_value(metric, max(values) if 'accuracy' in metric else min(values))}"
+            monitor = Metric.named(metric)
+            self.best = f", best {monitor.format(monitor.best(values))}"
 
     def _say(self, line: str) -> None:
         if self.bar is None:
@@ -124,14 +125,15 @@ class SweepReport:
         else:
             self.bar.write(line)
 
-    def _add(self, number: int, job: Job, summary: dict[str, Any]) -> str:
+    def _add(self, number: int, job: Job, summary: Summary) -> str:
         """Keep a run's row; gives the metric that it is judged by."""
-        best, final = summary["best"] or {}, summary["final"]
-        metric: str = best.get("metric", "")
+        best = summary.best
+        metric = best.metric if best else ""
         given = dict(text.partition("=")[::2] for text in job.overrides)
-        told = {"run": job.directory.name, "status": summary["status"], "step": summary["step"], "metric": metric}
-        told |= {"final": final.get(metric, ""), "best": best.get("value", ""), "best_step": best.get("step", "")}
-        self.rows[number] = {**given, **told, "seconds": summary["seconds"]}
+        told = {"run": job.directory.name, "status": summary.status, "step": summary.step, "metric": metric}
+        told |= {"final": summary.final.get(metric, "")}
+        told |= {"best": best.value if best else "", "best_step": best.step if best else ""}
+        self.rows[number] = {**given, **told, "seconds": summary.seconds}
         return metric
 
     def _write(self) -> None:

@@ -13,7 +13,7 @@ from minitrain.compare.table import format_table
 from minitrain.config.schema import RunConfig
 from minitrain.errors import ConfigError, RecordError
 from minitrain.plotting.prediction_plots import draw_plots
-from minitrain.storage.summary import exit_status, read_summary
+from minitrain.storage.summary import Status, exit_status, read_summary
 from minitrain.storage.sweep_directory import read_run_text, run_directories
 from minitrain.sweep.grouping import group_runs
 from minitrain.sweep.progress import SweepReport, format_plan
@@ -37,7 +37,7 @@ def check_stored_configs(directory: Path, texts: Mapping[Path, str]) -> None:
 def is_complete(directory: Path) -> bool:
     """Whether a run has come to its end: completed, or diverged."""
     try:
-        return read_summary(directory).get("status") in ("completed", "diverged")
+        return read_summary(directory).status.is_final
     except RecordError:
         return False
 
@@ -74,7 +74,7 @@ def finish_sweep(directory: Path, title: str, configs: Sequence[RunConfig], inte
         for name, path in write_comparison(comparison, directory, title).items():
             log.info("%-11s %s", name, path)
     if interrupted:
-        ended = sum(run.status not in ("interrupted", "running") for run in runs)
+        ended = sum(run.status not in (Status.INTERRUPTED, Status.RUNNING) for run in runs)
         log.info("interrupted: %d of %d runs have ended", ended, max(len(configs), len(runs)))
         log.info("go on with  python -m minitrain resume %s", directory)
         return 130

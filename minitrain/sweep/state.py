@@ -13,12 +13,9 @@ import numpy as np
 
 from minitrain.config.schema import RunConfig
 from minitrain.errors import RecordError
-from minitrain.storage.summary import read_summary, write_summary
+from minitrain.storage.summary import Status, Summary, read_summary, write_summary
 
-RUNNING, COMPLETED, DIVERGED, INTERRUPTED, FAILED = range(1, 6)
-
-
-STATUSES = {"running": RUNNING, "completed": COMPLETED, "diverged": DIVERGED, "interrupted": INTERRUPTED}
+STATUS_CODES = {status: code for code, status in enumerate(Status, 1)}  # 0: not begun
 
 
 @dataclass(frozen=True)
@@ -61,20 +58,18 @@ def append_log(directory: Path, text: str, **more: Any) -> None:
 
 def record_failure(job: Job, error: str, board: SweepState) -> None:
     """Record that a job failed before, or without, a step of its own."""
-    end_without_training(job, "failed", board, error=error)
+    end_without_training(job, Status.FAILED, board, error)
     append_log(job.directory, f"failed: {error}")
 
 
-def end_without_training(job: Job, status: str, board: SweepState, **more: Any) -> None:
-    summary = {"step": 0, "steps": job.config.steps, "overrides": list(job.overrides)}
-    summary |= {"final": {}, "best": None, "seconds": 0.0}
+def end_without_training(job: Job, status: Status, board: SweepState, error: str | None = None) -> None:
+    summary = Summary(status, 0, job.config.steps, overrides=list(job.overrides))
     with suppress(RecordError):  # an earlier session may have come further
-        summary |= read_summary(job.directory)
-    summary.pop("error", None)
-    board.status[job.number] = STATUSES.get(status, FAILED)
+        summary = read_summary(job.directory)
+    board.status[job.number] = STATUS_CODES[status]
     with suppress(OSError):  # of a full disk, or what else is wrong with this run's directory alone
-        write_summary(job.directory, {**summary, "status": status, **more})
+        write_summary(job.directory, summary.with_status(status, error))
 
 
 def unfinished(jobs: Sequence[Job], board: SweepState) -> list[Job]:
-    return [job for job in jobs if board.status[job.number] <= RUNNING]
+    return [job for job in jobs if board.status[job.number] <= STATUS_CODES[Status.RUNNING]]

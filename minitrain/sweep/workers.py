@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from minitrain.plotting.prediction_plots import draw_plots
+from minitrain.storage.summary import Status
 from minitrain.sweep.grouping import RunGroup, shared_data
 from minitrain.sweep.state import (
-    FAILED,
-    RUNNING,
-    STATUSES,
+    STATUS_CODES,
     Job,
     SweepState,
     append_log,
@@ -42,12 +41,12 @@ class _BoardRun(RunRecorder):
         super().__init__(experiment, job.directory, job.overrides)
         self.number, self.board = job.number, board
 
-    def end(self, status: str, step: int, **more: Any) -> None:
+    def end(self, status: Status, step: int, **more: Any) -> None:
         try:
             super().end(status, step, **more)
         finally:
-            self.board.steps[self.number] = self.config.steps if status != "interrupted" else step
-            self.board.status[self.number] = STATUSES.get(status, FAILED)
+            self.board.steps[self.number] = self.config.steps if status is not Status.INTERRUPTED else step
+            self.board.status[self.number] = STATUS_CODES[status]
             append_log(self.directory, f"{status} at step {step:,} of {self.config.steps:,}", **more)
 
 
@@ -75,7 +74,7 @@ def train_stack(jobs: Sequence[Job], path: Path, total: int, report: Callable[[]
     board = SweepState(path, total)
     runs: list[_BoardRun] = []
     for job in jobs:
-        board.status[job.number] = RUNNING
+        board.status[job.number] = STATUS_CODES[Status.RUNNING]
         try:
             run = _BoardRun(assemble_experiment(job.config, shared_data(job.config)), job, board)
             run.restore()
@@ -86,7 +85,7 @@ def train_stack(jobs: Sequence[Job], path: Path, total: int, report: Callable[[]
     for group, engine in _groups(runs):
         if board.is_set():
             for run in group:
-                run.end("interrupted", run.step)
+                run.end(Status.INTERRUPTED, run.step)
             continue
         with compute_context(group[0].experiment.blas_threads):
             train_together(group, engine, _Progress(group, report), board)
@@ -154,7 +153,7 @@ def train_jobs(
             _train_in_processes(parts, processes, (path, total, tuple(extensions)), tell, board)
         for number, job in jobs.items():
             if not board.status[number]:
-                end_without_training(job, "interrupted", board)
+                end_without_training(job, Status.INTERRUPTED, board)
         tell()
         return not board.is_set()
 

@@ -16,8 +16,7 @@ import numpy as np
 
 from minitrain.autograd import functional as F
 from minitrain.autograd.tensor import Tensor
-from minitrain.errors import ConfigError
-from minitrain.registry import REGISTRIES, register
+from minitrain.registry import Registry, register
 from minitrain.typing import Array
 
 
@@ -60,6 +59,13 @@ class Diagnostic:
     of: str
 
 
+def _is_diagnostic(component: object) -> str:
+    return "" if isinstance(component, Diagnostic) else 'expected a Diagnostic: Diagnostic(function, "step")'
+
+
+DIAGNOSTICS: Registry[Diagnostic] = Registry("diagnostic", _is_diagnostic)
+
+
 def _diagnostic(name: str, of: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Enter the decorated function into the table."""
 
@@ -83,7 +89,7 @@ def columns(names: Iterable[str], parameters: Iterable[str], layers: Iterable[st
 def compute(names: Iterable[str], seen: Observed) -> dict[str, Tensor]:
     """Column -> value of every diagnostic that a step tells: all but those of the Hessian."""
     return {
-        _column(name, part): REGISTRIES["diagnostic"][name].function(value)
+        _column(name, part): DIAGNOSTICS[name].function(value)
         for name in names
         for part, value in seen.parts(kind(name)).items()
     }
@@ -91,17 +97,12 @@ def compute(names: Iterable[str], seen: Observed) -> dict[str, Tensor]:
 
 def compute_of_hessian(names: Iterable[str], product: Callable[[Array], Array], start: Array) -> dict[str, float]:
     """Column -> value of the others, from products with the Hessian, [n] -> [n], and a random vector [n]."""
-    return {name: REGISTRIES["diagnostic"][name].function(product, start) for name in names if kind(name) == "hessian"}
+    return {name: DIAGNOSTICS[name].function(product, start) for name in names if kind(name) == "hessian"}
 
 
 def kind(name: str) -> str:
-    """What a diagnostic is a function of. Raises ConfigError for an entry of a person's own that does not tell."""
-    entry = REGISTRIES["diagnostic"][name]
-    if not isinstance(entry, Diagnostic):
-        raise ConfigError(
-            f'diagnostics=[{name}]: what was registered is no Diagnostic; make it one: Diagnostic(..., "step")'
-        )
-    return entry.of
+    """What a diagnostic is a function of."""
+    return DIAGNOSTICS[name].of
 
 
 def _column(name: str, part: str) -> str:

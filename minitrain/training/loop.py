@@ -14,6 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minitrain.errors import Interrupted
+from minitrain.storage.summary import Status, Summary
 from minitrain.training.compiled_engine import CompiledEngine
 from minitrain.training.experiment import Experiment
 from minitrain.training.progress import Progress, stop_requests
@@ -32,7 +33,7 @@ def train(
     resume: bool = False,
     announce: bool = True,
     bar: bool | None = None,
-) -> dict[str, Any]:
+) -> Summary:
     """Train a run in its directory and give its summary.
 
     overrides: what a person asked for, to be told with the result
@@ -49,7 +50,7 @@ def train(
         train_together([run], experiment.engine, progress, stop)
     if run.error is not None:
         raise run.error
-    if run.summary["status"] == "interrupted":
+    if run.summary is None or run.summary.status is Status.INTERRUPTED:
         raise Interrupted
     return run.summary
 
@@ -118,7 +119,7 @@ def _go_on(
                 for run, loss in zip(runs, losses.flat, strict=True):
                     if not math.isfinite(loss):
                         run.record(step, loss, None)
-                        run.end("diverged", step, **run.experiment.step.diagnose(step))
+                        run.end(Status.DIVERGED, step, **run.experiment.step.diagnose(step))
                 runs, engine = _left(runs, engine)
                 if not runs:
                     return
@@ -129,7 +130,10 @@ def _go_on(
                 metrics = engine.evaluate() | engine.inspect(step) if evaluated else None
                 _record(runs, step, losses, metrics, progress)
                 if last:
-                    _each([r for r in runs if not r.ended], methodcaller("end", "completed", step, stopped_early=False))
+                    _each(
+                        [r for r in runs if not r.ended],
+                        methodcaller("end", Status.COMPLETED, step, stopped_early=False),
+                    )
                 if any(run.ended for run in runs):
                     runs, engine = _left(runs, engine)
                     if not runs:
@@ -147,7 +151,7 @@ def _go_on(
         step += 1
         progress.advance(len(runs))
         if stop.is_set() and step < config.steps:  # after the last one there is but its row to write
-            _each(runs, methodcaller("end", "interrupted", step))
+            _each(runs, methodcaller("end", Status.INTERRUPTED, step))
             return
         is_due = step % config.checkpoint_every == 0 and step < config.steps
         if is_due or time.monotonic() - flushed > 1.0:
@@ -171,7 +175,7 @@ def _record(
         try:
             row = run.record(step, losses.flat[i], of_run)
             if metrics is not None and step < run.config.steps and not run.is_patient():
-                run.end("completed", step, stopped_early=True)
+                run.end(Status.COMPLETED, step, stopped_early=True)
         except RUN_ERRORS as error:
             run.fail(error, step)
         else:

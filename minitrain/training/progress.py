@@ -14,6 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from minitrain.storage.metric import Metric
+from minitrain.storage.summary import Status, Summary
+
 log = logging.getLogger("minitrain")
 
 
@@ -56,45 +59,41 @@ class Progress:
 def format_metrics(metrics: dict[str, Any]) -> str:
     """Metrics in words: `train_loss 0.0123, val_accuracy 97.5%`; without those that there are of each layer."""
     return ", ".join(
-        f"{name} {format_value(name, value)}"
+        f"{name} {Metric.named(name).format(value)}"
         for name, value in metrics.items()
         if name not in ("step", "lr") and "/" not in name
     )
 
 
-def format_value(metric: str, value: Any) -> str:
-    return f"{float(value):.1%}" if "accuracy" in metric else f"{float(value):.4g}"
+def format_outcome_briefly(summary: Summary) -> str:
+    """How a run of a sweep ended, in one line."""
+    if summary.status is Status.FAILED:
+        return f"failed: {summary.error}"
+    best = summary.best
+    if summary.status is not Status.COMPLETED or best is None:
+        return f"{summary.status} at step {summary.step:,} of {summary.steps:,}"
+    final = format_metrics({best.metric: summary.final[best.metric]})
+    value = Metric.named(best.metric).format(best.value)
+    stopped = f", stopped early at step {summary.step:,}" if summary.stopped_early else ""
+    return f"{final}, best {value} at step {best.step:,}{stopped}, {summary.seconds:.1f} s"
 
 
-def format_outcome_briefly(summary: dict[str, Any]) -> str:
-    """How a run of a sweep ended, in a line that fits a terminal."""
-    best = summary["best"]
-    if summary["status"] == "failed":
-        return f"failed: {summary['error']}"
-    if summary["status"] != "completed" or best is None:
-        return f"{summary['status']} at step {summary['step']:,} of {summary['steps']:,}"
-    final = format_metrics({best["metric"]: summary["final"][best["metric"]]})
-    seen = format_value(best["metric"], best["value"])
-    stopped = f", stopped early at step {summary['step']:,}" if summary["stopped_early"] else ""
-    return f"{final}, best {seen} at step {best['step']:,}{stopped}, {summary['seconds']:.1f} s"
-
-
-def format_outcome(summary: dict[str, Any]) -> str:
+def format_outcome(summary: Summary) -> str:
     """How a run ended, in lines."""
-    how = "stopped early" if summary.get("stopped_early") else summary["status"]
-    status = f"{how} at step {summary['step']:,} of {summary['steps']:,} in {summary['seconds']:.1f} s"
-    if how == "completed":
-        status = f"completed {summary['steps']:,} steps in {summary['seconds']:.1f} s"
+    how = "stopped early" if summary.stopped_early else summary.status
+    status = f"{how} at step {summary.step:,} of {summary.steps:,} in {summary.seconds:.1f} s"
+    if how == Status.COMPLETED:
+        status = f"completed {summary.steps:,} steps in {summary.seconds:.1f} s"
     parts = [status]
-    if summary["status"] == "diverged":
+    if summary.status is Status.DIVERGED:
         parts[0] += ": the loss is not finite"
-        if summary["first_operation"] is not None:
-            parts[0] += f"; {summary['first_operation']} gave the first such value, from {summary['first_parameter']}"
-    if summary["final"]:
-        parts.append(f"final  {format_metrics(summary['final'])}")
-    best = summary["best"]
-    if best:
-        parts.append(f"best   {format_metrics({best['metric']: best['value']})} at step {best['step']:,}")
+        if summary.first_operation is not None:
+            parts[0] += f"; {summary.first_operation} gave the first such value, from {summary.first_parameter}"
+    if summary.final:
+        parts.append(f"final  {format_metrics(summary.final)}")
+    if summary.best:
+        best = summary.best
+        parts.append(f"best   {format_metrics({best.metric: best.value})} at step {best.step:,}")
     return "\n".join(parts)
 
 

@@ -15,8 +15,9 @@ import numpy as np
 import minitrain
 from minitrain.errors import RecordError
 from minitrain.storage.checkpoint import load_checkpoint, save_checkpoint
-from minitrain.storage.metrics import MetricsWriter, read_metrics
-from minitrain.storage.summary import write_summary
+from minitrain.storage.metric import Metric
+from minitrain.storage.metrics_file import MetricsWriter, read_metrics
+from minitrain.storage.summary import Best, RunProgress, Status, Summary, write_summary
 from minitrain.training.experiment import Experiment
 from minitrain.typing import Array
 
@@ -35,18 +36,18 @@ class RunRecorder:
             directory,
             list(overrides),
         )
-        self.metric = experiment.metric
+        self.metric = Metric.named(experiment.metric)
         self.step = self.first_step = 0
-        self.best: dict[str, Any] | None = None
+        self.best: Best | None = None
         self.final: dict[str, float] = {}
         self.seconds = 0.0  # of earlier sessions of this run
         self.started = time.perf_counter()
-        self.summary: dict[str, Any] = {}
+        self.summary: Summary | None = None
         self.error: BaseException | None = None
         self.metrics: MetricsWriter | None = None
         self.last_row = -1
         self.ended = False
-        self._unsaved_best: tuple[dict[str, Array], dict[str, Any]] | None = None
+        self._unsaved_best: tuple[dict[str, Array], RunProgress] | None = None
 
     def restore(self) -> None:
         """Go on from the last checkpoint.
@@ -56,25 +57,25 @@ class RunRecorder:
         path = self.directory / "checkpoints" / "last.npz"
         if not path.exists():
             return
-        arrays, meta = load_checkpoint(path)
-        if meta["step"] > self.config.steps:
-            raise RecordError(f"{path}: of step {meta['step']}, and config.yaml ends at steps={self.config.steps}")
-        if meta["best"] is not None and meta["best"]["metric"] != self.metric:
-            raise RecordError(f"{path}: judged by {meta['best']['metric']}, and config.yaml tells {self.metric}")
+        arrays, progress = load_checkpoint(path)
+        if progress.step > self.config.steps:
+            raise RecordError(f"{path}: of step {progress.step}, and config.yaml ends at steps={self.config.steps}")
+        if progress.best is not None and progress.best.metric != self.metric.name:
+            raise RecordError(f"{path}: ranked by {progress.best.metric}, and config.yaml says {self.metric.name}")
         if (self.directory / "metrics.csv").exists():
             read_metrics(self.directory)  # what goes on a damaged table would be lost
         try:
             self.experiment.step.restore(arrays)
         except ValueError as error:
             raise RecordError(f"{path}: of another network or optimizer than config.yaml describes: {error}") from error
-        self.step, self.best, self.final, self.seconds = (meta[key] for key in ("step", "best", "final", "seconds"))
+        self.step, self.best, self.final, self.seconds = progress.step, progress.best, progress.final, progress.seconds
 
     def begin(self, names: Sequence[str]) -> None:
         """Open metrics.csv, with a column for each metric of an evaluation, and say that the run goes on."""
         self.first_step = self.step
         columns = ["step", "lr", "train_loss", *names]
         self.metrics = MetricsWriter(self.directory / "metrics.csv", columns, self.step)
-        write_summary(self.directory, self.summarize("running"))
+        write_summary(self.directory, self.summarize(Status.RUNNING))
 
     def record(self, step: int, loss: Any, metrics: dict[str, Any] | None) -> dict[str, Any]:
         """Write a row, unless that was done, and judge the network by it where it was evaluated; gives the row."""
@@ -90,18 +91,18 @@ class RunRecorder:
     def _judge(self, row: dict[str, Any]) -> None:
         """Keep the network if it is the best so far: highest accuracy, or lowest loss; the first of equals."""
         self.final = {name: _plain(value) for name, value in row.items() if name not in ("step", "lr")}
-        value = self.final[self.metric]
-        better = self.best is None or (
-            value > self.best["value"] if self.metric == "val_accuracy" else value < self.best["value"]
-        )
-        if better and np.isfinite(value):
-            self.best = {"metric": self.metric, "value": value, "step": self.step}
-            self._unsaved_best = {key: view.copy() for key, view in self.experiment.step.arrays().items()}, self._meta()
+        value = self.final[self.metric.name]
+        if np.isfinite(value) and (self.best is None or self.metric.is_better(value, self.best.value)):
+            self.best = Best(self.metric.name, value, self.step)
+            self._unsaved_best = (
+                {key: view.copy() for key, view in self.experiment.step.arrays().items()},
+                self._progress(),
+            )
 
     def is_patient(self) -> bool:
         """Whether to go on after an evaluation. Steps tell, so that a resumed run, which has `best`, needs no count."""
         every = self.config.eval_every
-        waited = self.step // every - (self.best["step"] // every if self.best else -1)
+        waited = self.step // every - (self.best.step // every if self.best else -1)
         return self.config.patience is None or waited < self.config.patience
 
     def checkpoint(self, step: int) -> None:
@@ -115,13 +116,13 @@ class RunRecorder:
         if self.metrics is not None:
             self.metrics.flush()
 
-    def end(self, status: str, step: int, **more: Any) -> None:
+    def end(self, status: Status, step: int, **more: Any) -> None:
         """Close the record. A run that failed or diverged leaves its last checkpoint as it was."""
         self.step, self.ended = step, True
         if self.metrics is not None:
             self.metrics.close()
         self._save_best()
-        if status in ("completed", "interrupted"):
+        if status in (Status.COMPLETED, Status.INTERRUPTED):
             self._save_last()
         self.summary = self.summarize(status, **more)
         write_summary(self.directory, self.summary)
@@ -129,7 +130,7 @@ class RunRecorder:
     def fail(self, error: BaseException, step: int) -> None:
         self.error = error
         with suppress(OSError):  # it may be the disk that failed
-            self.end("failed", step, error=describe_error(error))
+            self.end(Status.FAILED, step, error=describe_error(error))
 
     def _save_best(self) -> None:
         """Put the best network on disk, before the checkpoint that names it: a run goes on from that one."""
@@ -138,32 +139,33 @@ class RunRecorder:
             self._unsaved_best = None
 
     def _save_last(self) -> None:
-        save_checkpoint(self.directory / "checkpoints" / "last.npz", self.experiment.step.arrays(), self._meta())
+        save_checkpoint(self.directory / "checkpoints" / "last.npz", self.experiment.step.arrays(), self._progress())
 
-    def _meta(self) -> dict[str, Any]:
-        return {"step": self.step, "best": self.best, "final": self.final, "seconds": self.elapsed()}
+    def _progress(self) -> RunProgress:
+        return RunProgress(self.step, self.best, self.final, self.elapsed())
 
     def elapsed(self) -> float:
         return self.seconds + time.perf_counter() - self.started
 
-    def summarize(self, status: str, **more: Any) -> dict[str, Any]:
+    def summarize(self, status: Status, **more: Any) -> Summary:
+        """The content of summary.json; `more` are the fields that depend on how the run ended."""
         here = time.perf_counter() - self.started
-        return {
-            "status": status,
-            "step": self.step,
-            "steps": self.config.steps,
-            "steps_per_epoch": self.experiment.step.steps_per_epoch,
-            "overrides": self.overrides,
+        return Summary(
+            status=status,
+            step=self.step,
+            steps=self.config.steps,
+            steps_per_epoch=self.experiment.step.steps_per_epoch,
+            overrides=self.overrides,
+            final=self.final,
+            best=self.best,
+            seconds=round(self.elapsed(), 3),
+            steps_per_second=round((self.step - self.first_step) / here, 1) if here else None,
+            seed=self.config.seed,
+            blas_threads=self.experiment.blas_threads,
+            versions=_versions(),
+            git_commit=_git_commit(),
             **more,
-            "final": self.final,
-            "best": self.best,
-            "seconds": round(self.elapsed(), 3),
-            "steps_per_second": round((self.step - self.first_step) / here, 1) if here else None,
-            "seed": self.config.seed,
-            "blas_threads": self.experiment.blas_threads,
-            "versions": _versions(),
-            "git_commit": _git_commit(),
-        }
+        )
 
 
 def describe_error(error: BaseException) -> str:

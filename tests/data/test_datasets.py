@@ -32,7 +32,7 @@ from minitrain.errors import ConfigError
 from minitrain.optim import SGDRule
 from minitrain.optim.schedules import Constant
 from minitrain.options import options
-from minitrain.storage.metrics import read_metrics
+from minitrain.storage.metrics_file import read_metrics
 from minitrain.training.experiment import build_experiment
 from minitrain.training.loop import train
 
@@ -229,11 +229,11 @@ def test_each_dataset_trains(tmp_path, cls):
     summary = train(build_experiment(config(cls())), tmp_path, bar=False)
     table = read_metrics(tmp_path)
     regression = issubclass(cls, dataset.RegressionSplit)
-    assert summary["status"] == "completed"
+    assert summary.status == "completed"
     assert ("val_accuracy" in table) == (not regression)
     learned = "train_loss" if cls is ModularAddition else "val_loss"  # there the others are learned late or never
     assert table[learned][-1] < table[learned][0]
-    assert summary["best"]["metric"] == ("val_loss" if regression else "val_accuracy")
+    assert summary.best.metric == ("val_loss" if regression else "val_accuracy")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

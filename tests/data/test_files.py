@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from minitrain.data.reporting_errors import reporting_errors
 
 from minitrain.components.networks import MLPConfig
 from minitrain.config.schema import RunConfig
 from minitrain.data import CSV, NPY, NPZ, Dataset, Rows, dataset
 from minitrain.data.inputs import read_inputs
+from minitrain.data.reading import reporting_errors
 from minitrain.errors import ConfigError
 from minitrain.optim import SGDRule
 from minitrain.optim.schedules import Constant
-from minitrain.storage.metrics import read_metrics
+from minitrain.storage.metrics_file import read_metrics
 from minitrain.storage.summary import read_summary
 from minitrain.training.experiment import build_experiment
 from minitrain.training.loop import train
@@ -489,8 +489,8 @@ def test_a_csv_on_the_command_line(command):
     assert "csv: 32 training and 8 validation examples, 3 inputs, 1 number to predict" in out
     (directory,) = Path().glob("outputs/*/*")
     summary = read_summary(directory)
-    assert summary["best"]["metric"] == "val_loss"
-    assert summary["final"]["val_loss"] < read_metrics(directory)["val_loss"][0]
+    assert summary.best.metric == "val_loss"
+    assert summary.final["val_loss"] < read_metrics(directory)["val_loss"][0]
 
 
 def test_a_column_by_its_number_on_the_command_line(command):

@@ -17,7 +17,7 @@ from minitrain.optim import AdamRule, MomentumRule, SGDRule
 from minitrain.optim.schedules import Constant, Cosine
 from minitrain.registry import REGISTRIES
 from minitrain.storage.checkpoint import load_checkpoint
-from minitrain.storage.metrics import read_metrics
+from minitrain.storage.metrics_file import read_metrics
 from minitrain.training.compiled_engine import CompiledEngine
 from minitrain.training.experiment import build_experiment
 from minitrain.training.loop import train
@@ -42,7 +42,7 @@ def run(config, directory, **options):
 def contents(directory):
     arrays, meta = load_checkpoint(directory / "checkpoints" / "last.npz")
     best, _ = load_checkpoint(directory / "checkpoints" / "best.npz")
-    state = [(directory / "metrics.csv").read_bytes(), meta["best"], meta["step"]]
+    state = [(directory / "metrics.csv").read_bytes(), meta.best, meta.step]
     return state + [key.encode() + a.tobytes() for each in (arrays, best) for key, a in sorted(each.items())]
 
 
@@ -153,7 +153,7 @@ def test_the_seed_decides_the_masks(tmp_path):
 )
 def test_every_option_trains(tmp_path, network):
     summary = run(replace(SMALL, network=network, steps=4), tmp_path)
-    assert summary["status"] == "completed"
+    assert summary.status == "completed"
     losses = read_metrics(tmp_path)["train_loss"]
     assert len(set(losses)) > 1
     assert np.isfinite(losses).all()
@@ -172,7 +172,7 @@ IMAGE_LAYERS = [
 @pytest.mark.parametrize("layers", IMAGE_LAYERS, ids=str)
 def test_every_layer_of_a_list_trains(tmp_path, layers):
     network = SequentialConfig([{"reshape": [1, 8, 8]}, *layers, "flatten", "linear"], init="he_normal")
-    assert run(replace(IMAGES, network=network), tmp_path)["status"] == "completed"
+    assert run(replace(IMAGES, network=network), tmp_path).status == "completed"
 
 
 def test_every_layer_of_the_table_is_in_a_list_above():
@@ -362,7 +362,7 @@ def unreadable(path, kind):
     if kind == "pipe":
         os.mkfifo(path)
     elif kind == "empty":
-        path.mark_changed()
+        path.touch()
     elif kind == "one array":
         with path.open("wb") as file:
             np.save(file, np.ones(3))
@@ -409,4 +409,4 @@ def test_a_cnn_learns_digits(tmp_path):
     config = RunConfig(
         Digits(), CNNConfig(), MomentumRule(), Cosine(), lr=0.05, steps=400, batch_size=32, eval_every=100
     )
-    assert run(config, tmp_path)["best"]["value"] >= 0.98
+    assert run(config, tmp_path).best.value >= 0.98

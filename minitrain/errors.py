@@ -1,35 +1,62 @@
-"""The errors that minitrain raises, and how their messages are shortened."""
+"""The exceptions that minitrain raises, with the exit status of each, and helpers for one-line messages."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
+
+LONGEST_VALUE = 60  # characters of a value in a message
 
 
-class ConfigError(ValueError):
-    """A person's mistake in a config; its message is one line: key=value, and what is allowed."""
+class MinitrainError(Exception):
+    """Base class of minitrain's exceptions; the message is one line.
+
+    Attributes:
+        exit_status: The exit status of a command line that ends with this exception.
+    """
+
+    exit_status: ClassVar[int] = 1
+
+
+class ConfigError(MinitrainError, ValueError):
+    """Invalid user configuration: the message names the key, the value and what is expected."""
+
+    exit_status = 2
+
+
+class RecordError(MinitrainError):
+    """A file in the directory of a run or a sweep is missing, damaged, or not what it should be."""
+
+    exit_status = 2
+
+
+class TracingError(MinitrainError, TypeError):
+    """A step cannot be compiled: it depends on a value that changes from step to step."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run was asked to stop, and has written everything that resuming it requires."""
+
+    exit_status: ClassVar[int] = 130
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun.
+
+    >>> plural(1, "run"), plural(2000, "run")
+    ('1 run', '2,000 runs')
+    """
+    return f"{count:,} {noun}" + ("s" if count != 1 else "")
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's message that says something; its type where none does."""
+    """The first non-empty line of an exception's message; the name of its type if there is none."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
 def abbreviate(value: Any) -> str:
-    """A value as a message names it."""
+    """A value as text for a message, cut off after `LONGEST_VALUE` characters."""
     try:
         text = "null" if value is None else str(value)
-    except ValueError:  # Python writes out no integer of more than 4300 digits
+    except ValueError:  # Python does not convert integers of more than 4300 digits
         text = "a number of thousands of digits"
-    return text if len(text) <= 60 else text[:59] + "…"
-
-
-class RecordError(Exception):
-    """A file of a run that cannot be read as what it should be; its message is one line."""
-
-
-class Interrupted(KeyboardInterrupt):
-    """A run was asked to stop, and has written everything that resuming it needs."""
-
-
-class TracingError(TypeError):
-    """What was done cannot be replayed: it would depend on a value that changes from step to step."""
+    return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made import curve, make_grid, make_run
+from factories import curve, make_grid, make_run
 
 from minitrain.compare.comparison import common_metric, compare, filtered
 from minitrain.compare.curves_plot import View, draw_curves, line_of

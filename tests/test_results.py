@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from made import curve, make_grid, make_run
+from factories import curve, make_grid, make_run
 
 from minitrain.compare.results import load_run, load_runs
 

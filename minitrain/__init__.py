@@ -13,13 +13,12 @@ from minitrain.errors import ConfigError, TracingError
 from minitrain.options import option
 from minitrain.registry import register
 from minitrain.training import diagnostics
+from minitrain.version import __version__
 
 if TYPE_CHECKING:
     from minitrain.compare.results import load_runs
     from minitrain.inference.model import load_model
     from minitrain.plotting.graph_drawing import draw, draw_network
-
-__version__ = "0.1.0"
 
 # What a run does not need is imported when it is first asked for.
 _LATER = {
@@ -41,6 +40,7 @@ __all__ = [
     "Parameter",
     "Tensor",
     "TracingError",
+    "__version__",
     "check_grads",
     "components",
     "data",

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from minitrain.inference.model import load_model
     from minitrain.plotting.graph_drawing import draw, draw_network
 
-# What a run does not need is imported when it is first asked for.
-_LATER = {
+# Name -> module, imported on first access: a run does not need these.
+_LAZY = {
     "draw": "plotting.graph_drawing",
     "draw_network": "plotting.graph_drawing",
     "load_model": "inference.model",
@@ -29,10 +29,14 @@ _LATER = {
 }
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name not in _LAZY:
         raise AttributeError(f"module 'minitrain' has no attribute {name!r}")
-    return getattr(import_module(f"minitrain.{_LATER[name]}"), name)
+    return getattr(import_module(f"minitrain.{_LAZY[name]}"), name)
 
 
 __all__ = [

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from hydra._internal.callbacks import Callbacks
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
@@ -18,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from minitrain.commands.run import perform
 from minitrain.config.composition import CONFIG, Composer, requested_overrides
+from minitrain.config.hydra_compat import Callbacks, has_grid_sweeper
 from minitrain.config.hydra_files import SUBDIR_BY_NUMBER, HydraSection, JobSpec, write_hydra_files
 from minitrain.config.job_directory import claim_job_directory, current_job, has_directory_override
 from minitrain.config.loading import to_run_config
@@ -71,13 +71,13 @@ class Launcher:
         own = [text for text in overrides if text.partition("=")[0] in SWEEP_KEYS]
         given = [text for text in overrides if text not in own]
         config = self.composer.compose(given, RunMode.MULTIRUN)
-        is_grid = config.hydra.sweeper._target_.endswith(".BasicSweeper")
+        is_grid = has_grid_sweeper(config)
         jobs = self._jobs(config, own) if is_grid else self._common(config, own)
         if not jobs:
             raise ConfigError(f"{' '.join(overrides)}: no values to train a run for; give at least one for each key")
         if len(jobs) >= MANY:
             log.info("%s runs are checked first: a minute or more", f"{len(jobs):,}")
-        drafts = self.composer.drafts(jobs, config)
+        drafts = self.composer.job_specs(jobs, config)
         configs = [to_run_config(draft.task) for draft in drafts]
         _refuse_equal(jobs, configs)
         found = group_runs(dict(enumerate(configs)), available_cores())
@@ -162,7 +162,7 @@ class Launcher:
         templates = {id(draft.template): draft.template for draft in drafts}
         sections = {key: HydraSection(template, master) for key, template in templates.items()}
         for number, draft in enumerate(drafts, first):
-            directory, text = sections[id(draft.template)].of(draft, number)
+            directory, text = sections[id(draft.template)].for_job(draft, number)
             yield directory, draft, text
 
     def _jobs(self, config: DictConfig, own: Sequence[str]) -> list[list[str]]:
@@ -211,7 +211,7 @@ class StackedLauncher(HydraLauncher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         program = Launcher.current
         assert program is not None
-        drafts = program.composer.drafts(job_overrides, self.master)
+        drafts = program.composer.job_specs(job_overrides, self.master)
         configs = [to_run_config(draft.task) for draft in drafts]
         jobs = program.train_stacked(drafts, configs, self.master, initial_job_idx, program.launched)
         program.launched |= {job.number: job for job in jobs}

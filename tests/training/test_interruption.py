@@ -157,7 +157,7 @@ def test_a_sweep_with_a_link_in_it_is_not_gone_on_with(command, strange):
     for arguments in (sweep, ["resume", "swept"]):
         status, _, err = command(*arguments)
         assert (status, len(err.splitlines())) == (2, 1)
-        assert f"{strange}: is a link" in err
+        assert f"{strange}: is a symbolic link" in err
 
 
 def test_one_column_of_sweep_csv_has_one_name(command):

@@ -227,7 +227,7 @@ def test_every_truncation_of_a_run_s_checkpoint_is_refused(whole):
         before = Path("run", "metrics.csv").read_bytes()
         Path("out.txt").write_text("")
         assert run(["resume", "run"]) == 2
-        assert "not a checkpoint that can be used" in Path("out.txt").read_text()
+        assert "not a usable checkpoint" in Path("out.txt").read_text()
         assert Path("run", "metrics.csv").read_bytes() == before
         with pytest.raises(RecordError):
             load_checkpoint(path)

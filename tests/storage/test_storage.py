@@ -82,7 +82,7 @@ def test_metrics_read_back_with_nan_for_empty_cells(tmp_path):
 def test_a_table_that_is_none_is_refused(tmp_path, content):
     if content is not None:
         (tmp_path / "metrics.csv").write_text(content)
-    with pytest.raises(RecordError, match="not a table of metrics"):
+    with pytest.raises(RecordError, match="not a valid table of metrics"):
         read_metrics(tmp_path)
 
 
@@ -121,7 +121,7 @@ def test_a_summary_that_is_none_is_refused(tmp_path, content):
 )
 def test_what_a_summary_or_a_checkpoint_tells_has_its_types(tmp_path, wrong, told):
     write_summary(tmp_path, replace(SUMMARY, **wrong))
-    with pytest.raises(RecordError, match=rf"summary.json: not a run's summary \({told}"):
+    with pytest.raises(RecordError, match=rf"summary.json: not a valid run summary \({told}"):
         read_summary(tmp_path)
     if "status" not in wrong:
         save_checkpoint(tmp_path / "last.npz", ARRAYS, replace(META, **wrong))
@@ -135,7 +135,7 @@ def test_a_directory_with_a_link_in_it_is_not_written_to(tmp_path):
     (tmp_path / "link").symlink_to(run)
     reject_special_files(tmp_path / "link")
     (run / "checkpoints" / "last.npz").symlink_to(tmp_path / "another")
-    with pytest.raises(RecordError, match=r"last.npz: is a link"):
+    with pytest.raises(RecordError, match=r"last.npz: is a symbolic link"):
         reject_special_files(tmp_path / "link")
 
 
@@ -176,7 +176,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path):
         assert all((arrays[key] == ARRAYS[key]).all() for key in ARRAYS)
     for cut in range(len(good)):
         path.write_bytes(good[:cut])
-        with pytest.raises(RecordError, match="not a checkpoint that can be used"):
+        with pytest.raises(RecordError, match="not a usable checkpoint"):
             load_checkpoint(path)
 
 
@@ -198,7 +198,7 @@ def test_what_is_larger_inside_than_outside_is_refused_before_it_takes_memory(tm
     path = tmp_path / "last.npz"
     make(path)
     tracemalloc.start()
-    with pytest.raises(RecordError, match="not a checkpoint that can be used"):
+    with pytest.raises(RecordError, match="not a usable checkpoint"):
         load_checkpoint(path)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -165,7 +165,7 @@ def test_what_is_not_finite_stops_the_run_and_is_named(command, own_components, 
         told = f"diverged at step {summary.step} of 40"
         assert told in out
         if "-m" not in how:
-            assert f"{operation} gave the first such value, from {summary.first_parameter}" in out
+            assert f"{operation} produced the first such value, from {summary.first_parameter}" in out
     assert summary
 
 

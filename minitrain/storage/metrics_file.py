@@ -5,12 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import SupportsFloat
 
 import numpy as np
 
 from minitrain.errors import RecordError
 from minitrain.storage.files import read_text, write_text
 from minitrain.typing import Array
+
+Row = dict[str, SupportsFloat]  # column -> value
 
 
 class MetricsWriter:
@@ -34,12 +37,12 @@ class MetricsWriter:
         self._file = path.open("a", encoding="utf-8", newline="")
         self._flushed = time.monotonic()
 
-    def write(self, row: Mapping[str, object]) -> None:
+    def write(self, row: Row) -> None:
         """Append a row; cells that it does not have are empty."""
         self._file.write(",".join(str(row.get(column, "")) for column in self.columns) + "\n")
 
     def flush(self, at_most_every: float = 0.0) -> None:
-        """Hand the buffered rows to the operating system, unless that was done less than `at_most_every` seconds ago."""
+        """Write the buffered rows, unless that was done less than `at_most_every` seconds ago."""
         now = time.monotonic()
         if now - self._flushed >= at_most_every:
             self._file.flush()

@@ -151,7 +151,7 @@ def test_data_on_disk(tmp_path):
     np.save(tmp_path / "y.npy", np.arange(24) % 3)
     data = NPY(x=str(tmp_path / "x.npy"), y=str(tmp_path / "y.npy"))
     check(*seeds(replace(BASE, data=data, diagnostics=[name for name in ALL if name != "sharpness"])))
-    with pytest.raises(ConfigError, match=r"diagnostics=\[sharpness\]: takes all training examples at once"):
+    with pytest.raises(ConfigError, match=r"diagnostics=\[sharpness\]: requires all training examples in memory"):
         build_experiment(replace(BASE, data=data))
 
 

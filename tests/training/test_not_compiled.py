@@ -127,7 +127,7 @@ NOT_EVEN_EAGERLY = {
     "np.where": (FUNCTION, ("np.where(x > 0, x, 0)",), "np.where: takes arrays, where gradients end; use minitrain."),
     "inside NumPy": (FUNCTION, ("x - np.mean(x)",), "(mine.py line HERE)"),
     "on a target": (LOSS, ("(output - np.equal(target, 1)).mean()",), "line HERE); functions of minitrain.functional"),
-    "state not in init": (RULE, ("grads", "{'seen': grads}"), "update gives the state seen, and init nothing"),
+    "state not in init": (RULE, ("grads", "{'seen': grads}"), "update returns the state seen, and init nothing"),
 }
 
 

@@ -73,11 +73,8 @@ DATA_FOR_LOSS = {
 def test_losses(base, name, reduction):
     base = replace(base, reduction=reduction, lr=0.01)
     if name == "output":
-        check_engines(
-            *with_values(
-                replace(LAB2, dtype=base.dtype, reduction=reduction), network=[Lab2Config(1.0), Lab2Config(2.0)]
-            )
-        )
+        lab2 = replace(LAB2, dtype=base.dtype, reduction=reduction)
+        check_engines(*with_values(lab2, network=[Lab2Config(1.0), Lab2Config(2.0)]))
     else:
         check_engines(*with_seeds(replace(base, loss=name, data=DATA_FOR_LOSS[name])))
 
@@ -144,8 +141,8 @@ def test_layers(base, name, index):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"max_grad_norm": 0.5}, {"l2": 0.01}, {"l2": 0.01, "l2_on": "all", "max_grad_norm": 0.5}, {"label_smoothing": 0.1},
-        {"data": replace(CLASSES, validation=0.0)}, {"batch_size": 1}, {"batch_size": 38},
+        {"max_grad_norm": 0.5}, {"l2": 0.01}, {"l2": 0.01, "l2_on": "all", "max_grad_norm": 0.5},
+        {"label_smoothing": 0.1}, {"data": replace(CLASSES, validation=0.0)}, {"batch_size": 1}, {"batch_size": 38},
     ],
     ids=str,
 )  # fmt: skip

@@ -34,14 +34,14 @@ def test_a_run_that_improves_or_ends_first_does_not_stop_early(tmp_path, config)
 
 @pytest.mark.parametrize("step", [3, 17, 26])
 def test_a_resumed_run_stops_early_at_the_same_step(tmp_path, monkeypatch, step):
-    train_run(STUCK, tmp_path / "whole")
+    train_run(STUCK, tmp_path / "uninterrupted")
     with monkeypatch.context() as patch:
         signal_at_step(patch, step)
         with pytest.raises(Interrupted):
             train_run(STUCK, tmp_path / "stopped")
     for _ in range(2):  # the second time, the run has already stopped
         summary = train_run(STUCK, tmp_path / "stopped", resume=True)
-        assert recorded_state(tmp_path / "stopped") == recorded_state(tmp_path / "whole")
+        assert recorded_state(tmp_path / "stopped") == recorded_state(tmp_path / "uninterrupted")
         assert (summary.stopped_early, summary.step) == (True, 27)
 
 

@@ -22,7 +22,7 @@ from minitrain.training.compiled_engine import CompiledEngine
 @pytest.mark.parametrize("step", [0, 24, 25, 26, 41, 58])
 def test_a_resumed_run_is_bitwise_equal_to_an_uninterrupted_one(tmp_path, monkeypatch, optimizer, dtype, step):
     config = replace(SMALL, optimizer=optimizer, dtype=dtype, schedule=Cosine(), lr=0.05)
-    train_run(config, tmp_path / "whole")
+    train_run(config, tmp_path / "uninterrupted")
     with monkeypatch.context() as patch:
         signal_at_step(patch, step)
         with pytest.raises(Interrupted):
@@ -30,8 +30,8 @@ def test_a_resumed_run_is_bitwise_equal_to_an_uninterrupted_one(tmp_path, monkey
     assert read_summary(tmp_path / "stopped").status == "interrupted"
     assert read_summary(tmp_path / "stopped").step == step + 1
     train_run(config, tmp_path / "stopped", resume=True)
-    assert recorded_state(tmp_path / "stopped") == recorded_state(tmp_path / "whole")
-    before, after = (read_summary(tmp_path / name) for name in ("whole", "stopped"))
+    assert recorded_state(tmp_path / "stopped") == recorded_state(tmp_path / "uninterrupted")
+    before, after = (read_summary(tmp_path / name) for name in ("uninterrupted", "stopped"))
     assert replace(before, seconds=0, steps_per_second=0) == replace(after, seconds=0, steps_per_second=0)
 
 
@@ -57,19 +57,19 @@ OPTIMIZER_OPTIONS = [
 @pytest.mark.parametrize("options", OPTIMIZER_OPTIONS, ids=REGISTRIES["optimizer"])
 def test_every_optimizer_resumes_bitwise_with_clipping_l2_warmup_and_a_schedule(tmp_path, monkeypatch, options):
     config = replace(SMALL, steps=45, **options)
-    train_run(config, tmp_path / "whole")
+    train_run(config, tmp_path / "uninterrupted")
     with monkeypatch.context() as patch:
         signal_at_step(patch, 31)
         with pytest.raises(Interrupted):
             train_run(config, tmp_path / "stopped")
     train_run(config, tmp_path / "stopped", resume=True)
-    assert recorded_state(tmp_path / "stopped") == recorded_state(tmp_path / "whole")
-    assert list(read_metrics(tmp_path / "whole")) == ["step", "lr", "train_loss", "val_loss", "val_accuracy"]
+    assert recorded_state(tmp_path / "stopped") == recorded_state(tmp_path / "uninterrupted")
+    assert list(read_metrics(tmp_path / "uninterrupted")) == ["step", "lr", "train_loss", "val_loss", "val_accuracy"]
 
 
 @pytest.mark.parametrize("step", [10, 30, 55])
 def test_a_crash_loses_only_the_steps_after_the_checkpoint(tmp_path, monkeypatch, step):
-    train_run(SMALL, tmp_path / "whole")
+    train_run(SMALL, tmp_path / "uninterrupted")
     update = CompiledEngine.update
 
     def crash(self, k):
@@ -84,7 +84,7 @@ def test_a_crash_loses_only_the_steps_after_the_checkpoint(tmp_path, monkeypatch
     assert read_summary(tmp_path / "crashed").status == "failed"
     assert "out of memory" in read_summary(tmp_path / "crashed").error
     train_run(SMALL, tmp_path / "crashed", resume=True)
-    assert recorded_state(tmp_path / "crashed") == recorded_state(tmp_path / "whole")
+    assert recorded_state(tmp_path / "crashed") == recorded_state(tmp_path / "uninterrupted")
 
 
 def test_sigterm_requests_a_stop(tmp_path, monkeypatch):
@@ -95,10 +95,10 @@ def test_sigterm_requests_a_stop(tmp_path, monkeypatch):
 
 
 def test_more_steps_continue_a_completed_run(tmp_path):
-    train_run(replace(SMALL, steps=100), tmp_path / "whole")
+    train_run(replace(SMALL, steps=100), tmp_path / "uninterrupted")
     train_run(SMALL, tmp_path / "extended")
     train_run(replace(SMALL, steps=100), tmp_path / "extended", resume=True)
-    assert recorded_state(tmp_path / "extended") == recorded_state(tmp_path / "whole")
+    assert recorded_state(tmp_path / "extended") == recorded_state(tmp_path / "uninterrupted")
 
 
 def test_a_checkpoint_of_another_network_or_optimizer_is_rejected(tmp_path):

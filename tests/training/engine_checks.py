@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from minitrain import nn, no_grad
 from minitrain.components.networks import Lab2Config, MLPConfig
 from minitrain.config.schema import RunConfig
 from minitrain.data import Blobs, Point, Sine
+from minitrain.nn.module import Buffer
 from minitrain.optim import AdamRule
 from minitrain.optim.schedules import Constant
 from minitrain.training.compiled_engine import CompiledEngine
@@ -21,6 +23,19 @@ BASE = RunConfig(
     CLASSES, MLPConfig([6, 5]), AdamRule(), Constant(), lr=0.05, batch_size=16, steps=STEPS, eval_every=4, log_every=1
 )
 LAB2 = replace(BASE, data=Point(), network=Lab2Config(), loss="output", batch_size=None, lr=0.01)
+
+
+class RunningMean(nn.Module):
+    """Base class of layers that update a Buffer in training and use it."""
+
+    def __init__(self):
+        self.running_mean = Buffer(0.0, "running_mean")
+
+    def updated_mean(self, x):
+        if self.training:
+            with no_grad():
+                self.running_mean.data = self.running_mean * 0.9 + x.mean() * 0.1
+        return self.running_mean
 
 
 def step_of(config):

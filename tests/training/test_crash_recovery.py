@@ -23,12 +23,13 @@ from minitrain.storage.summary import read_summary
 
 pytestmark = pytest.mark.slow
 
+WARMUP = 5
 # Everything that a step can depend on: shuffled batches, dropout, running statistics, an optimizer with state and a
 # step count, a schedule, and a count of evaluations without improvement.
 RUN = [
     "data=moons", "data.samples=200", "batch_size=16", "network.widths=[12,12]", "network.dropout=0.2",
-    "network.norm=batch", "optimizer=adam", "lr=0.03", "schedule=stoppable", "warmup=5", "l2=1e-4", "max_grad_norm=1",
-    "steps=400", "eval_every=10", "log_every=3", "checkpoint_every=20", "patience=12", "hydra.run.dir=run",
+    "network.norm=batch", "optimizer=adam", "lr=0.03", "schedule=stoppable", f"warmup={WARMUP}", "l2=1e-4",
+    "max_grad_norm=1", "steps=400", "eval_every=10", "log_every=3", "checkpoint_every=20", "patience=12", "hydra.run.dir=run",
 ]  # fmt: skip
 
 STOP: dict[str, int] = {}  # set in a forked child: the step at which it sends itself a signal
@@ -107,7 +108,8 @@ def test_50_stops_at_random_steps(uninterrupted):
     expected, steps, _ = uninterrupted
     rng = random.Random(0)
     for number in [signal.SIGINT, signal.SIGTERM, signal.SIGKILL] * 17:
-        step = rng.randrange(2, steps)  # steps 0 and 1 are traced before the run begins
+        # The schedule's steps 0 and 1 are traced before the run begins, and count from the end of the warmup.
+        step = rng.randrange(2, steps - WARMUP)
         status = run(RUN, lambda step=step, number=number: STOP.update(step=step, signal=number))
         assert status == (-signal.SIGKILL if number == signal.SIGKILL else 130), (number, step)
         assert resume() == 0, Path("out.txt").read_text()

@@ -4,11 +4,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
-from engine_checks import BASE, check_engines, with_seeds, with_values
+from engine_checks import BASE, RunningMean, check_engines, with_seeds, with_values
 
-from minitrain import Parameter, Tensor, nn, no_grad, option, register
+from minitrain import Parameter, Tensor, nn, option, register
 from minitrain import functional as F
-from minitrain.nn.module import Buffer
 
 
 @pytest.fixture(params=["float32", "float64"])
@@ -24,17 +23,9 @@ class Swish(nn.Module):
         return x * (x * self.beta).sigmoid()
 
 
-class Centered(nn.Module):
-    """Updates a Buffer in training and uses it."""
-
-    def __init__(self):
-        self.running_mean = Buffer(0.0, "running_mean")
-
+class Centered(RunningMean):
     def forward(self, x):
-        if self.training:
-            with no_grad():
-                self.running_mean.data = self.running_mean * 0.9 + x.mean() * 0.1
-        return (x - self.running_mean).tanh()
+        return (x - self.updated_mean(x)).tanh()
 
 
 class Noisy(nn.Module):

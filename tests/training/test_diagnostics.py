@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from engine_checks import RunningMean
 
-from minitrain import ConfigError, Tensor, hessian, nn, no_grad, register
+from minitrain import ConfigError, Tensor, hessian, nn, register
 from minitrain import functional as F
 from minitrain.commands import run as run_command
 from minitrain.components.networks import Lab2Config, LinearConfig, MLPConfig
 from minitrain.components.sequential import CNNConfig, SequentialConfig
 from minitrain.config.schema import RunConfig
 from minitrain.data import NPY, Blobs, Moons, Point, Polynomials, Sine
-from minitrain.nn.module import Buffer, record_outputs
+from minitrain.nn.module import record_outputs
 from minitrain.optim import AdamRule, MomentumRule, SGDRule
 from minitrain.optim.gradient_transforms import l2_penalty
 from minitrain.optim.schedules import Constant, Cosine
@@ -165,17 +166,12 @@ def test_data_on_disk(tmp_path):
         build_experiment(replace(BASE, data=data))
 
 
-class Centered(nn.Module):
-    """Updates a Buffer in training, on which the gradient depends."""
-
-    def __init__(self):
-        self.running_mean = Buffer(0.0, "running_mean")
+class Centered(RunningMean):
+    """The gradient depends on the Buffer."""
 
     def forward(self, x):
-        if self.training:
-            with no_grad():
-                self.running_mean.data = self.running_mean * 0.9 + x.mean() * 0.1
-        return (x - self.running_mean) * self.running_mean
+        mean = self.updated_mean(x)
+        return (x - mean) * mean
 
 
 def test_a_gradient_that_depends_on_a_buffer(own_components):

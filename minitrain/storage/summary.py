@@ -13,6 +13,7 @@ from minitrain.errors import RecordError
 from minitrain.storage.files import read_text, write_text
 
 LONGEST_SUMMARY = 2**24  # bytes: far more than a run with a diagnostic for each of thousands of layers writes
+OUTCOME_KEYS = ("error", "first_operation", "first_parameter")  # written only if they apply
 LARGEST_INTEGER = 2**63  # larger integers, which JSON allows, overflow int64
 
 
@@ -123,7 +124,8 @@ def exit_status(summaries: Sequence[Summary], fails_on_divergence: bool) -> int:
 
 def write_summary(directory: Path, summary: Summary) -> None:
     """Write summary.json of a run's directory."""
-    write_text(directory / "summary.json", json.dumps(asdict(summary), indent=2) + "\n")
+    values = {key: v for key, v in asdict(summary).items() if v is not None or key not in OUTCOME_KEYS}
+    write_text(directory / "summary.json", json.dumps(values, indent=2) + "\n")
 
 
 def read_summary(directory: Path) -> Summary:

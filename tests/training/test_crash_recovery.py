@@ -29,7 +29,8 @@ WARMUP = 5
 RUN = [
     "data=moons", "data.samples=200", "batch_size=16", "network.widths=[12,12]", "network.dropout=0.2",
     "network.norm=batch", "optimizer=adam", "lr=0.03", "schedule=stoppable", f"warmup={WARMUP}", "l2=1e-4",
-    "max_grad_norm=1", "steps=400", "eval_every=10", "log_every=3", "checkpoint_every=20", "patience=12", "hydra.run.dir=run",
+    "max_grad_norm=1", "steps=400", "eval_every=10", "log_every=3", "checkpoint_every=20", "patience=12",
+    "hydra.run.dir=run",
 ]  # fmt: skip
 
 STOP: dict[str, int] = {}  # set in a forked child: the step at which it sends itself a signal

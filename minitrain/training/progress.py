@@ -25,10 +25,10 @@ class ProgressListener(Protocol):
     """Is notified of the progress of runs that are trained together."""
 
     def advance(self, runs: int) -> None:
-        """`runs` runs have taken a step."""
+        """Called after each step, with the number of runs that took it."""
 
     def show(self, step: int, row: Row, evaluated: bool) -> None:
-        """A run has written a row of metrics.csv, with or without an evaluation."""
+        """Called after a run wrote a row of metrics.csv; `evaluated` says whether it has an evaluation."""
 
 
 class StopRequest(Protocol):
@@ -79,7 +79,7 @@ class ProgressReporter:
             self._bar.close()
 
     def advance(self, runs: int) -> None:
-        """`runs` runs have taken a step."""
+        """Advance the bar by one step of each run."""
         if self._bar is not None:
             self._bar.update(runs)
 

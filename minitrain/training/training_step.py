@@ -246,7 +246,7 @@ class TrainingStep:
     # What changes from step to step
 
     def flat_tensors(self) -> dict[str, FlatTensors]:
-        """The network's trained parameters, frozen parameters and buffers; those that there are."""
+        """The network's trained parameters, frozen parameters and buffers; empty ones are left out."""
         kinds = {"parameters": self.parameters, "frozen": self.parameters.frozen, "buffers": self.buffers}
         return {name: flat for name, flat in kinds.items() if flat.tensors}
 

@@ -51,9 +51,9 @@ def test_types_in_summaries_and_checkpoints_are_validated(tmp_path, changes, mes
 def test_pipes_and_devices_are_not_read(tmp_path):
     os.mkfifo(tmp_path / "summary.json")
     (tmp_path / "metrics.csv").symlink_to("/dev/zero")
-    for read in (read_summary, read_metrics):
+    for reader in (read_summary, read_metrics):
         with pytest.raises(RecordError, match="not a regular file"):
-            read(tmp_path)
+            reader(tmp_path)
     with pytest.raises(RecordError, match="not a regular file"):
         load_checkpoint(tmp_path / "summary.json")
 

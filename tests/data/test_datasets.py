@@ -252,10 +252,11 @@ def test_least_squares_by_gradient_descent_is_least_squares(tmp_path, dtype):
 
 
 def test_targets_have_the_runs_type():
-    step = build_experiment(config(Sine())).step
+    experiment = build_experiment(config(Sine()))
+    step = experiment.step
     batch = step.batch(0)
     assert (batch.x.dtype, batch.y.dtype, step.val.y.dtype) == (np.float32,) * 3
-    assert step.loss(0).dtype == np.float32
+    assert experiment.eager_engine.loss(0).dtype == np.float32
 
 
 def test_cross_entropy_of_numbers_says_what_to_set():

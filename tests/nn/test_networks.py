@@ -94,7 +94,7 @@ def test_how_often_one_looks_changes_no_weight(tmp_path):
     assert any(key.startswith("buffers/") for key in often)
 
 
-@pytest.mark.parametrize("engine", ["step", "engine"])
+@pytest.mark.parametrize("engine", ["eager_engine", "engine"])
 def test_a_loss_depends_on_its_step_alone_and_changes_nothing(engine):
     experiment = build_experiment(SMALL)
     state = getattr(experiment, engine)
@@ -107,7 +107,7 @@ def test_a_loss_depends_on_its_step_alone_and_changes_nothing(engine):
     assert (experiment.step.buffers.vector != before).any()
 
 
-@pytest.mark.parametrize("engine", ["step", "engine"])
+@pytest.mark.parametrize("engine", ["eager_engine", "engine"])
 def test_evaluation_is_in_evaluation_mode_and_changes_nothing(engine):
     experiment = build_experiment(SMALL)
     state = getattr(experiment, engine)
@@ -202,11 +202,12 @@ def changes_by_width(parametrization, widths, rule, lr):
     for width in widths:
         network = MLPConfig([width, width], parametrization=parametrization, base_width=widths[0], init="he_normal")
         config = replace(SMALL, network=network, optimizer=rule, lr=lr, schedule=Constant(), dtype="float64")
-        step = build_experiment(config).step
+        experiment = build_experiment(config)
+        step, engine = experiment.step, experiment.eager_engine
         before = layer_outputs(step)
         for k in range(5):
-            step.loss(k)
-            step.update(k)
+            engine.loss(k)
+            engine.update(k)
         after = layer_outputs(step)
         found.append([abs(a - b).mean() for a, b in zip(after, before, strict=True)])
     return np.array(found)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from minitrain.autograd.tensor import Tensor
 from minitrain.nn.module import Module
-from minitrain.plotting.figures import BLUE, GREEN, GREY, ORANGE, VERMILION, new_figure, save_figure
+from minitrain.plotting.figures import BLUE, GREEN, GRAY, ORANGE, VERMILION, new_figure, save_figure
 from minitrain.plotting.graph_diagram import LARGEST, Frame, Graph, Node, count_of, graph_of, graph_of_network, kind_of
 from minitrain.plotting.graph_layout import Layout, Point, layered
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def draw(tensor: Tensor, path: str | Path | None = None) -> Figure | list[Path]:
     """Draw the expression behind a value: values, operations and, after `backward`, gradients.
 
-    Blue is a parameter, grey a constant. Small arrays are written out; of larger ones type and shape are told, and
+    Blue is a parameter, gray a constant. Small arrays are written out; of larger ones type and shape are told, and
     the length of the gradient. Of more than 40 nodes, those nearest to the value are drawn.
 
     path: a png or svg file; without an ending, both are written
@@ -98,7 +98,7 @@ PAD_X, PAD_Y, BESIDE = 9.0, 5.0, 4.0
 
 FILLS = {
     "parameter": ("#E0EEF7", BLUE),
-    "constant": ("#F1F1F1", GREY),
+    "constant": ("#F1F1F1", GRAY),
     "operation": ("white", "#404040"),
     "layer": ("#E2F3ED", GREEN),
     "loss": ("#FBE9DF", VERMILION),
@@ -128,7 +128,7 @@ def _figure_of(graph: Graph, frames: Sequence[Frame], heading: str) -> Figure:
 
     corners = [
         (x + side * w / 2, y + side * h / 2)
-        for (x, y), (w, h) in zip(layout.centres, boxes, strict=True)
+        for (x, y), (w, h) in zip(layout.centers, boxes, strict=True)
         for side in (-1, 1)
     ]
     corners += [corner for _, *ends in outlines for corner in ends]
@@ -145,8 +145,8 @@ def _figure_of(graph: Graph, frames: Sequence[Frame], heading: str) -> Figure:
         _outline(axes, frame.title, upper, lower)
     for route in layout.routes:
         _arrow(axes, route)
-    for node, centre, size in zip(graph.nodes, layout.centres, boxes, strict=True):
-        _box(axes, node, centre, size)
+    for node, center, size in zip(graph.nodes, layout.centers, boxes, strict=True):
+        _box(axes, node, center, size)
     return figure
 
 
@@ -158,7 +158,7 @@ def _outlines(
     A frame goes around the frames, boxes and arrows inside, with room for its title. One that would touch another
     box is left out.
     """
-    sides = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for (x, y), (w, h) in zip(layout.centres, boxes, strict=True)]
+    sides = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for (x, y), (w, h) in zip(layout.centers, boxes, strict=True)]
     outlines: list[tuple[Frame, Point, Point]] = []
     for frame in frames:
         points = [corner for inner, *corners in outlines if inner.members <= frame.members for corner in corners]
@@ -200,12 +200,12 @@ def _arrow(axes: Axes, route: Sequence[Point]) -> None:
     axes.add_patch(FancyArrowPatch(path=curve, arrowstyle="-|>", mutation_scale=8, linewidth=0.9, color="#404040"))
 
 
-def _box(axes: Axes, node: Node, centre: Point, size: Point) -> None:
+def _box(axes: Axes, node: Node, center: Point, size: Point) -> None:
     """Rounded for what is computed, square for what is given."""
     from matplotlib.patches import FancyBboxPatch
 
     fill, edge = FILLS[node.kind]
-    (x, y), (w, h) = centre, size
+    (x, y), (w, h) = center, size
     rounding = 5.0 if node.inputs else 0.0
     shape = f"round,pad=0,rounding_size={rounding}" if rounding else "square,pad=0"
     axes.add_patch(FancyBboxPatch((x - w / 2, y - h / 2), w, h, shape, facecolor=fill, edgecolor=edge, linewidth=1.0))

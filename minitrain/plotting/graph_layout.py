@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise, product
 
-GAP, ROW_GAP = 22.0, 26.0  # points between neighbours of a row, and between rows
+GAP, ROW_GAP = 22.0, 26.0  # points between neighbors of a row, and between rows
 
 
 SWEEPS = 24
@@ -26,11 +26,11 @@ Edge = tuple[int, int]
 class Layout:
     """Where everything is, in points from the upper left corner.
 
-    centres: the middle of each box
+    centers: the middle of each box
     routes: the points that each edge runs through, from the lower side of a box to the upper side of another
     """
 
-    centres: list[Point]
+    centers: list[Point]
     routes: list[list[Point]]
 
 
@@ -38,7 +38,7 @@ def layered(sizes: Sequence[Point], edges: Sequence[Edge]) -> Layout:
     """The layout of boxes of given widths and heights; an edge (i, j) has i < j.
 
     >>> found = layered([(20, 10), (20, 10), (20, 10)], [(0, 2), (1, 2)])
-    >>> found.centres
+    >>> found.centers
     [(10.0, 5.0), (52.0, 5.0), (31.0, 41.0)]
     """
     row_of = _rows(len(sizes), edges)
@@ -91,13 +91,13 @@ def _rows(count: int, edges: Sequence[Edge]) -> list[int]:
     return [max(above_end) - n for n in above_end]
 
 
-def _port(centre: float, width: float, arrows: list[tuple[float, int]], number: int) -> float:
+def _port(center: float, width: float, arrows: list[tuple[float, int]], number: int) -> float:
     """Where an arrow touches a box that several share: side by side, in the order in which they come."""
     place = [n for _, n in sorted(arrows)].index(number)
-    return centre + width * 0.6 * ((place + 0.5) / len(arrows) - 0.5)
+    return center + width * 0.6 * ((place + 0.5) / len(arrows) - 0.5)
 
 
-def _neighbours(links: Sequence[Edge]) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
+def _neighbors(links: Sequence[Edge]) -> tuple[dict[int, list[int]], dict[int, list[int]]]:
     """Above and below each box."""
     above: dict[int, list[int]] = {}
     below: dict[int, list[int]] = {}
@@ -108,17 +108,17 @@ def _neighbours(links: Sequence[Edge]) -> tuple[dict[int, list[int]], dict[int, 
 
 
 def _with_few_crossings(rows: list[list[int]], links: Sequence[Edge]) -> list[list[int]]:
-    """Order each row by the mean place of its neighbours in the next, downwards and upwards; the best is kept."""
-    above, below = _neighbours(links)
+    """Order each row by the mean place of its neighbors in the next, downwards and upwards; the best is kept."""
+    above, below = _neighbors(links)
     best, fewest = rows, _crossings(rows, links)
     for sweep in range(SWEEPS):
         if fewest == 0:
             break
-        neighbours = below if sweep % 2 else above
+        neighbors = below if sweep % 2 else above
         rows = [[*row] for row in rows]
         for row in rows[::-1] if sweep % 2 else rows:
             place = {i: float(n) for each in rows for n, i in enumerate(each)}
-            middle = {i: _mean([place[k] for k in neighbours.get(i, [i])]) for i in row}
+            middle = {i: _mean([place[k] for k in neighbors.get(i, [i])]) for i in row}
             row.sort(key=middle.__getitem__)
         crossings = _crossings(rows, links)
         if crossings < fewest:
@@ -136,7 +136,7 @@ def _crossings(rows: list[list[int]], links: Sequence[Edge]) -> int:
 
 
 def _places(rows: list[list[int]], links: Sequence[Edge], boxes: Sequence[Point], real: int) -> list[float]:
-    """The middle of each box: near its neighbours, and none over another.
+    """The middle of each box: near its neighbors, and none over another.
 
     Boxes of one line move as one. First all are as far left as they go. Then each line in turn goes towards what it
     is linked to, as far as there is room, with the lines that it pushes along.
@@ -174,7 +174,7 @@ def _lines(
 
     A line goes on from the input with the longest way to it, where that is one. So does a long arrow.
     """
-    above, _ = _neighbours(links)
+    above, _ = _neighbors(links)
     length: dict[int, int] = {}  # of the longest way to a box
     line = list(range(sum(map(len, rows))))
     x = _packed(line, gaps)

@@ -9,7 +9,7 @@ import numpy as np
 
 from minitrain.data import Dataset, Rows
 from minitrain.inference.model import Model
-from minitrain.plotting.figures import BLUE, COLORS, GREY, ORANGE, SKY, VERMILION, new_figure, shortened
+from minitrain.plotting.figures import BLUE, COLORS, GRAY, ORANGE, SKY, VERMILION, new_figure, truncate
 from minitrain.training.experiment import Experiment
 from minitrain.typing import Array
 
@@ -44,7 +44,7 @@ def _new_figure(width: float, height: float) -> Figure:
 
 def _title(figure: Figure, model: Model, heading: str) -> None:
     note, width = f"{model.experiment.describe_briefly()}, step {model.step:,}", int(figure.get_figwidth() * 12)
-    figure.suptitle(f"{heading}\n{shortened(note, width)}", fontsize=11)
+    figure.suptitle(f"{heading}\n{truncate(note, width)}", fontsize=11)
 
 
 def _judged(data: Dataset) -> tuple[Array | Rows, Any, str]:
@@ -78,7 +78,7 @@ def _gradient(*colors: str) -> Any:
 
 
 def _color_bar(figure: Figure, axes: Axes, image: Any, label: str) -> None:
-    """A colour bar as high as the axes, whatever their aspect."""
+    """A color bar as high as the axes, whatever their aspect."""
     bar = figure.colorbar(image, cax=axes.inset_axes((1.02, 0, 0.035, 1)), label=label)
     bar.outline.set_visible(False)
 
@@ -243,4 +243,4 @@ def _outline(extent: tuple[float, float, float, float]) -> Any:
     from matplotlib.patches import Rectangle
 
     left, right, bottom, top = extent
-    return Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=GREY, linewidth=0.5)
+    return Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor=GRAY, linewidth=0.5)

@@ -118,7 +118,7 @@ def test_a_summary_of_other_types_harms_nothing(tmp_path, value):
 def test_folders_without_a_run_are_skipped(tmp_path):
     (tmp_path / "empty").mkdir()
     assert load_runs(tmp_path / "empty", tmp_path / "none").skipped == [
-        f"{tmp_path / 'empty'}: no run in it",
+        f"{tmp_path / 'empty'}: contains no run",
         f"{tmp_path / 'none'}: no such directory",
     ]
 

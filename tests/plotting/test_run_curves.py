@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from minitrain.plotting import run_curves as plot
-from minitrain.plotting.figures import smooth
+from minitrain.plotting.figures import running_mean
 from minitrain.plotting.run_curves import draw_run
 
 
@@ -40,10 +40,10 @@ def labels(axes):
 
 def test_smoothing_keeps_a_line_and_the_mean_of_noise():
     line = np.linspace(0, 1, 200)
-    assert np.abs(smooth(line, 6) - line).max() < 0.02
-    assert smooth(np.ones(5), 3).tolist() == [1] * 5
+    assert np.abs(running_mean(line, 6) - line).max() < 0.02
+    assert running_mean(np.ones(5), 3).tolist() == [1] * 5
     noise = np.random.default_rng(0).normal(size=3000)
-    assert smooth(noise, 100).std() < 0.15
+    assert running_mean(noise, 100).std() < 0.15
 
 
 def test_a_run_shows_raw_smoothed_validation_and_its_best_point(tmp_path, figures):
@@ -52,7 +52,7 @@ def test_a_run_shows_raw_smoothed_validation_and_its_best_point(tmp_path, figure
     write(tmp_path, table)
     assert draw_run(tmp_path, "lr=0.3", "mlp on digits").exists()
     loss, accuracy = figures[0].axes
-    assert labels(loss) == ["training, each step logged", "training, smoothed", "validation", "best 0.0001 at step 700"]
+    assert labels(loss) == ["training (raw)", "training (smoothed)", "validation", "best 0.0001 at step 700"]
     assert labels(accuracy)[1] == "best 90.0% at step 990"
     assert loss.get_yscale() == "log"
     assert figures[0].get_suptitle() == "lr=0.3\nmlp on digits"
@@ -94,4 +94,4 @@ def test_a_diverged_run_shows_where_its_loss_was_no_longer_finite(tmp_path, figu
     text = [",".join(table), *(",".join(map(str, row)) for row in zip(*table.values(), strict=True))]
     (tmp_path / "metrics.csv").write_text("\n".join(text) + "\n")
     draw_run(tmp_path, "diverged")
-    assert "not finite at step 290" in labels(figures[0].axes[0])
+    assert "NaN or Inf at step 290" in labels(figures[0].axes[0])

@@ -78,8 +78,8 @@ class Reader:
 
         return WebDriverWait(self.browser, 10, poll_frequency=0.05).until(lambda _: condition())
 
-    def coloured(self, canvas="lines"):
-        """How many points of a canvas are painted in a colour that is no grey."""
+    def colored(self, canvas="lines"):
+        """How many points of a canvas are painted in a color that is no gray."""
         return self.browser.execute_script(
             """const canvas = document.getElementById(arguments[0]);
             const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -100,7 +100,7 @@ class Reader:
 def reader(browser, tmp_path):
     leave_sweep(tmp_path)
     reader = Reader(browser, report(tmp_path))
-    reader.wait(lambda: reader.coloured() > 500)
+    reader.wait(lambda: reader.colored() > 500)
     yield reader
     assert reader.complaints == []
 
@@ -130,17 +130,17 @@ def test_rows_come_best_first_and_a_head_sorts_them(reader):
     ],
 )  # fmt: skip
 def test_a_filter_has_terms_that_all_hold(reader, text, runs):
-    before = reader.coloured()
+    before = reader.colored()
     reader.type(text)
     assert {int(name) for name in reader.column(1)} == runs
     if len(runs) < 13:
-        assert reader.texts("#found") == [f"{len(runs)} of 13 runs"]
-        reader.wait(lambda: reader.coloured() < before)
+        assert reader.texts("#match-count") == [f"{len(runs)} of 13 runs"]
+        reader.wait(lambda: reader.colored() < before)
 
 
 def test_a_filter_tells_of_a_key_that_is_none(reader):
     reader.type("learning_rate<3")
-    assert reader.texts("#found") == ["no key learning_rate"]
+    assert reader.texts("#match-count") == ["unknown key: learning_rate"]
 
 
 def test_groups_are_those_of_the_comparison(reader, tmp_path):
@@ -165,21 +165,21 @@ def test_groups_are_those_of_the_comparison(reader, tmp_path):
 def test_pointing_at_a_line_tells_of_it_and_lights_its_row(reader):
     reader.choose("#metric", "train_loss")
     reader.type("lr=0.01 seed=0 activation=relu")
-    reader.wait(lambda: reader.column(1) == ["0"] and 100 < reader.coloured() < 3000)
+    reader.wait(lambda: reader.column(1) == ["0"] and 100 < reader.colored() < 3000)
     reader.point("#plot", 0.1, 0.1)
     reader.wait(lambda: reader.all("#tooltip")[0].is_displayed())
     tooltip = reader.texts("#tooltip")[0].split("\n")
     assert tooltip[0] == "0"
     assert {"lr", "0.01", "activation", "relu"} <= set(tooltip)
     assert any(re.fullmatch(r"train_loss at step \d+", line) for line in tooltip)
-    assert reader.coloured("marks") > 100
+    assert reader.colored("marks") > 100
     assert reader.all("#runs tr.lit")[0].get_attribute("data-row") == "0"
 
 
 def test_pointing_at_a_row_lights_its_line(reader):
-    assert reader.coloured("marks") == 0
+    assert reader.colored("marks") == 0
     reader.point('#runs tr[data-row="3"]')
-    reader.wait(lambda: reader.coloured("marks") > 100)
+    reader.wait(lambda: reader.colored("marks") > 100)
 
 
 def test_selected_runs_stand_side_by_side_with_what_differs_marked(reader):
@@ -202,7 +202,7 @@ def test_selected_runs_stand_side_by_side_with_what_differs_marked(reader):
 def test_a_click_on_a_line_selects_its_run(reader):
     reader.choose("#metric", "train_loss")
     reader.type("lr=0.01 seed=0 activation=relu")
-    reader.wait(lambda: 100 < reader.coloured() < 3000)
+    reader.wait(lambda: 100 < reader.colored() < 3000)
     reader.point("#plot", 0.1, 0.1).click().perform()
     reader.wait(lambda: reader.texts("#details strong") == ["Selected run"])
     assert str(reader.all("#details tbody td")[1].text).endswith("/0")
@@ -262,14 +262,14 @@ def test_light_and_dark(reader):
     assert (ground(), after) == (before, "rgb(21, 23, 27)" if before == "rgb(255, 255, 255)" else "rgb(255, 255, 255)")
 
 
-def test_every_control_has_a_name_and_every_colour_a_legend(reader):
+def test_every_control_has_a_name_and_every_color_a_legend(reader):
     unnamed = reader.browser.execute_script(
         "return [...document.querySelectorAll('button, input, select, canvas[role]')].filter((each) => "
         "!(each.textContent.trim() || each.ariaLabel || each.labels?.length)).map((each) => each.outerHTML)"
     )
     assert unnamed == []
     assert reader.texts("#legend > *") == ["activation", "relu", "silu"]
-    reader.choose("#colour", "lr")
+    reader.choose("#color", "lr")
     assert reader.texts("#legend > *") == ["lr", "0.01", "0.5"]
 
 
@@ -278,14 +278,15 @@ def test_hostile_values_are_shown_and_not_run(browser, tmp_path):
         tmp_path / "<img src=x onerror=alert(2)>", {"activation": HOSTILE, "__proto__": 3}, falling(5), "completed"
     )
     leave_run(
-        tmp_path / "1", {"lr": HOSTILE, "constructor": HOSTILE}, {"step": [0], "<b>": [2.0]}, HOSTILE, error=HOSTILE
+        tmp_path / "1", {"lr": HOSTILE, "constructor": HOSTILE}, {"step": [0], "<b>": [2.0]}, "failed", error=HOSTILE
     )
+    leave_run(tmp_path / HOSTILE.replace("/", ""), None, falling(5), HOSTILE)  # is skipped
     reader = Reader(browser, report(tmp_path, metric="<b>", title=HOSTILE))
     assert reader.texts("h1")[0].startswith("</script><img")
     reader.press('#runs tr[data-row="0"]')
     reader.press('#runs tr[data-row="1"]')
     reader.point("#plot")
-    reader.choose("#colour", "activation")
+    reader.choose("#color", "activation")
     reader.type('activation="</script><img src=x onerror=alert(1)>"')
     assert any("onerror" in text for text in reader.texts("#details td"))
     assert reader.all("img") == []
@@ -322,5 +323,5 @@ def test_a_real_sweep(browser, command):
     reader = Reader(browser, report(Path("outputs").resolve()))
     assert sorted(reader.column(1)) == ["0", "1", "2", "3"]
     assert set(reader.column(4)) == {"completed"}
-    reader.wait(lambda: reader.coloured() > 300)
+    reader.wait(lambda: reader.colored() > 300)
     assert reader.complaints == []

@@ -242,7 +242,7 @@ def test_boxes_do_not_overlap_and_arrows_go_down_and_around_them(graph):
     graph = graph()
     sizes = [(60.0 + 10 * (i % 4), 30.0 + 8 * (i % 3)) for i in range(len(graph.nodes))]
     found = layered(sizes, graph.edges)
-    boxes = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for (x, y), (w, h) in zip(found.centres, sizes, strict=True)]
+    boxes = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for (x, y), (w, h) in zip(found.centers, sizes, strict=True)]
     assert min(left for left, *_ in boxes) == pytest.approx(0.0, abs=GAP)
     for one, other in combinations(boxes, 2):
         apart_across = one[2] + GAP <= other[0] + 1e-3 or other[2] + GAP <= one[0] + 1e-3
@@ -261,7 +261,7 @@ def test_lines_are_uncrossed_and_the_main_one_is_straight():
     (a, b), (c, d) = [[x for x, _ in (route[0], route[-1])] for route in crossed.routes]
     assert (a - c) * (b - d) > 0
     skip = layered([(10, 10), (90, 10), (30, 10), (10, 10)], [(0, 1), (1, 2), (0, 3), (2, 3)])
-    assert len({round(x, 6) for x, _ in skip.centres}) == 1
+    assert len({round(x, 6) for x, _ in skip.centers}) == 1
     assert len({round(x, 6) for x, _ in skip.routes[2][1:-1]}) == 1
 
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from minitrain.compare.comparison import compare
-from minitrain.compare.report import MISSING, _data, thin, write_report
+from minitrain.compare.report import MISSING, page_data, thin, write_report
 from minitrain.compare.results import Results, load_runs
 
 HOSTILE = "</script><img src=x onerror=alert(1)>\u2028&amp;<!--"
@@ -94,8 +94,8 @@ def test_it_tells_what_was_compared_how_it_ended_and_what_judges(tmp_path):
     assert "<b>13</b> runs" in text
     for status, number in (("completed", 11), ("diverged", 1), ("failed", 1)):
         assert f'<span class="status">{status}</span> <b>{number}</b>' in text
-    assert "judged by <b>last val_accuracy</b>, higher is better" in text
-    assert "1 without a run that can be read" in text
+    assert "ranked by <b>last val_accuracy</b>, higher is better" in text
+    assert "skipped 1 without a readable run" in text
 
 
 def test_runs_have_their_values_and_curves(tmp_path):
@@ -133,11 +133,13 @@ def test_nothing_is_loaded_and_only_its_own_script_and_style_run(tmp_path):
 def test_hostile_values_stay_text(tmp_path):
     leave_run(
         tmp_path / "<img src=x onerror=alert(2)>", {"activation": HOSTILE, f"k{HOSTILE}": 1}, falling(5),
-        "</script><script>alert(3)</script>", error=HOSTILE,
+        "failed", error=HOSTILE,
     )  # fmt: skip
     leave_run(tmp_path / "1", {"lr": HOSTILE}, {"step": [0], "train_loss": [1.0], "<b>": [2.0]})
+    leave_run(tmp_path / HOSTILE.replace("/", ""), None, falling(5), "</script><script>alert(3)</script>")  # is skipped
     page = Page(report(tmp_path, title=HOSTILE))
     leave_run(tmp_path / "plain" / "0", {"lr": 0.1}, falling(5))
+    leave_run(tmp_path / "plain" / "1", {"lr": 0.2}, falling(5), "unknown")
     harmless = Page(report(tmp_path / "plain"))
     assert {name for name, _ in page.tags} == {name for name, _ in harmless.tags}
     assert HOSTILE in page.data["config"]["activation"]["values"]
@@ -171,7 +173,7 @@ def test_the_best_value_need_not_be_the_last(tmp_path):
     for by, best, step, column in (("last", 1.0, 10, "last"), ("min", 1.0, 10, "best"), ("max", 3.0, 0, "best")):
         data = Page(report(tmp_path, metric="train_loss", by=by)).data
         assert (data["runs"]["last"], data["runs"]["best"], data["runs"]["bestStep"]) == ([2.0], [best], [step])
-        assert data["judge"] == {"metric": "train_loss", "column": column, "higher": by == "max"}
+        assert data["ranking"] == {"metric": "train_loss", "column": column, "higherIsBetter": by == "max"}
 
 
 def test_runs_of_two_sweeps_are_told_apart(tmp_path):
@@ -186,7 +188,7 @@ def test_many_long_runs_make_a_page_that_can_be_sent(tmp_path):
     noise = np.random.default_rng(0).normal(size=1000)
     run.metrics.update({"step": np.arange(1000.0), "train_loss": noise, "val_loss": noise * 3, "grad_norm": noise**2})
     for count, at_most in ((60, 1000), (500, 200), (2800, 60)):
-        curves = _data(compare(Results([run] * count)))["curves"]
+        curves = page_data(compare(Results([run] * count)))["curves"]
         lengths = {len(curve[1]) for of_runs in curves.values() for curve in of_runs}
         assert 0.9 * at_most <= max(lengths) <= at_most
     assert len(json.dumps(curves)) < 10_000_000

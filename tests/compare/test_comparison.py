@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from factories import curve, make_grid, make_run
 
-from minitrain.compare.comparison import common_metric, compare, filtered
-from minitrain.compare.curves_plot import View, draw_curves, line_of
+from minitrain.compare.comparison import common_metric, compare, filter_results
+from minitrain.compare.curves_plot import View, draw_curves, group_curve
 from minitrain.compare.figures import draw_comparison, write_comparison
-from minitrain.compare.results import form, load_runs
+from minitrain.compare.results import format_value, load_runs
 from minitrain.compare.table import format_table, groups_as_csv, groups_as_json, sparklines
 from minitrain.compare.values_plot import draw_heatmap, draw_values
 from minitrain.errors import ConfigError
@@ -71,24 +71,24 @@ def test_groups_can_be_chosen(grid):
     ],
 )  # fmt: skip
 def test_filters_leave_the_runs_for_which_they_hold(grid, condition, left):
-    assert len(filtered(grid, condition)) == left
+    assert len(filter_results(grid, condition)) == left
 
 
 @pytest.mark.parametrize(
     ("condition", "told"),
     [
-        ("lr=<0.1", "cannot be read; expected KEY<VALUE"),
-        ("lr<fast", "--filter lr<fast: expected a number after <; = and != take names too"),
+        ("lr=<0.1", "expected KEY<VALUE with one of the operators"),
+        ("lr<fast", "--filter lr<fast: expected a number after <; only = and != accept names"),
         ("lr>=true", "expected a number after >="),
-        ("lr=2026-99-99", "holds for none of 18 runs"),
-        ("activation<3", "activation<3: holds for none of 18 runs; activation is relu, tanh"),
-        ("lr>5", "lr>5: holds for none of 18 runs; lr is 0.01, 0.1, 1"),
-        ("status=failed", "status is completed, diverged"),
+        ("lr=2026-99-99", "matches none of 18 runs"),
+        ("activation<3", "activation<3: matches none of 18 runs; values of activation: relu, tanh"),
+        ("lr>5", "lr>5: matches none of 18 runs; values of lr: 0.01, 0.1, 1"),
+        ("status=failed", "values of status: completed, diverged"),
     ],
 )
 def test_a_filter_that_leaves_nothing_tells_what_there_is(grid, condition, told):
     with pytest.raises(ConfigError) as error:
-        filtered(grid, condition)
+        filter_results(grid, condition)
     assert told in str(error.value)
 
 
@@ -96,7 +96,7 @@ def test_values_that_are_equal_to_python_are_two(tmp_path):
     for i, value in enumerate((True, 1, "a", [2], 0)):
         make_run(tmp_path / str(i), {"activation": value})
     comparison = compare(load_runs(tmp_path))
-    assert [form(value) for value in comparison.values("activation")] == ["0", "1", "[2]", "a", "true"]
+    assert [format_value(value) for value in comparison.values("activation")] == ["0", "1", "[2]", "a", "true"]
     write_comparison(comparison, tmp_path, "title")
 
 
@@ -164,7 +164,7 @@ def labels(axes):
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
-def test_one_key_colours_lines_and_another_makes_panels(grid):
+def test_one_key_colors_lines_and_another_makes_panels(grid):
     panes = draw_curves(compare(grid), "title", View()).axes
     assert [pane.get_title() for pane in panes] == ["activation=relu", "activation=tanh"]
     assert labels(panes[-1]) == ["0.01", "0.1", "1"]
@@ -173,7 +173,7 @@ def test_one_key_colours_lines_and_another_makes_panels(grid):
 
 
 def test_one_key_has_its_values_in_the_legend(grid):
-    (pane,) = draw_curves(compare(filtered(grid, "activation=relu")), "title", View()).axes
+    (pane,) = draw_curves(compare(filter_results(grid, "activation=relu")), "title", View()).axes
     assert labels(pane) == ["96.0%  0.1", "86.0%  0.01", "86.0%  1"]
     assert pane.get_legend().get_title().get_text() == "last value, mean over runs: lr"
     assert len(pane.collections) == 3  # bands
@@ -211,7 +211,7 @@ def test_of_many_lines_the_best_the_worst_and_a_sample_are_drawn(tmp_path):
     assert len(shown) == 12
     assert shown[0].endswith("  a39")
     assert shown[-1].endswith("  a0")
-    assert "12 of 40 lines" in figure.get_suptitle()
+    assert "12 of 40 lines drawn: the best, the worst, a sample between" in figure.get_suptitle()
 
 
 def test_a_band_is_of_logarithms_on_a_log_axis(tmp_path):
@@ -219,15 +219,15 @@ def test_a_band_is_of_logarithms_on_a_log_axis(tmp_path):
         make_run(tmp_path / str(seed), {"seed": seed}, {"val_loss": np.full(3, loss)})
     (group,) = compare(load_runs(tmp_path), "val_loss").groups
     deviation = np.log(100) / np.sqrt(2)
-    line = line_of(group, "val_loss", View(), is_log=True)
+    line = group_curve(group, "val_loss", View(), is_log=True)
     np.testing.assert_allclose(line.mean, 10)
     np.testing.assert_allclose(line.high, 10 * np.exp(deviation))
-    line = line_of(group, "val_loss", View(), is_log=False)
+    line = group_curve(group, "val_loss", View(), is_log=False)
     np.testing.assert_allclose(line.mean, 50.5)
 
 
 def test_epochs_are_steps_over_their_length(grid):
-    line = line_of(compare(grid).groups[0], "val_accuracy", View(x="epoch"), is_log=False)
+    line = group_curve(compare(grid).groups[0], "val_accuracy", View(x="epoch"), is_log=False)
     assert line.x[-1] == 100 / 20
 
 
@@ -236,10 +236,10 @@ def test_epochs_of_one_line_have_one_length(tmp_path):
         make_run(tmp_path / str(i), {"seed": i}, steps_per_epoch=length)
     runs = load_runs(tmp_path)
     (group,) = compare(runs[:2]).groups
-    assert line_of(group, "val_accuracy", View(x="epoch"), is_log=False).x[-1] == 100 / 20
+    assert group_curve(group, "val_accuracy", View(x="epoch"), is_log=False).x[-1] == 100 / 20
     (group,) = compare(runs).groups
     with pytest.raises(ConfigError, match=r"--x epoch: .* 20 steps in .*0, 40 in .*2; use --x step"):
-        line_of(group, "val_accuracy", View(x="epoch"), is_log=False)
+        group_curve(group, "val_accuracy", View(x="epoch"), is_log=False)
 
 
 def test_the_heat_map_has_a_number_in_each_cell(grid):
@@ -277,7 +277,7 @@ def test_other_keys_count_by_their_best_in_the_heat_map(tmp_path):
         make_run(tmp_path / str(i), {"lr": lr, "steps": steps, "l2": l2}, {"val_accuracy": curve(final)})
     figure = draw_heatmap(compare(load_runs(tmp_path)), "title")
     assert "70.0%" in [text.get_text() for text in figure.axes[0].texts]
-    assert "the best over l2" in figure.get_suptitle()
+    assert "best over l2" in figure.get_suptitle()
 
 
 def test_values_are_drawn_against_a_key_that_is_a_number(grid):
@@ -324,7 +324,7 @@ def test_a_foreign_directory_is_named_and_the_others_are_compared(command, tmp_p
     (tmp_path / "photos").mkdir()
     status, out, err = command("compare", "photos", "grid", "--csv", "-")
     assert status == 0
-    assert err == "skipped  photos: no run in it\n"
+    assert err == "skipped  photos: contains no run\n"
     assert out.startswith("lr,activation,runs,")
 
 
@@ -350,7 +350,7 @@ def test_csv_and_json_have_a_row_for_each_group(command, tmp_path):
     assert rows[-1]["best"] == ""
     _, out, _ = command("compare", "grid", "--json", "-")
     told = json.loads(out)
-    assert told["judged_by"] == "last val_accuracy"
+    assert told["ranked_by"] == "last val_accuracy"
     assert [len(group["directories"]) for group in told["groups"]] == [3] * 6
 
 
@@ -390,22 +390,22 @@ def test_tables_and_figures_are_both_written(command, tmp_path):
         (["grid", "none"], "compare: none: no such directory"),
         (["grid", ""], "compare: '': no such directory"),
         (["file"], "compare: file: not a directory"),
-        (["grid", "--csv", "-", "--json", "a.json"], "--csv -: prints this table alone; leave out --json"),
-        (["grid", "--csv", "a.csv", "--json", "-"], "--json -: prints this table alone; leave out --csv"),
+        (["grid", "--csv", "-", "--json", "a.json"], "--csv -: prints only this table; omit --json"),
+        (["grid", "--csv", "a.csv", "--json", "-"], "--json -: prints only this table; omit --csv"),
         (["grid", "--csv", "grid"], "--csv grid: expected a file to write, not a directory"),
         (["grid", "--csv", "a.csv", "--json", "file/in/a.json"], "--json file/in/a.json: file is a file"),
         (["grid", "--csv", "a.csv", "--output", "file"], "--output file: file is a file; expected a directory"),
-        (["old", "--csv", "a.csv", "--x", "epoch"], "does not tell how long"),
-        (["grid", "--csv", "a.csv", "--filter", "lr>9"], "lr>9: holds for none of 18 runs; lr is 0.01, 0.1, 1"),
-        (["grid", "--smooth", "²"], "²: expected a whole number"),
-        (["grid", "--metric", "accuracy"], "there is train_loss, val_accuracy"),
+        (["old", "--csv", "a.csv", "--x", "epoch"], "has not recorded its steps per epoch"),
+        (["grid", "--csv", "a.csv", "--filter", "lr>9"], "lr>9: matches none of 18 runs; values of lr: 0.01, 0.1, 1"),
+        (["grid", "--smooth", "²"], "²: expected an integer of at least 0"),
+        (["grid", "--metric", "accuracy"], "no run has this metric; available: train_loss, val_accuracy"),
         (["grid", "--group-by", "rate"], "rate: no run has this key"),
         (["grid", "--filter", "lr"], "expected KEY<VALUE"),
         (["grid", "--filter", "rl<3"], "rl: no run has this key"),
         (["grid", "--best", "first"], "invalid choice: 'first'"),
-        (["grid", "--smooth", "-1"], "expected a whole number"),
-        (["old", "--x", "epoch"], "does not tell how long an epoch is"),
-        (["grid", "--colour"], "unrecognized arguments: --colour"),
+        (["grid", "--smooth", "-1"], "expected an integer of at least 0"),
+        (["old", "--x", "epoch"], "has not recorded its steps per epoch; use --x step"),
+        (["grid", "--color"], "unrecognized arguments: --color"),
     ],
 )
 def test_a_mistake_is_told_in_a_line(command, tmp_path, arguments, told):

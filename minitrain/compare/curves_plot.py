@@ -18,6 +18,7 @@ from minitrain.plotting.figures import (
     COLORS,
     MOST_LINES,
     Color,
+    Dashes,
     LineStyle,
     add_grid,
     add_side_legend,
@@ -255,8 +256,8 @@ def _new_figure(layout: CurveLayout) -> tuple[Figure, Any]:
 
 def _draw_panel(pane: Axes, layout: CurveLayout, curves: Sequence[GroupCurve], groups: Sequence[Group]) -> None:
     for curve in reversed([curve for curve in curves if len(curve.x)]):  # the best above the others
-        color, style = layout.styles[layout.name(curve.group)]
-        _draw_curve(pane, curve, color, style)
+        color, dashes = layout.styles[layout.name(curve.group)]
+        _draw_curve(pane, curve, color, dashes)
         if layout.metric == "sharpness":
             _draw_edge_of_stability(pane, curve.group, color)
     if layout.panel_key is not None:
@@ -271,18 +272,18 @@ class _Marker(TypedDict, total=False):
     markersize: float
 
 
-def _draw_curve(pane: Axes, curve: GroupCurve, color: Color, style: str) -> None:
+def _draw_curve(pane: Axes, curve: GroupCurve, color: Color, dashes: Dashes) -> None:
     if len(curve.group.runs) > 1:
         pane.fill_between(curve.x, curve.low, curve.high, color=color, alpha=0.15, linewidth=0)
     marker: _Marker = {"marker": "o", "markersize": 3} if len(curve.x) < 3 else {}
-    pane.plot(curve.x, curve.mean, color=color, linestyle=style, linewidth=1.7, **marker)
+    pane.plot(curve.x, curve.mean, color=color, linestyle=dashes, linewidth=1.7, **marker)
 
 
 def _draw_edge_of_stability(pane: Axes, group: Group, color: Color) -> None:
     """Draw 2 / lr if the group was trained by plain gradient descent with one learning rate."""
     rates = {run.config.get("lr") for run in group.runs if value_of(run, "optimizer") == "sgd"}
     if len(rates) == 1 and is_number(rate := rates.pop()) and rate:
-        pane.axhline(float(edge_of_stability(np.float64(rate))), color=color, linestyle=":", linewidth=1.2)
+        pane.axhline(float(edge_of_stability(np.asarray(rate, np.float64))), color=color, linestyle=":", linewidth=1.2)
 
 
 def _note_diverged(pane: Axes, groups: Sequence[Group], key: str | None) -> None:
@@ -328,15 +329,16 @@ def _add_legend_of_groups(pane: Axes, layout: CurveLayout) -> None:
     """Add a legend with each group's score and its values of the keys, which the title of the legend names."""
     comparison = layout.comparison
     width = max(16, 60 // max(1, len(comparison.keys)))  # characters of a value
-    labels, styles = [], []
+    labels: list[str] = []
+    styles: list[LineStyle] = []
     for group in layout.drawn[0]:
-        color, style = layout.styles[layout.name(group)]
+        color, dashes = layout.styles[layout.name(group)]
         diverged = group.count(Status.DIVERGED)
         has_score = not math.isnan(group.mean)
         values = ", ".join(truncate(format_value(value), width) for value in group.values.values()) or group.label
         more = f"  ({diverged} of {len(group.runs)} diverged)" if diverged and has_score else ""
         labels.append(f"{score_text(group)}  {values}{more}")
-        styles.append((color if has_score else "none", style))
+        styles.append((color if has_score else "none", dashes))
     mean = ", mean over runs" if comparison.has_repeats else ""
     keys = f": {', '.join(comparison.keys)}" if comparison.keys else ""
     title = textwrap.fill(f"{comparison.ranking.by} value{mean}{keys}", 44, break_on_hyphens=False)

@@ -18,6 +18,7 @@ from minitrain.plotting.figures import (
     MOST_LINES,
     ORANGE,
     Color,
+    Dashes,
     LineStyle,
     add_grid,
     add_side_legend,
@@ -144,7 +145,7 @@ def _draw_cell(pane: Axes, row: int, column: int, group: Group, image: QuadMesh)
             [column, column + 1], row, row + 1, facecolor="#f0f0f0", edgecolor="#bdbdbd", hatch="////", linewidth=0
         )
     else:
-        red, green, blue, _ = image.cmap(image.norm(group.mean))
+        red, green, blue, _ = image.cmap(image.norm(np.asarray(group.mean)))
         color = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
         diverged = group.count(Status.DIVERGED)
         text += f"\n{diverged} diverged" if diverged else ""
@@ -228,9 +229,9 @@ def draw_values(comparison: Comparison, title: str) -> Figure | None:
     figure = new_constrained_figure(width, 4.2)
     axes = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
     for pane, panel in zip(axes, panels, strict=True):
-        for name, (color, style) in styles.items():
+        for name, (color, dashes) in styles.items():
             keys = [(value, (format_value(value), name, format_value(panel))) for value in values]
-            _draw_points(pane, [(value, best[key]) for value, key in keys if key in best], color, style)
+            _draw_points(pane, [(value, best[key]) for value, key in keys if key in best], color, dashes)
         if layout.panel:
             pane.set_title(f"{layout.panel}={truncate(format_value(panel), 30)}", fontsize=10)
         pane.set_xlabel(layout.x)
@@ -269,7 +270,7 @@ def _set_x_axis(pane: Axes, values: Sequence[float], panels: int) -> None:
         pane.set_xticks([], minor=True)
 
 
-def _draw_points(pane: Axes, groups: Sequence[tuple[float, Group]], color: Color, style: str) -> None:
+def _draw_points(pane: Axes, groups: Sequence[tuple[float, Group]], color: Color, dashes: Dashes) -> None:
     """Draw the scores of groups over their values of a key, the line through their means, and marks for divergence."""
     for value, group in groups:
         pane.plot([value] * len(group.runs), group.scores, "o", color=color, alpha=0.45, markersize=3.5)
@@ -280,7 +281,7 @@ def _draw_points(pane: Axes, groups: Sequence[tuple[float, Group]], color: Color
                 transform=pane.get_xaxis_transform(),
             )  # fmt: skip
     known = [(value, group.mean) for value, group in groups if not math.isnan(group.mean)]
-    pane.plot([value for value, _ in known], [mean for _, mean in known], color=color, linestyle=style, linewidth=1.7)
+    pane.plot([value for value, _ in known], [mean for _, mean in known], color=color, linestyle=dashes, linewidth=1.7)
 
 
 def _values_note(comparison: Comparison, layout: _ValuesLayout) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -28,7 +28,6 @@ BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW = (
 )
 COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, "#000000", YELLOW)
 GRAY = "#8c8c8c"
-LINE_STYLES = ("-", "--", ":")
 VIRIDIS_END = 0.88  # the last part of viridis is too light on white
 MOST_LINES = 12  # lines in one panel that can be distinguished
 METRIC_TITLES = {
@@ -39,7 +38,9 @@ METRIC_TITLES = {
 }
 
 Color: TypeAlias = str | tuple[float, float, float, float]
-LineStyle: TypeAlias = tuple[Color, str]  # color and dash pattern
+Dashes: TypeAlias = Literal["-", "--", ":"]
+LineStyle: TypeAlias = tuple[Color, Dashes]
+DASHES: tuple[Dashes, ...] = ("-", "--", ":")
 
 
 # Figures and files
@@ -69,7 +70,7 @@ def save_figure(figure: Figure, path: Path) -> None:
     metadata: dict[str, str | None] = {"Date": None} if path.suffix == ".svg" else {}
     write_atomically(
         path,
-        lambda file: figure.savefig(file, format=path.suffix[1:], metadata=metadata, facecolor="white"),  # type: ignore[arg-type]  # the stubs do not know that None omits an entry
+        lambda file: figure.savefig(file, format=path.suffix[1:], metadata=metadata, facecolor="white"),
     )
 
 
@@ -219,14 +220,14 @@ def sequential_colors(values: Sequence[object]) -> list[Color]:
 
 def categorical_styles(count: int) -> list[LineStyle]:
     """Distinct colors and line styles for things without an order."""
-    return [(COLORS[i % len(COLORS)], LINE_STYLES[i // len(COLORS) % len(LINE_STYLES)]) for i in range(count)]
+    return [(COLORS[i % len(COLORS)], DASHES[i // len(COLORS) % len(DASHES)]) for i in range(count)]
 
 
 def add_side_legend(axes: Axes, labels: Sequence[str], styles: Sequence[LineStyle], title: str) -> None:
     """Add a legend to the right of the axes."""
     from matplotlib.lines import Line2D
 
-    lines = [Line2D([], [], color=color, linestyle=style, linewidth=1.7) for color, style in styles]
+    lines = [Line2D([], [], color=color, linestyle=dashes, linewidth=1.7) for color, dashes in styles]
     axes.legend(
         lines, [truncate(label, 80) for label in labels], title=title, fontsize=9, title_fontsize=9, frameon=False,
         loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0, alignment="left",

@@ -124,7 +124,9 @@ def test_a_killed_run_predicts_by_its_checkpoint_and_one_without_is_told(command
     Path("run/summary.json").write_text(json.dumps({"status": "running", "step": 20}))
     assert minitrain.load_model("run").predict([[0.0, 0.0]]).classes.shape == (1,)
     Path("run/checkpoints/best.npz").unlink()
-    with pytest.raises(RecordError, match=r"last.npz: not there; a run has its first checkpoint after checkpoint_ev"):
+    with pytest.raises(
+        RecordError, match=r"last.npz: no such file; a run writes its first checkpoint after checkpoint_ev"
+    ):
         minitrain.load_model("run")
 
 
@@ -191,7 +193,9 @@ def test_what_is_not_a_run_or_not_whole_is_told(command, flowers):
         minitrain.load_model("run")
     best.write_bytes(whole)
     config.write_text(text.replace("- 8", "- 9"))
-    with pytest.raises(RecordError, match=r"best.npz: of another network .*/0.weight of shape \[8, 4\], expected \[9"):
+    with pytest.raises(
+        RecordError, match=r"best.npz: does not fit the network .*/0.weight of shape \[8, 4\], expected \[9"
+    ):
         minitrain.load_model("run")
     config.write_text("}{")
     with pytest.raises(RecordError, match="not a config that can be read"):
@@ -204,11 +208,11 @@ def test_data_that_is_gone_or_another_is_told(command, flowers):
     run(command, *FLOWERS_RUN)
     write("flowers.csv", [("z", *FLOWERS), *(["1", *row] for row in flowers)])
     with pytest.raises(
-        RecordError, match=r"another network than config.yaml and the data describe: parameters/0.weight"
+        RecordError, match=r"does not fit the network that config.yaml and the data describe: parameters/0.weight"
     ):
         minitrain.load_model("run")
     write("flowers.csv", [FLOWERS, *([str(float(row[0]) + i), *row[1:]] for i, row in enumerate(flowers))])
-    with pytest.raises(RecordError, match=r"the data has changed since the run; give it back as it was"):
+    with pytest.raises(RecordError, match=r"val_loss is .* and was .*: the data has changed since the run; restore it"):
         minitrain.load_model("run")
     Path("flowers.csv").unlink()
     with pytest.raises(ConfigError, match=r"data.path=flowers.csv: no such file; expected a path from the current"):

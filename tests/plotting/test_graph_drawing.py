@@ -9,9 +9,9 @@ from minitrain import Parameter, Tensor, draw, draw_network, nn, no_grad
 from minitrain.components.losses import cross_entropy
 from minitrain.components.networks import Lab2Config, MLPConfig
 from minitrain.components.sequential import CNNConfig
-from minitrain.plotting.graph_diagram import LARGEST, Frame, Graph, Node, graph_of, graph_of_network
+from minitrain.plotting.graph_diagram import MOST_NODES, Frame, Graph, Node, graph_of, graph_of_network
 from minitrain.plotting.graph_drawing import _outlines
-from minitrain.plotting.graph_layout import GAP, Layout, layered
+from minitrain.plotting.graph_layout import GAP, Layout, compute_layout
 from minitrain.registry import REGISTRIES
 
 X, CLASSES = np.random.default_rng(0).normal(size=(6, 64)), np.arange(6)
@@ -61,7 +61,7 @@ def test_arrays_show_type_and_shape_and_small_ones_their_entries():
     product = x @ w.T
     product.sum().backward()
     notes = {node.title: node.notes for node in graph_of(product).nodes}
-    assert notes["w"] == ("float64 [3, 2]", "grad of length 3.87")  # √(3 (1 + 4))
+    assert notes["w"] == ("float64 [3, 2]", "gradient norm 3.87")  # √(3 (1 + 4))
     assert notes["constant"] == ("value [[1, 2]]",)
     assert notes["matmul"] == ("value [[3, 3, 3]]", "grad [[1, 1, 1]]")
     product = product * 1.0
@@ -75,9 +75,9 @@ def test_of_a_large_graph_the_nodes_nearest_to_the_value_remain():
         x = x.sin()
     graph = graph_of(x)
     assert graph.count == 3001
-    assert [node.kind for node in graph.nodes] == ["rest"] + ["operation"] * LARGEST
+    assert [node.kind for node in graph.nodes] == ["omitted"] + ["operation"] * MOST_NODES
     assert graph.values[-1] is x
-    assert graph.edges == [(i, i + 1) for i in range(LARGEST)]
+    assert graph.edges == [(i, i + 1) for i in range(MOST_NODES)]
 
 
 def test_a_network_has_a_node_for_each_layer():
@@ -225,7 +225,7 @@ def test_a_frame_that_would_touch_another_box_is_left_out():
     boxes = [(10.0, 10.0)] * 3
     layout = Layout([(0.0, 0.0), (0.0, 50.0), (0.0, 100.0)], [])
     frames = [Frame("around all but the middle", frozenset({0, 2})), Frame("around two", frozenset({0, 1}))]
-    assert [frame.title for frame, _, _ in _outlines(frames, graph, boxes, layout)] == ["around two"]
+    assert [outline.frame.title for outline in _outlines(frames, graph, boxes, layout)] == ["around two"]
 
 
 GRAPHS = [
@@ -241,7 +241,7 @@ GRAPHS = [
 def test_boxes_do_not_overlap_and_arrows_go_down_and_around_them(graph):
     graph = graph()
     sizes = [(60.0 + 10 * (i % 4), 30.0 + 8 * (i % 3)) for i in range(len(graph.nodes))]
-    found = layered(sizes, graph.edges)
+    found = compute_layout(sizes, graph.edges)
     boxes = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for (x, y), (w, h) in zip(found.centers, sizes, strict=True)]
     assert min(left for left, *_ in boxes) == pytest.approx(0.0, abs=GAP)
     for one, other in combinations(boxes, 2):
@@ -257,10 +257,10 @@ def test_boxes_do_not_overlap_and_arrows_go_down_and_around_them(graph):
 
 
 def test_lines_are_uncrossed_and_the_main_one_is_straight():
-    crossed = layered([(10, 10)] * 4, [(0, 3), (1, 2)])
+    crossed = compute_layout([(10, 10)] * 4, [(0, 3), (1, 2)])
     (a, b), (c, d) = [[x for x, _ in (route[0], route[-1])] for route in crossed.routes]
     assert (a - c) * (b - d) > 0
-    skip = layered([(10, 10), (90, 10), (30, 10), (10, 10)], [(0, 1), (1, 2), (0, 3), (2, 3)])
+    skip = compute_layout([(10, 10), (90, 10), (30, 10), (10, 10)], [(0, 1), (1, 2), (0, 3), (2, 3)])
     assert len({round(x, 6) for x, _ in skip.centers}) == 1
     assert len({round(x, 6) for x, _ in skip.routes[2][1:-1]}) == 1
 
@@ -292,7 +292,7 @@ def test_a_large_graph_says_what_it_leaves_out():
     x = Parameter(1.0, "x")
     for _ in range(99):
         x = x.sin()
-    assert draw(x).axes[0].texts[0].get_text() == "the 40 nodes nearest to the result, of 100"
+    assert draw(x).axes[0].texts[0].get_text() == "40 of 100 nodes drawn: the nearest to the result"
 
 
 def test_mistakes_are_told_in_one_line(tmp_path):
@@ -302,6 +302,6 @@ def test_mistakes_are_told_in_one_line(tmp_path):
         draw(Parameter(1.0), tmp_path / "graph.pdf")
     with pytest.raises(ValueError, match=r"graph\.jpg"):
         draw_network(nn.Linear(2, 1, rng=0), [[1.0, 2.0]], path=tmp_path / "graph.jpg")
-    with pytest.raises(TypeError, match="draw: expected a Tensor, got a Linear; for a network there is draw_network"):
+    with pytest.raises(TypeError, match="draw: expected a Tensor, got a Linear; to draw a network, use draw_network"):
         draw(nn.Linear(2, 1, rng=0))
     assert list(tmp_path.iterdir()) == []

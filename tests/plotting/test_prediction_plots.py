@@ -79,12 +79,17 @@ def test_a_confusion_matrix_counts_the_validation_examples(command, figures):
             assert float(shares.get((taken, actual), "0%")[:-1]) == pytest.approx(share, abs=0.051)
     assert [label.get_text() for label in axes.get_yticklabels()] == ["setosa", "versicolor", "virginica"]
     best = read_summary(Path("run")).best.value
-    assert figures["confusion_matrix"].get_suptitle().startswith(f"{best:.1%} of 30 validation examples right\nmlp 4-")
+    assert (
+        figures["confusion_matrix"]
+        .get_suptitle()
+        .startswith(f"validation accuracy {100 * best:.1f} % (n = 30)\nmlp 4-")
+    )
 
 
 def test_a_confusion_matrix_of_all_examples_where_none_is_held_out(command, figures):
     assert command("data=iris", "data.validation=0", "plots=[confusion_matrix]", *FAST)[0] == 0
-    assert "of 150 training examples right" in figures["confusion_matrix"].get_suptitle()
+    assert figures["confusion_matrix"].get_suptitle().startswith("training accuracy ")
+    assert "(n = 150)" in figures["confusion_matrix"].get_suptitle()
 
 
 def test_a_boundary_of_two_classes_shows_their_probability_in_own_units(command, figures):
@@ -133,7 +138,7 @@ def test_a_fitted_curve_is_the_networks_in_own_units_and_goes_beyond(command, fi
     np.testing.assert_allclose(y, model.predict(x[:, None]).values[:, 0])
     best = read_summary(Path("run")).best.value
     rms = np.sqrt(best) * model.data.y_scale.deviation[0]
-    assert figures["fitted_curve"].get_suptitle().startswith(f"off by {rms:.3g} (RMS) on 100 validation examples")
+    assert figures["fitted_curve"].get_suptitle().startswith(f"validation RMSE {rms:.3g} (n = 100)")
 
 
 @pytest.mark.parametrize(
@@ -160,18 +165,24 @@ def test_first_layer_weights_are_images_on_one_symmetric_scale(command, figures,
             "expected a list of confusion_matrix, decision_boundary, first_layer_weights, fitted_curve",
         ),
         (["plots=decision_boundary"], "plots=decision_boundary: expected a list of confusion_matrix"),
-        (["plots=[decision_boundary]"], "plots=[decision_boundary]: needs 2 inputs, the data has 64"),
-        (["-m", "seed=0,1", "plots=[decision_boundary]"], "plots=[decision_boundary]: needs 2 inputs, the data has 64"),
+        (["plots=[decision_boundary]"], "plots=[decision_boundary]: requires 2 inputs, but the data has 64"),
+        (
+            ["-m", "seed=0,1", "plots=[decision_boundary]"],
+            "plots=[decision_boundary]: requires 2 inputs, but the data has 64",
+        ),
         (
             ["data=diabetes", "loss=mse", "plots=[confusion_matrix]"],
-            "plots=[confusion_matrix]: needs classes, the data",
+            "plots=[confusion_matrix]: requires classes, but the data has none",
         ),
-        (["plots=[confusion_matrix,fitted_curve]"], "plots=[fitted_curve]: needs 1 input, the data has 64"),
-        (["data=blobs", "data.features=1", "plots=[fitted_curve]"], "needs one number to predict, the data has 3 clas"),
-        (["data=wine", "plots=[first_layer_weights]"], "needs square images, the data has 13 inputs"),
+        (["plots=[confusion_matrix,fitted_curve]"], "plots=[fitted_curve]: requires 1 input, but the data has 64"),
+        (
+            ["data=blobs", "data.features=1", "plots=[fitted_curve]"],
+            "requires one numeric target, but the data has 3 classes",
+        ),
+        (["data=wine", "plots=[first_layer_weights]"], "requires square images, but the data has 13 inputs"),
         (
             ["network=sequential", "network.layers=[layer_norm,linear]", "plots=[first_layer_weights]"],
-            "needs a network that begins with a linear or conv layer",
+            "requires a network whose first layer is a linear or conv layer",
         ),
     ],
 )
@@ -260,4 +271,4 @@ def test_a_run_that_goes_on_is_drawn_anew(command, figures):
     assert command("resume", "run", "steps=400")[0] == 0
     after = figures["decision_boundary"].get_suptitle()
     assert before != after
-    assert after.endswith(f"step {read_summary(Path('run'))['best']['step']:,}")
+    assert after.endswith(f"step {read_summary(Path('run')).best.step:,}")

@@ -128,11 +128,15 @@ def _check_paths(options: argparse.Namespace) -> None:
         if path == STANDARD_OUTPUT and getattr(options, other) is not None:
             raise ConfigError(f"--{kind} -: prints only this table; omit --{other}, or pass a file")
         if path not in (None, STANDARD_OUTPUT):
-            if os.path.isdir(path or "."):
-                raise ConfigError(f"--{kind} {path or repr(path)}: expected a file to write, not a directory")
-            _check_parents(kind, path, Path(path).parent)
+            _check_file(kind, path)
     if options.output is not None:
         _check_parents("output", options.output, Path(options.output))
+
+
+def _check_file(option: str, path: str) -> None:
+    if os.path.isdir(path or "."):
+        raise ConfigError(f"--{option} {path or repr(path)}: expected a file to write, not a directory")
+    _check_parents(option, path, Path(path).parent)
 
 
 def _check_parents(option: str, path: str, directory: Path) -> None:

@@ -214,14 +214,17 @@ def compare(
     for key in keys or ():
         check_key(results, key)
     group_keys = list(keys) if keys is not None else [key for key in results.keys if key != "seed"]
-    runs_of_group: dict[tuple[str, ...], list[Result]] = {}
-    for run in results:
-        runs_of_group.setdefault(tuple(format_value(value_of(run, key)) for key in group_keys), []).append(run)
-    groups = [
-        Group({key: value_of(runs[0], key) for key in group_keys}, runs, ranking) for runs in runs_of_group.values()
-    ]
+    groups = _group_runs(results, group_keys, ranking)
     groups.sort(key=lambda group: ranking.sort_key(group.mean))
     return Comparison(results, group_keys, ranking, groups)
+
+
+def _group_runs(results: Results, keys: Sequence[str], ranking: Ranking) -> list[Group]:
+    """Groups of the runs that have the same value of each key."""
+    runs_of_group: dict[tuple[str, ...], list[Result]] = {}
+    for run in results:
+        runs_of_group.setdefault(tuple(format_value(value_of(run, key)) for key in keys), []).append(run)
+    return [Group({key: value_of(runs[0], key) for key in keys}, runs, ranking) for runs in runs_of_group.values()]
 
 
 def common_metric(runs: Sequence[Result]) -> str:

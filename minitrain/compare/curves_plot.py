@@ -319,10 +319,14 @@ def _set_axes(axes: Any, layout: CurveLayout) -> None:
         use_log_scale(axes[0, 0])
     elif Metric.named(layout.metric).is_share:
         use_percent_labels(axes[0, 0])
-        curves = [curve for panel in layout.curves for curve in panel if len(curve.x)]
-        if curves:
-            quantile = 0.15 if len(curves) > 3 else 0.0
-            exclude_initial_transient(axes[0, 0], [y for curve in curves for y in (curve.mean, curve.high)], quantile)
+        _limit_share_axis(axes[0, 0], [curve for panel in layout.curves for curve in panel if len(curve.x)])
+
+
+def _limit_share_axis(pane: Axes, curves: Sequence[GroupCurve]) -> None:
+    """Exclude the initial rise of accuracies from the y-range; with several curves, also the lowest values."""
+    if curves:
+        quantile = 0.15 if len(curves) > 3 else 0.0
+        exclude_initial_transient(pane, [y for curve in curves for y in (curve.mean, curve.high)], quantile)
 
 
 def _add_legend_of_groups(pane: Axes, layout: CurveLayout) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from minitrain.compare.comparison import Comparison, Group
-from minitrain.compare.curves_plot import View, group_curve
+from minitrain.compare.curves_plot import GroupCurve, View, group_curve
 from minitrain.compare.results import format_value
 from minitrain.plotting.figures import needs_log_scale, truncate
 from minitrain.storage.files import format_csv
@@ -77,10 +77,7 @@ def sparklines(groups: Sequence[Group], metric: str) -> list[str]:
     """
     values = [run.curve(metric)[1] for group in groups for run in group.runs]
     is_log = not Metric.named(metric).is_share and needs_log_scale(*values)
-    curves = [group_curve(group, metric, View(), is_log) for group in groups]
-    end = max((curve.x[-1] for curve in curves if len(curve.x)), default=0.0)
-    x = np.linspace(0, end, SPARKLINE_WIDTH)
-    sampled = [np.interp(x, curve.x, curve.mean, right=np.nan) if len(curve.x) else np.empty(0) for curve in curves]
+    sampled = _sampled_curves([group_curve(group, metric, View(), is_log) for group in groups])
     if is_log:
         sampled = [np.log(samples) for samples in sampled]
     finite = np.concatenate([np.empty(0), *(samples[np.isfinite(samples)] for samples in sampled)])
@@ -88,6 +85,13 @@ def sparklines(groups: Sequence[Group], metric: str) -> list[str]:
         return [""] * len(groups)
     low, high = np.quantile(finite, [0.05, 0.95])
     return [_sparkline(samples, low, high) for samples in sampled]
+
+
+def _sampled_curves(curves: Sequence[GroupCurve]) -> list[Array]:
+    """The mean of each curve at evenly spaced steps: [SPARKLINE_WIDTH]; empty if the curve is."""
+    end = max((curve.x[-1] for curve in curves if len(curve.x)), default=0.0)
+    x = np.linspace(0, end, SPARKLINE_WIDTH)
+    return [np.interp(x, curve.x, curve.mean, right=np.nan) if len(curve.x) else np.empty(0) for curve in curves]
 
 
 def _sparkline(values: Array, low: float, high: float) -> str:

@@ -17,8 +17,6 @@ from minitrain.plotting.figures import (
     COLORS,
     MOST_LINES,
     ORANGE,
-    Color,
-    Dashes,
     LineStyle,
     add_grid,
     add_side_legend,
@@ -225,13 +223,12 @@ def draw_values(comparison: Comparison, title: str) -> Figure | None:
     values = comparison.values(layout.x)
     panels = comparison.values(layout.panel) if layout.panel else [""]
     styles: dict[str, LineStyle] = styles_of_values(comparison, layout.line) if layout.line else {"": (COLORS[0], "-")}
-    width = 3.6 * len(panels) + 2.2 if layout.panel else 8.4 if layout.line else 7.0
-    figure = new_constrained_figure(width, 4.2)
+    figure = new_constrained_figure(_values_width(layout, len(panels)), 4.2)
     axes = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
     for pane, panel in zip(axes, panels, strict=True):
-        for name, (color, dashes) in styles.items():
+        for name, style in styles.items():
             keys = [(value, (format_value(value), name, format_value(panel))) for value in values]
-            _draw_points(pane, [(value, best[key]) for value, key in keys if key in best], color, dashes)
+            _draw_points(pane, [(value, best[key]) for value, key in keys if key in best], style)
         if layout.panel:
             pane.set_title(f"{layout.panel}={truncate(format_value(panel), 30)}", fontsize=10)
         pane.set_xlabel(layout.x)
@@ -244,6 +241,13 @@ def draw_values(comparison: Comparison, title: str) -> Figure | None:
         add_side_legend(axes[-1], list(styles), list(styles.values()), layout.line)
     set_heading(figure, title, [_values_note(comparison, layout)])
     return figure
+
+
+def _values_width(layout: _ValuesLayout, panels: int) -> float:
+    """The width of the figure in inches, with room for the legend if there is one."""
+    if layout.panel:
+        return 3.6 * panels + 2.2
+    return 8.4 if layout.line else 7.0
 
 
 def _values_layout(comparison: Comparison) -> _ValuesLayout | None:
@@ -270,8 +274,9 @@ def _set_x_axis(pane: Axes, values: Sequence[float], panels: int) -> None:
         pane.set_xticks([], minor=True)
 
 
-def _draw_points(pane: Axes, groups: Sequence[tuple[float, Group]], color: Color, dashes: Dashes) -> None:
+def _draw_points(pane: Axes, groups: Sequence[tuple[float, Group]], style: LineStyle) -> None:
     """Draw the scores of groups over their values of a key, the line through their means, and marks for divergence."""
+    color, dashes = style
     for value, group in groups:
         pane.plot([value] * len(group.runs), group.scores, "o", color=color, alpha=0.45, markersize=3.5)
         if group.count(Status.DIVERGED):

@@ -239,8 +239,10 @@ def add_side_legend(axes: Axes, labels: Sequence[str], styles: Sequence[LineStyl
 
 def set_heading(figure: Figure, title: str, notes: Sequence[str]) -> None:
     """Write the title and the notes, one line each, left-aligned above the figure."""
-    text = truncate(title, int(figure.get_figwidth() * 11))
-    figure.suptitle("\n".join([text, *notes] if title else notes), fontsize=10, x=0.01, ha="left")
+    width = figure.get_figwidth()
+    lines = [truncate(title, int(width * 11))] if title else []
+    lines += [truncate(note, int(width * 13)) for note in notes]
+    figure.suptitle("\n".join(lines), fontsize=10, x=0.01, ha="left")
 
 
 def set_centered_heading(figure: Figure, title: str, note: str) -> None:

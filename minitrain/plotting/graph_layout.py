@@ -275,25 +275,30 @@ def _straight_tracks(
     A box is on the track of its input with the longest path to it, if there is one such input and the track remains
     straight. So are the waypoints of a long arrow.
     """
-    above, _ = _neighbors(grid.links)
-    length: dict[int, int] = {}  # of the longest path to a box
     number_of = list(range(sum(map(len, rows))))
     x = _pack(number_of, gaps) or {}  # boxes that are tracks by themselves always fit
+    for box, main_input in _main_inputs(rows, grid):
+        joined = [number_of[main_input] if number == number_of[box] else number for number in number_of]
+        packed = _pack(joined, gaps)
+        if packed is not None:
+            number_of, x = joined, packed
+    return number_of, x
+
+
+def _main_inputs(rows: list[list[int]], grid: _Grid) -> list[Edge]:
+    """Pairs of a box and its only input with the longest path to it, if both are waypoints or neither is one."""
+    above, _ = _neighbors(grid.links)
+    length: dict[int, int] = {}  # of the longest path to a box
+    pairs = []
     for box in (box for row in rows for box in row):
         is_real = box < grid.real
         inputs = above.get(box, [])
         longest = max((length[i] for i in inputs), default=0)
         length[box] = longest + 1 if is_real else longest
         candidates = {i for i in inputs if length[i] == longest}
-        if len(candidates) != 1:
-            continue
-        (candidate,) = candidates
-        if is_real == (candidate < grid.real):
-            joined = [number_of[candidate] if number == number_of[box] else number for number in number_of]
-            packed = _pack(joined, gaps)
-            if packed is not None:
-                number_of, x = joined, packed
-    return number_of, x
+        if len(candidates) == 1 and is_real == (min(candidates) < grid.real):
+            pairs.append((box, min(candidates)))
+    return pairs
 
 
 def _pack(number_of: Sequence[int], gaps: Sequence[tuple[int, int, float]]) -> dict[int, float] | None:

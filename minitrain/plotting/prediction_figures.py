@@ -102,7 +102,7 @@ def _add_color_bar(figure: Figure, axes: Axes, image: ScalarMappable, label: str
 
 
 def confusion_matrix(model: Model) -> Figure:
-    """Draw how many examples of each class (rows) are predicted as each class (columns), and their shares of the row."""
+    """Draw how many examples of each class (rows) are predicted as each class (columns), and the share of the row."""
     x, y, _ = _evaluated(model.data)
     labels, count = model.data.labels, len(model.data.labels)
     counts = np.zeros((count, count), np.int64)

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import yaml
@@ -88,7 +87,7 @@ class Group:
         ranking: The score that they are ranked by.
     """
 
-    values: dict[str, Any]
+    values: dict[str, object]
     runs: list[Result]
     ranking: Ranking
 
@@ -165,7 +164,7 @@ class Comparison:
         """Whether a group has several runs."""
         return any(len(group.runs) > 1 for group in self.groups)
 
-    def values(self, key: str) -> list[Any]:
+    def values(self, key: str) -> list[object]:
         """The distinct values of a key, sorted as by `sorted_values`."""
         return sorted_values(group.values[key] for group in self.groups)
 
@@ -178,7 +177,7 @@ class Comparison:
         return self.is_numeric(key) or all(isinstance(v, list) and are_numbers(v) for v in self.values(key))
 
 
-def sorted_values(values: Iterable[Any]) -> list[Any]:
+def sorted_values(values: Iterable[object]) -> list[object]:
     """Distinct values: numbers in order, then lists of numbers in order, then all others by name.
 
     >>> sorted_values(["b", 10, [8], True, 1, "a", 10.0])
@@ -271,7 +270,7 @@ def filter_results(results: Results, condition: str) -> Results:
     return Results(matching, results.skipped)
 
 
-def _parse_condition(condition: str) -> tuple[str, str, Any]:
+def _parse_condition(condition: str) -> tuple[str, str, object]:
     """The key, the operator and the reference value of a condition."""
     match = CONDITION.fullmatch(condition.strip())
     if match is None or match[3][0] in "<>=!":
@@ -288,11 +287,11 @@ def _parse_condition(condition: str) -> tuple[str, str, Any]:
     return key, sign, reference
 
 
-def _filter_value(run: Result, key: str) -> Any:
+def _filter_value(run: Result, key: str) -> object:
     return run.status if key == "status" else value_of(run, key)
 
 
-def _satisfies(value: Any, sign: str, reference: Any) -> bool:
-    if are_numbers([value, reference]):
+def _satisfies(value: object, sign: str, reference: object) -> bool:
+    if is_number(value) and is_number(reference):
         return bool(OPERATORS[sign](value, reference))
     return sign in ("=", "==", "!=") and bool(OPERATORS[sign](format_value(value), format_value(reference)))

@@ -18,7 +18,6 @@ from datetime import datetime
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import numpy as np
 
@@ -111,7 +110,7 @@ def _figure(caption: str, image: Path) -> str:
 # The runs as JSON
 
 
-def page_data(comparison: Comparison) -> dict[str, Any]:
+def page_data(comparison: Comparison) -> dict[str, object]:
     """The data of the page, which page/runs.js reads."""
     runs = list(comparison.results)
     keys = list(dict.fromkeys([*comparison.keys, *comparison.results.keys]))
@@ -136,7 +135,7 @@ def _metric_properties(name: str) -> dict[str, bool]:
     return {"isShare": metric.is_share, "higherIsBetter": metric.higher_is_better}
 
 
-def _run_columns(comparison: Comparison) -> dict[str, list[Any]]:
+def _run_columns(comparison: Comparison) -> dict[str, Sequence[object]]:
     """Columns with one entry for each run."""
     runs = list(comparison.results)
     group_of = {id(run): number for number, group in enumerate(comparison.groups) for run in group.runs}
@@ -169,9 +168,9 @@ def _last_and_best(run: Result, ranking: Ranking) -> tuple[float | None, float |
     return _rounded(values[-1]), _rounded(values[best]), _rounded(steps[best])
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _columns(rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
     """The values of each key: one text if all rows agree, else {values: distinct texts, of: index for each row}."""
-    columns: dict[str, Any] = {}
+    columns: dict[str, object] = {}
     for key in dict.fromkeys(key for row in rows for key in row):
         texts = [_limited(format_value(row.get(key, MISSING))) for row in rows]
         index_of = {text: index for index, text in enumerate(dict.fromkeys(texts))}
@@ -181,9 +180,9 @@ def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return columns
 
 
-def _flattened_summary(summary: Summary | None) -> dict[str, Any]:
+def _flattened_summary(summary: Summary | None) -> dict[str, object]:
     """The known fields of a summary except the status, with dotted keys: `best.value`."""
-    flat: dict[str, Any] = {}
+    flat: dict[str, object] = {}
     for key, value in asdict(summary).items() if summary else ():
         if isinstance(value, dict):
             flat |= {f"{key}.{name}": inner for name, inner in value.items()}
@@ -204,7 +203,7 @@ def _rounded(value: float) -> float | None:
 # Curves
 
 
-def _curves(runs: Sequence[Result], metrics: Iterable[str]) -> dict[str, Any]:
+def _curves(runs: Sequence[Result], metrics: Iterable[str]) -> dict[str, object]:
     """The curves of all runs, thinned out so that the page remains small; curves share their lists of steps.
 
     Returns:
@@ -217,7 +216,7 @@ def _curves(runs: Sequence[Result], metrics: Iterable[str]) -> dict[str, Any]:
     index_of: dict[bytes, int] = {}
     step_lists: list[list[int]] = []
 
-    def encode(steps: Array, values: Array) -> list[Any] | None:
+    def encode(steps: Array, values: Array) -> list[object] | None:
         if not len(values):
             return None
         selected = thin(values, most)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeGuard, overload
 
 import numpy as np
 
@@ -41,7 +41,7 @@ class Result:
     """
 
     directory: Path
-    config: dict[str, Any]
+    config: dict[str, object]
     copies: frozenset[str]
     overrides: dict[str, str]
     status: Status
@@ -98,7 +98,7 @@ class Results(Sequence[Result]):
         """The keys that the runs differ in, those of the command line first; see `varying_keys`."""
         return varying_keys(self.runs)
 
-    def table(self) -> list[dict[str, Any]]:
+    def table(self) -> list[dict[str, object]]:
         """A row for each run: directory, status, the keys that differ, the last value of each metric, and seconds."""
         return [
             {
@@ -178,13 +178,13 @@ def load_run(directory: Path) -> Result:
     )
 
 
-def _interpolated_key(value: Any) -> str | None:
+def _interpolated_key(value: object) -> str | None:
     """The key that a value refers to: `${optimizer.default_lr}` -> `optimizer.default_lr`."""
     match = INTERPOLATION.fullmatch(value) if isinstance(value, str) else None
     return match[1] if match else None
 
 
-def _resolved(raw: Mapping[str, Any], key: str) -> Any:
+def _resolved(raw: Mapping[str, object], key: str) -> object:
     """The value of a key, with an interpolation replaced by the value that it refers to."""
     value = raw[key]
     for _ in range(DEEPEST_INTERPOLATION):
@@ -198,7 +198,7 @@ def _resolved(raw: Mapping[str, Any], key: str) -> Any:
 # Keys and values
 
 
-def value_of(run: Result, key: str) -> Any:
+def value_of(run: Result, key: str) -> object:
     """A run's value of a key; for a group of components, the name of the component: `optimizer` -> adam."""
     return run.config.get(f"{key}.name" if key in COMPONENTS else key, MISSING)
 
@@ -246,7 +246,7 @@ def metric_names(runs: Iterable[Result]) -> list[str]:
     return list(dict.fromkeys(name for run in runs for name in run.metrics if name not in ("step", "lr")))
 
 
-def format_value(value: Any) -> str:
+def format_value(value: object) -> str:
     """A value as the user would type it on the command line.
 
     >>> [format_value(value) for value in (0.30000000000000004, None, [8, 8], True, 1e-05)]
@@ -265,7 +265,7 @@ def format_value(value: Any) -> str:
     return str(value)
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     """Whether a value is a number that can be computed with and drawn: infinity and 10**400 cannot.
 
     >>> is_number(3), is_number(True), is_number(float("inf")), is_number(10**400)
@@ -274,12 +274,12 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -LARGEST < value < LARGEST
 
 
-def are_numbers(values: Iterable[Any]) -> bool:
+def are_numbers(values: Iterable[object]) -> bool:
     """Whether all values are numbers; see `is_number`."""
     return all(is_number(value) for value in values)
 
 
-def _number(value: Any) -> float:
+def _number(value: object) -> float:
     return float(value) if is_number(value) else np.nan
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -99,7 +98,7 @@ def _sparkline(values: Array, low: float, high: float) -> str:
     return "".join(" " if math.isnan(v) else BARS[round(v * (len(BARS) - 1))] for v in heights.tolist()).rstrip()
 
 
-def group_rows(comparison: Comparison) -> list[dict[str, Any]]:
+def group_rows(comparison: Comparison) -> list[dict[str, object]]:
     """A row for each group, the best first; a number that is not known is None."""
     rows = []
     for group in comparison.groups:

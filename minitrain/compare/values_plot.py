@@ -6,13 +6,13 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from minitrain.compare.comparison import Comparison, Group
 from minitrain.compare.curves_plot import score_text, styles_of_values
-from minitrain.compare.results import format_value
+from minitrain.compare.results import format_value, is_number
 from minitrain.plotting.figures import (
     COLORS,
     MOST_LINES,
@@ -63,8 +63,8 @@ class _HeatMap:
 
     across: str
     down: str
-    columns: list[Any]
-    rows: list[Any]
+    columns: list[object]
+    rows: list[object]
     groups: dict[tuple[int, int], Group]
     means: Array
 
@@ -220,7 +220,7 @@ def draw_values(comparison: Comparison, title: str) -> Figure | None:
     if layout is None:
         return None
     best = _best_groups(comparison, layout.x, layout.line, layout.panel)
-    values = comparison.values(layout.x)
+    values = [value for value in comparison.values(layout.x) if is_number(value)]
     panels = comparison.values(layout.panel) if layout.panel else [""]
     styles: dict[str, LineStyle] = styles_of_values(comparison, layout.line) if layout.line else {"": (COLORS[0], "-")}
     figure = new_constrained_figure(_values_width(layout, len(panels)), 4.2)

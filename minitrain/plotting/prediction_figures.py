@@ -56,9 +56,12 @@ def _set_title(figure: Figure, model: Model, heading: str) -> None:
     figure.suptitle(f"{heading}\n{note}", fontsize=11)
 
 
-def _evaluated(data: Dataset) -> tuple[Array | Rows, Any, str]:
+def _evaluated(data: Dataset) -> tuple[Array | Rows, Array, str]:
     """The inputs and targets that the network is evaluated on: validation examples, or training if there are none."""
-    return (data.x_val, data.y_val, "validation") if len(data.x_val) else (data.x_train, data.y_train, "training")
+    has_validation = len(data.x_val) > 0
+    x, y = (data.x_val, data.y_val) if has_validation else (data.x_train, data.y_train)
+    assert y is not None  # check_plots has refused other data
+    return x, y, "validation" if has_validation else "training"
 
 
 def _predicted_classes(model: Model, x: Array | Rows) -> Array:

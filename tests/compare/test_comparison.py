@@ -2,16 +2,11 @@
 
 import numpy as np
 import pytest
-from factories import curve, make_grid, make_run
+from factories import curve, make_run
 
 from minitrain.compare.comparison import common_metric, compare, filter_results
 from minitrain.compare.results import load_runs
 from minitrain.errors import ConfigError
-
-
-@pytest.fixture
-def grid(tmp_path):
-    return load_runs(make_grid(tmp_path / "grid"))
 
 
 def test_runs_that_differ_only_in_seed_form_a_group_and_the_best_is_first(grid):

@@ -2,17 +2,12 @@
 
 import numpy as np
 import pytest
-from factories import curve, make_grid, make_run
+from factories import curve, make_run
 
 from minitrain.compare.comparison import compare, filter_results
 from minitrain.compare.curves_plot import View, draw_curves, group_curve
 from minitrain.compare.results import load_runs
 from minitrain.errors import ConfigError
-
-
-@pytest.fixture
-def grid(tmp_path):
-    return load_runs(make_grid(tmp_path / "grid"))
 
 
 def labels(axes):

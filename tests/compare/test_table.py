@@ -2,17 +2,11 @@
 
 import csv
 
-import pytest
-from factories import make_grid, make_run
+from factories import make_run
 
 from minitrain.compare.comparison import compare
 from minitrain.compare.results import load_runs
 from minitrain.compare.table import format_table, groups_as_csv, sparklines
-
-
-@pytest.fixture
-def grid(tmp_path):
-    return load_runs(make_grid(tmp_path / "grid"))
 
 
 def test_table_marks_the_best_group_and_counts_incomplete_runs(grid):

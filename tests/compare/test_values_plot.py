@@ -1,16 +1,11 @@
 """Heat maps, and scores over one key."""
 
 import pytest
-from factories import curve, make_grid, make_run
+from factories import curve, make_run
 
 from minitrain.compare.comparison import compare
 from minitrain.compare.results import load_runs
 from minitrain.compare.values_plot import draw_heatmap, draw_values
-
-
-@pytest.fixture
-def grid(tmp_path):
-    return load_runs(make_grid(tmp_path / "grid"))
 
 
 def labels(axes):

@@ -96,7 +96,7 @@ def _skipped(reasons: Sequence[str]) -> str:
     if not reasons:
         return ""
     items = "".join(f"<li>{escape(_limited(reason))}</li>" for reason in reasons[:MOST_SKIPPED])
-    heading = f"skipped {len(reasons):,} without a readable run"
+    heading = f"{plural(len(reasons), 'path')} skipped: no readable run"
     return f"<details><summary>{heading}</summary><ul>{items}</ul></details>"
 
 

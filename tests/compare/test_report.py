@@ -95,7 +95,7 @@ def test_header_has_title_statuses_and_ranking(tmp_path):
     for status, number in (("completed", 11), ("diverged", 1), ("failed", 1)):
         assert f'<span class="status">{status}</span> <b>{number}</b>' in text
     assert "ranked by <b>last val_accuracy</b>, higher is better" in text
-    assert "skipped 1 without a readable run" in text
+    assert "1 path skipped: no readable run" in text
 
 
 def test_page_data_has_values_and_curves(tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from minitrain.plotting.figures import BLUE, GREEN, GREY, ORANGE
+from minitrain.plotting.figures import BLUE, GRAY, GREEN, ORANGE
 from minitrain.storage.files import write_atomically
 
 BEGIN, END = "<!-- steps.py writes from here -->", "<!-- to here -->"
@@ -104,7 +104,7 @@ def _machine() -> str:
 
 
 # A library has its colour, a way of using it its marker.
-COLOURS = {"minitrain": BLUE, "PyTorch": ORANGE, "JAX": GREEN, "scikit-learn": GREY}
+COLOURS = {"minitrain": BLUE, "PyTorch": ORANGE, "JAX": GREEN, "scikit-learn": GRAY}
 
 
 def draw(path: Path, done: Sequence[tuple[Group, Sequence[Measured]]]) -> None:

@@ -1,4 +1,4 @@
-"""`minitrain compare`: runs side by side, read from their directories alone, as a table, figures and a page."""
+"""`minitrain compare`: compare runs by their directories alone, as a table, figures and a report page."""
 
 from __future__ import annotations
 
@@ -7,121 +7,172 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from minitrain.compare.comparison import compare, filtered
+from minitrain.compare.comparison import Comparison, compare, filter_results
 from minitrain.compare.curves_plot import View
 from minitrain.compare.figures import draw_comparison, write_figures
 from minitrain.compare.results import Results, load_runs
 from minitrain.compare.table import format_table, groups_as_csv, groups_as_json
-from minitrain.errors import ConfigError
+from minitrain.errors import ConfigError, plural
 from minitrain.storage.files import write_text
 from minitrain.storage.sweep_directory import read_sweep_title
 
 log = logging.getLogger("minitrain")
 
+TABLE_FORMATS: dict[str, Callable[[Comparison], str]] = {"csv": groups_as_csv, "json": groups_as_json}
+STANDARD_OUTPUT = "-"  # as the path of a table
+MOST_REASONS = 3  # that an error message lists
+
 
 def run_compare(arguments: Sequence[str]) -> int:
-    """Compare the runs in the directories given; gives the exit status.
+    """Compare the runs of several directories.
 
-    Raises ConfigError for an option that cannot be followed, and where there is nothing to compare.
+    Args:
+        arguments: The arguments of the command line after `compare`.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        ConfigError: An option is invalid, or there is nothing to compare.
     """
-    given = _parser().parse_args(arguments)
-    _check_paths(given)
-    directories = [Path(text) for text in given.directories]
-    results = load_runs(*directories)
-    if not results:
-        raise ConfigError(f"compare: no run left to compare: {'; '.join(results.skipped[:3])}")
-    for reason in results.skipped:
-        print(f"skipped  {reason}", file=sys.stderr)
-    for condition in given.filter:
-        results = filtered(results, condition)
-    keys = None if given.group_by is None else [key for key in given.group_by.split(",") if key]
-    comparison = compare(results, given.metric, given.best, keys)
-    tables: dict[str, tuple[Path, str]] = {}
-    for kind, path, format_groups in (("csv", given.csv, groups_as_csv), ("json", given.json, groups_as_json)):
-        if path == "-":
-            print(format_groups(comparison), end="")
-            return 0
-        if path is not None:
-            tables[kind] = Path(path), format_groups(comparison)
-    is_sweep = len(directories) == 1 and (directories[0] / "multirun.yaml").exists()
-    directory = None if given.output is None else Path(given.output)
-    if is_sweep and given == _parser().parse_args(given.directories):  # as the sweep has compared itself
-        directory = directories[0]
-    view = View(given.x, True if given.log else None, given.smooth)
-    title = read_sweep_title(directories[0]) if is_sweep else " ".join(given.directories)
-    figures = draw_comparison(comparison, title, view)
-    log.info("%s\n\n%s\n", describe(results, len(comparison.groups)), format_table(comparison))
-    written = write_figures(comparison, figures, directory, title)
-    for kind, (path, text) in tables.items():
-        write_text(path, text)
-        written[kind] = path
-    for caption, path in written.items():
-        log.info("%-11s %s", caption, os.path.relpath(path))
+    options = _parser().parse_args(arguments)
+    _check_paths(options)
+    results = _load(options)
+    keys = None if options.group_by is None else [key for key in options.group_by.split(",") if key]
+    comparison = compare(results, options.metric, options.best, keys)
+    if _print_table(options, comparison):
+        return 0
+    _write_outputs(options, comparison)
     return 0
 
 
-def _check_paths(given: argparse.Namespace) -> None:
-    """Raises ConfigError for what cannot be read or written, before anything is."""
-    for text in given.directories:
+def _load(options: argparse.Namespace) -> Results:
+    """Read the runs, report skipped directories, and apply the filters."""
+    results = load_runs(*options.directories)
+    if not results:
+        raise ConfigError(f"compare: no runs to compare: {'; '.join(results.skipped[:MOST_REASONS])}")
+    for reason in results.skipped:
+        print(f"skipped  {reason}", file=sys.stderr)
+    for condition in options.filter:
+        results = filter_results(results, condition)
+    return results
+
+
+def _print_table(options: argparse.Namespace, comparison: Comparison) -> bool:
+    """Print the table that is requested on standard output; whether there is one."""
+    for kind, format_groups in TABLE_FORMATS.items():
+        if getattr(options, kind) == STANDARD_OUTPUT:
+            print(format_groups(comparison), end="")
+            return True
+    return False
+
+
+def _write_outputs(options: argparse.Namespace, comparison: Comparison) -> None:
+    """Log the table; write figures, the report page and tables, and log their paths.
+
+    Everything is computed before the first file is written, so that an invalid option leaves none.
+    """
+    paths = {kind: Path(path) for kind in TABLE_FORMATS if (path := getattr(options, kind)) is not None}
+    texts = {kind: TABLE_FORMATS[kind](comparison) for kind in paths}
+    sweep = _single_sweep(options)
+    title = read_sweep_title(sweep) if sweep else " ".join(options.directories)
+    figures = draw_comparison(comparison, title, View(options.x, True if options.log else None, options.smooth))
+    log.info("%s\n\n%s\n", describe(comparison), format_table(comparison))
+    written = write_figures(comparison, figures, _output_directory(options, sweep), title)
+    for kind, path in paths.items():
+        write_text(path, texts[kind])
+        written[kind] = path
+    for name, path in written.items():
+        log.info("%-11s %s", name, os.path.relpath(path))
+
+
+def _single_sweep(options: argparse.Namespace) -> Path | None:
+    """The directory that is compared, if it is one and the directory of a sweep."""
+    directory = Path(options.directories[0])
+    return directory if len(options.directories) == 1 and (directory / "multirun.yaml").exists() else None
+
+
+def _output_directory(options: argparse.Namespace, sweep: Path | None) -> Path | None:
+    """Where figures are written; None for a new directory.
+
+    Without options, the comparison of a sweep replaces the one that the sweep has written itself.
+    """
+    if options.output is not None:
+        return Path(options.output)
+    return sweep if options == _parser().parse_args(options.directories) else None
+
+
+def describe(comparison: Comparison) -> str:
+    """The number of runs and groups, and how many runs have each status."""
+    runs = comparison.results
+    statuses = Counter(run.status for run in runs)
+    counts = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
+    return f"{plural(len(runs), 'run')} in {plural(len(comparison.groups), 'group')}: {counts}"
+
+
+# Options
+
+
+def _check_paths(options: argparse.Namespace) -> None:
+    """Raise ConfigError for a path that cannot be read or written, before anything is read or written."""
+    for text in options.directories:
         if not os.path.isdir(text):
-            wrong = "not a directory" if os.path.exists(text) else "no such directory"
-            raise ConfigError(f"compare: {text or repr(text)}: {wrong}; give the directory of a run or a sweep")
-    for option, other in (("csv", "json"), ("json", "csv")):
-        path = getattr(given, option)
-        if path == "-" and getattr(given, other) is not None:
-            raise ConfigError(f"--{option} -: prints this table alone; leave out --{other}, or give a file")
-        if path not in (None, "-"):
-            if os.path.isdir(path or "."):
-                raise ConfigError(f"--{option} {path or repr(path)}: expected a file to write, not a directory")
-            _check_parents(option, path, Path(path).parent)
-    if given.output is not None:
-        _check_parents("output", given.output, Path(given.output))
+            problem = "not a directory" if os.path.exists(text) else "no such directory"
+            raise ConfigError(f"compare: {text or repr(text)}: {problem}; pass the directory of a run or a sweep")
+    for kind, other in (("csv", "json"), ("json", "csv")):
+        path = getattr(options, kind)
+        if path == STANDARD_OUTPUT and getattr(options, other) is not None:
+            raise ConfigError(f"--{kind} -: prints only this table; omit --{other}, or pass a file")
+        if path not in (None, STANDARD_OUTPUT):
+            _check_file(kind, path)
+    if options.output is not None:
+        _check_parents("output", options.output, Path(options.output))
+
+
+def _check_file(option: str, path: str) -> None:
+    if os.path.isdir(path or "."):
+        raise ConfigError(f"--{option} {path or repr(path)}: expected a file to write, not a directory")
+    _check_parents(option, path, Path(path).parent)
 
 
 def _check_parents(option: str, path: str, directory: Path) -> None:
-    for each in (directory, *directory.parents):
-        if os.path.exists(each) and not os.path.isdir(each):
-            raise ConfigError(f"--{option} {path}: {each} is a file; expected a directory, or a new name")
+    for ancestor in (directory, *directory.parents):
+        if os.path.exists(ancestor) and not os.path.isdir(ancestor):
+            raise ConfigError(f"--{option} {path}: {ancestor} is a file; expected a directory or a new name")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("minitrain compare", description="Compare runs, read from their directories.")
-    parser.error = _refuse  # type: ignore[method-assign]  # in one line, as every other mistake
-    add = parser.add_argument
-    add("directories", nargs="+", metavar="DIR", help="runs and sweeps, also those that go on or were killed")
-    add("--metric", help="what runs are judged by; if not given, val_accuracy where all have it, else a loss")
-    add("--best", choices=("last", "min", "max"), default="last", help="which of a run's values judges it: last")
-    add("--group-by", metavar="KEY,KEY", help="the keys that make groups; if not given, all that differ but the seed")
-    add("--filter", action="append", default=[], metavar="KEY<VALUE", help="only runs for which this holds; repeat it")
-    add("--x", choices=("step", "epoch"), default="step", help="what curves are drawn over: step")
-    add("--log", action="store_true", help="a logarithmic axis for the metric; if not given, where it helps")
-    add("--smooth", type=_whole_number, default=0, metavar="N", help="mean of N points on either side: 0")
-    add(
-        "--output",
-        metavar="DIR",
-        help="where figures go; if not given, outputs/comparisons, or the one sweep given, without other options",
+    parser = argparse.ArgumentParser(
+        "minitrain compare", description="Compare runs by their directories: a table, figures and a report page."
     )
-    add("--csv", metavar="FILE", help="write the table of groups; - prints it, and nothing else")
-    add("--json", metavar="FILE", help="the same as JSON")
+    parser.error = _raise_config_error  # type: ignore[method-assign]  # one line, as for all invalid configuration
+    add = parser.add_argument
+    add("directories", nargs="+", metavar="DIR", help="directories of runs or sweeps; running and killed runs included")
+    add("--metric", help="metric to rank runs by (default: val_accuracy if all runs have it, else a loss)")
+    add("--best", choices=("last", "min", "max"), default="last", help="value of the metric to rank by (default: last)")
+    add("--group-by", metavar="KEY,KEY", help="keys to group runs by (default: all that differ except the seed)")
+    add("--filter", action="append", default=[], metavar="KEY<VALUE", help="select matching runs; may be repeated")
+    add("--x", choices=("step", "epoch"), default="step", help="unit of the x-axis of curves (default: step)")
+    add("--log", action="store_true", help="logarithmic y-axis for curves (default: if the values span decades)")
+    add("--smooth", type=_non_negative_integer, default=0, metavar="N",
+        help="smooth curves by the mean of N points on each side (default: 0)")  # fmt: skip
+    add("--output", metavar="DIR",
+        help="directory for figures (default: a new one below outputs/comparisons; "
+             "for a single sweep without other options, the sweep's own)")  # fmt: skip
+    add("--csv", metavar="FILE", help="write the table of groups as CSV; - prints only the table")
+    add("--json", metavar="FILE", help="write the table of groups as JSON; - prints only the table")
     return parser
 
 
-def _refuse(message: str) -> NoReturn:
-    raise ConfigError(f"compare: {message}; minitrain compare --help shows what there is")
+def _raise_config_error(message: str) -> NoReturn:
+    raise ConfigError(f"compare: {message}; see minitrain compare --help")
 
 
-def _whole_number(text: str) -> int:
+def _non_negative_integer(text: str) -> int:
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text}: expected a whole number, at least 0")
+        raise argparse.ArgumentTypeError(f"{text}: expected an integer of at least 0")
     return int(text)
-
-
-def describe(results: Results, groups: int) -> str:
-    """How many runs there are, and how they ended."""
-    counts = Counter(run.status for run in results)
-    ended = ", ".join(f"{count} {status}" for status, count in counts.most_common())
-    return f"{len(results)} run{'s' * (len(results) != 1)} in {groups} group{'s' * (groups != 1)}: {ended}"

@@ -1,1 +1,4 @@
-"""Runs side by side: results read back, grouped, drawn and reported. Imports plotting and storage."""
+"""Results read from run directories, grouped, ranked, drawn and reported.
+
+May import `plotting`, `storage` and the rooms above them.
+"""

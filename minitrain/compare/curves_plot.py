@@ -1,34 +1,41 @@
-"""Curves of runs over each other: a line for each group of runs, the mean and a band."""
+"""Curves of several runs in one figure: for each group of runs, a line for the mean and a band around it."""
 
 from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
 from minitrain.compare.comparison import Comparison, Group
-from minitrain.compare.results import Result, form, is_number, value_of
+from minitrain.compare.results import Result, format_value, is_number, value_of
 from minitrain.errors import ConfigError
 from minitrain.plotting.figures import (
     COLORS,
     MOST_LINES,
-    focus,
-    head,
-    legend_beside,
-    log_helps,
-    log_scale,
-    named_colors,
-    new_figure,
-    ordered_colors,
-    percent,
-    shortened,
-    smooth,
-    title_of,
-    whole_steps,
+    Color,
+    Dashes,
+    LineStyle,
+    add_grid,
+    add_side_legend,
+    categorical_styles,
+    edge_of_stability,
+    evenly_spaced,
+    exclude_initial_transient,
+    metric_title,
+    needs_log_scale,
+    new_constrained_figure,
+    running_mean,
+    sequential_colors,
+    set_heading,
+    truncate,
+    use_integer_ticks,
+    use_log_scale,
+    use_percent_labels,
 )
 from minitrain.storage.metric import Metric
 from minitrain.storage.summary import Status
@@ -38,19 +45,18 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-
 MOST_PANELS = 9
-
-
 MOST_POINTS = 1000  # of a line: a figure has no more pixels
 
 
 @dataclass(frozen=True)
 class View:
-    """How curves are shown.
+    """How curves are displayed.
 
-    x: step or epoch; log: whether the metric's axis is logarithmic, None to see from the values
-    smooth: points on each side that a running mean takes in
+    Attributes:
+        x: The unit of the x-axis: `step` or `epoch`.
+        log: Whether the y-axis is logarithmic; None decides by the values.
+        smooth: The number of points on each side that the running mean includes.
     """
 
     x: str = "step"
@@ -59,8 +65,8 @@ class View:
 
 
 @dataclass(frozen=True)
-class Line:
-    """What is drawn of a group: x [points], and mean - deviation, mean, mean + deviation there."""
+class GroupCurve:
+    """The line and the band of a group: x, mean - deviation, mean, mean + deviation: [points] each."""
 
     group: Group
     x: Array
@@ -69,231 +75,300 @@ class Line:
     high: Array
 
 
-def draw_curves(comparison: Comparison, title: str, view: View) -> Figure:
-    """A line for each group, the mean of its runs, and a band of one deviation on either side.
+@dataclass(frozen=True)
+class CurveLayout:
+    """What is drawn where: a panel for each value of one key, colors by the values of another.
 
-    One key colours the lines; a second one that has few values makes a panel of each; groups of more keys are named.
-    On a logarithmic axis mean and deviation are of the logarithms.
+    Attributes:
+        comparison: The groups of runs.
+        view: How their curves are displayed.
+        color_key: The key that colors represent; None if each group has a legend entry with all its values.
+        panel_key: The key whose values have a panel each; None for a single panel.
     """
-    metric = comparison.judge.metric
-    color_key, panel_key = _roles(comparison)
-    panels = _panels(comparison, panel_key)
-    shown = [_readable(groups) for groups in panels]
-    values = [run.curve(metric)[1] for groups in shown for group in groups for run in group.runs]
-    is_log = view.log if view.log is not None else not Metric.named(metric).is_share and log_helps(*values)
-    lines = [[line_of(group, metric, view, is_log) for group in groups] for groups in shown]
 
-    columns = 2 if len(panels) == 4 else min(len(panels), 3)
-    rows = math.ceil(len(panels) / columns)
-    width = 4.0 * columns + 2.4 if columns > 1 else 8.4 if color_key else 9.6
-    figure = new_figure(width, max(4.2, 3.0 * rows + 0.9, 0 if color_key else 1.4 + 0.21 * len(shown[0])))
-    figure.set_layout_engine("constrained")
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    name = _name_by(color_key)
-    colors = _colors(comparison, color_key, shown[0])
-    for pane, of_panel, groups in zip(axes.flat, lines, panels, strict=False):
-        for line in reversed([line for line in of_panel if len(line.x)]):
-            color, style = colors[name(line.group)]
-            _draw_line(pane, line, color, style)
-            if metric == "sharpness":
-                _mark_edge(pane, line.group, color)
-        if panel_key is not None:
-            pane.set_title(f"{panel_key}={shortened(form(groups[0].values[panel_key]), 30)}", fontsize=10)
-            _tell_diverged(pane, groups, color_key)
-        pane.grid(alpha=0.25, linewidth=0.6)
-    _set_axes(axes, len(panels), metric, [line for panel in lines for line in panel], view, is_log)
-    used = {name(group) for groups in shown for group in groups}
-    entries = {each: color for each, color in colors.items() if each in used}
-    if panel_key is None:
-        _legend_of_groups(axes[0, -1], comparison, shown[0], [entries[name(group)] for group in shown[0]])
+    comparison: Comparison
+    view: View
+    color_key: str | None
+    panel_key: str | None
+
+    @property
+    def metric(self) -> str:
+        """The metric that is drawn."""
+        return self.comparison.ranking.metric
+
+    @cached_property
+    def panels(self) -> list[list[Group]]:
+        """The groups of each panel, the best first."""
+        groups, key = self.comparison.groups, self.panel_key
+        if key is None:
+            return [groups]
+        return [
+            [group for group in groups if format_value(group.values[key]) == format_value(value)]
+            for value in self.comparison.values(key)
+        ]
+
+    @cached_property
+    def drawn(self) -> list[list[Group]]:
+        """The groups of each panel that are drawn: all, or the best, the worst and an evenly spaced sample."""
+        return [[groups[i] for i in evenly_spaced(len(groups), MOST_LINES)] for groups in self.panels]
+
+    @cached_property
+    def is_log(self) -> bool:
+        """Whether the y-axis is logarithmic."""
+        if self.view.log is not None:
+            return self.view.log
+        values = [run.curve(self.metric)[1] for groups in self.drawn for group in groups for run in group.runs]
+        return not Metric.named(self.metric).is_share and needs_log_scale(*values)
+
+    @cached_property
+    def curves(self) -> list[list[GroupCurve]]:
+        """The curves of each panel."""
+        return [[group_curve(group, self.metric, self.view, self.is_log) for group in groups] for groups in self.drawn]
+
+    def name(self, group: Group) -> str:
+        """The text that identifies a group within its panel."""
+        return group.label if self.color_key is None else format_value(group.values[self.color_key])
+
+    @cached_property
+    def styles(self) -> dict[str, LineStyle]:
+        """The color and line style of each name that is drawn."""
+        if self.color_key is None:
+            groups = self.drawn[0]
+            return dict(zip([group.label for group in groups], categorical_styles(len(groups)), strict=True))
+        names = {self.name(group) for groups in self.drawn for group in groups}
+        styles = styles_of_values(self.comparison, self.color_key)
+        return {name: style for name, style in styles.items() if name in names}
+
+
+def draw_curves(comparison: Comparison, title: str, view: View) -> Figure:
+    """Draw a line for the mean of each group, and a band of one standard deviation around it.
+
+    One key determines the colors; a second one with few values has a panel for each value. With more keys, the legend
+    lists the values of each group. On a log axis, mean and deviation are computed from logarithms.
+    """
+    layout = CurveLayout(comparison, view, *_color_and_panel_key(comparison))
+    figure, axes = _new_figure(layout)
+    for pane, curves, groups in zip(axes.flat, layout.curves, layout.panels, strict=False):
+        _draw_panel(pane, layout, curves, groups)
+    _set_axes(axes, layout)
+    if layout.panel_key is None:
+        _add_legend_of_groups(axes[0, -1], layout)
     else:
-        legend_beside(axes[0, -1], list(entries), list(entries.values()), str(color_key))
-    head(figure, title, _notes(comparison, panels, shown, view, is_log))
+        add_side_legend(axes[0, -1], list(layout.styles), list(layout.styles.values()), str(layout.color_key))
+    set_heading(figure, title, _notes(layout))
     return figure
 
 
-def _roles(comparison: Comparison) -> tuple[str | None, str | None]:
-    """The keys that colour the lines, and that make the panels; None, None where lines have to be named."""
+def _color_and_panel_key(comparison: Comparison) -> tuple[str | None, str | None]:
+    """The key for the colors and the key for the panels; None, None if each group needs its own legend entry."""
     sizes = {key: len(comparison.values(key)) for key in comparison.keys}
 
-    def colors_well(key: str) -> bool:
+    def suits_colors(key: str) -> bool:
         return comparison.is_numeric(key) or sizes[key] <= len(COLORS)
 
     if len(sizes) == 1:
         (key,) = sizes
-        return (key, None) if colors_well(key) else (None, None)
+        return (key, None) if suits_colors(key) else (None, None)
     if len(sizes) == 2:
         first, second = sorted(sizes, key=lambda key: (not comparison.is_numeric(key), -sizes[key]))
         for color, panel in ((first, second), (second, first)):
-            if colors_well(color) and sizes[panel] <= MOST_PANELS:
+            if suits_colors(color) and sizes[panel] <= MOST_PANELS:
                 return color, panel
     return None, None
 
 
-def _panels(comparison: Comparison, key: str | None) -> list[list[Group]]:
-    """The groups of each panel, the best first."""
-    if key is None:
-        return [comparison.groups]
-    return [
-        [group for group in comparison.groups if form(group.values[key]) == form(value)]
-        for value in comparison.values(key)
-    ]
+def styles_of_values(comparison: Comparison, key: str) -> dict[str, LineStyle]:
+    """The color and line style of each value of a key; ordered values have sequential colors."""
+    values = comparison.values(key)
+    styles = categorical_styles(len(values))
+    if comparison.is_ordered(key):
+        styles = [(color, "-") for color in sequential_colors(values)]
+    return dict(zip(map(format_value, values), styles, strict=True))
 
 
-def _readable(groups: Sequence[Group]) -> list[Group]:
-    """All groups, or of many the best, the worst, and some between; the best first."""
-    if len(groups) <= MOST_LINES:
-        return list(groups)
-    return [groups[i] for i in np.unique(np.linspace(0, len(groups) - 1, MOST_LINES).round().astype(int))]
+# Curves
 
 
-def line_of(group: Group, metric: str, view: View, is_log: bool) -> Line:
-    """The group's line where all of its runs have a value; those that diverged are left out."""
-    runs = [run for run in group.runs if run.status != "diverged" and len(run.curve(metric)[0])]
-    curves = [run.curve(metric) for run in runs]
-    if not curves:
-        return Line(group, *(np.empty(0),) * 4)
-    steps = curves[0][0]
-    for other, _ in curves[1:]:
-        steps = np.intersect1d(steps, other)
-    smoothed = [(at, smooth(of_run, view.smooth) if view.smooth else of_run) for at, of_run in curves]
-    values = np.array([of_run[np.isin(at, steps)] for at, of_run in smoothed])
-    every = math.ceil(len(steps) / MOST_POINTS)
-    x, values = steps[::every], values[:, ::every]
+def group_curve(group: Group, metric: str, view: View, is_log: bool) -> GroupCurve:
+    """The mean and deviation over a group's runs at the steps that they share; diverged runs are excluded.
+
+    Args:
+        group: The runs.
+        metric: The metric whose curves are averaged.
+        view: The unit of x and the smoothing.
+        is_log: Whether to average logarithms.
+
+    Raises:
+        ConfigError: `view.x` is `epoch`, and the runs have no common number of steps per epoch.
+    """
+    runs = [run for run in group.runs if run.status is not Status.DIVERGED and len(run.curve(metric)[0])]
+    if not runs:
+        return GroupCurve(group, *(np.empty(0),) * 4)
+    x, values = _common_points([run.curve(metric) for run in runs], view.smooth)
     if is_log:
         values = np.log(np.where(values > 0, values, np.nan))
     with np.errstate(over="ignore"):  # the square of 1e200
         mean, deviation = values.mean(axis=0), values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(len(x))
     bounds = (np.exp(v) if is_log else v for v in (mean - deviation, mean, mean + deviation))
-    return Line(group, x / _steps_per_epoch(runs) if view.x == "epoch" else x, *bounds)
+    return GroupCurve(group, x / _steps_per_epoch(runs) if view.x == "epoch" else x, *bounds)
+
+
+def _common_points(curves: Sequence[tuple[Array, Array]], smooth: int) -> tuple[Array, Array]:
+    """The steps that all curves share and the smoothed values there, thinned out: [points], [curves, points]."""
+    common = curves[0][0]
+    for steps, _ in curves[1:]:
+        common = np.intersect1d(common, steps)
+    smoothed = [(steps, running_mean(values, smooth) if smooth else values) for steps, values in curves]
+    table = np.array([values[np.isin(steps, common)] for steps, values in smoothed])
+    stride = math.ceil(len(common) / MOST_POINTS)
+    return common[::stride], table[:, ::stride]
 
 
 def _steps_per_epoch(runs: Sequence[Result]) -> float:
-    """What runs of one line share; one that does not tell, as it goes on, is taken to be like the others."""
-    told = {run.steps_per_epoch: run for run in runs if not math.isnan(run.steps_per_epoch)}
-    if not told:
-        raise ConfigError(f"--x epoch: {runs[0].directory} does not tell how long an epoch is; use --x step")
-    if len(told) > 1:
-        (one, first), (other, second) = list(told.items())[:2]
+    """The epoch length that the runs of one line share; a run that has not recorded it is assumed to share it too."""
+    run_of_length = {run.steps_per_epoch: run for run in runs if not math.isnan(run.steps_per_epoch)}
+    if not run_of_length:
+        raise ConfigError(f"--x epoch: {runs[0].directory} has not recorded its steps per epoch; use --x step")
+    if len(run_of_length) > 1:
+        (one, first), (other, second) = list(run_of_length.items())[:2]
         lengths = f"{one:g} steps in {first.directory}, {other:g} in {second.directory}"
-        raise ConfigError(f"--x epoch: epochs of one line differ, {lengths}; use --x step, or --group-by what differs")
-    (length,) = told
+        raise ConfigError(
+            f"--x epoch: runs of one line have different epochs, {lengths}; use --x step, or --group-by the key that "
+            "differs"
+        )
+    (length,) = run_of_length
     return length
 
 
-def _name_by(key: str | None) -> Callable[[Group], str]:
-    """What tells groups of one panel apart: the value of a key, or all they have."""
-    return (lambda group: group.label) if key is None else (lambda group: form(group.values[key]))
+# Drawing
 
 
-def _colors(comparison: Comparison, key: str | None, groups: Sequence[Group]) -> dict[str, tuple[Any, str]]:
-    """Name -> colour and line style: ordered colours for numbers."""
-    if key is None:
-        return dict(zip([group.label for group in groups], named_colors(len(groups)), strict=True))
-    return value_colors(comparison, key)
+def _new_figure(layout: CurveLayout) -> tuple[Figure, Any]:
+    """The figure, and its axes as an array: [rows, columns]."""
+    count = len(layout.panels)
+    columns = 2 if count == 4 else min(count, 3)
+    rows = math.ceil(count / columns)
+    width = 4.0 * columns + 2.4 if columns > 1 else 8.4 if layout.color_key else 9.6
+    legend_height = 0 if layout.color_key else 1.4 + 0.21 * len(layout.drawn[0])
+    figure = new_constrained_figure(width, max(4.2, 3.0 * rows + 0.9, legend_height))
+    return figure, figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
 
 
-def value_colors(comparison: Comparison, key: str) -> dict[str, tuple[Any, str]]:
-    """Value of a key -> colour and line style: ordered colours for numbers."""
-    values = comparison.values(key)
-    ordered = [(color, "-") for color in ordered_colors(values)] if comparison.is_ordered(key) else None
-    return dict(zip(map(form, values), ordered or named_colors(len(values)), strict=True))
+def _draw_panel(pane: Axes, layout: CurveLayout, curves: Sequence[GroupCurve], groups: Sequence[Group]) -> None:
+    for curve in reversed([curve for curve in curves if len(curve.x)]):  # the best above the others
+        color, dashes = layout.styles[layout.name(curve.group)]
+        _draw_curve(pane, curve, color, dashes)
+        if layout.metric == "sharpness":
+            _draw_edge_of_stability(pane, curve.group, color)
+    if layout.panel_key is not None:
+        value = format_value(groups[0].values[layout.panel_key])
+        pane.set_title(f"{layout.panel_key}={truncate(value, 30)}", fontsize=10)
+        _note_diverged(pane, groups, layout.color_key)
+    add_grid(pane)
 
 
-def _draw_line(pane: Axes, line: Line, color: Any, style: str) -> None:
-    if len(line.group.runs) > 1:
-        pane.fill_between(line.x, line.low, line.high, color=color, alpha=0.15, linewidth=0)
-    few: dict[str, Any] = {"marker": "o", "markersize": 3} if len(line.x) < 3 else {}
-    pane.plot(line.x, line.mean, color=color, linestyle=style, linewidth=1.7, **few)
+class _Marker(TypedDict, total=False):
+    marker: str
+    markersize: float
 
 
-def _mark_edge(pane: Axes, group: Group, color: Any) -> None:
-    """2 / lr, where the sharpness of plain gradient descent comes to stay (Cohen et al. 2021)."""
+def _draw_curve(pane: Axes, curve: GroupCurve, color: Color, dashes: Dashes) -> None:
+    if len(curve.group.runs) > 1:
+        pane.fill_between(curve.x, curve.low, curve.high, color=color, alpha=0.15, linewidth=0)
+    marker: _Marker = {"marker": "o", "markersize": 3} if len(curve.x) < 3 else {}
+    pane.plot(curve.x, curve.mean, color=color, linestyle=dashes, linewidth=1.7, **marker)
+
+
+def _draw_edge_of_stability(pane: Axes, group: Group, color: Color) -> None:
+    """Draw 2 / lr if the group was trained by plain gradient descent with one learning rate."""
     rates = {run.config.get("lr") for run in group.runs if value_of(run, "optimizer") == "sgd"}
     if len(rates) == 1 and is_number(rate := rates.pop()) and rate:
-        pane.axhline(2 / rate, color=color, linestyle=":", linewidth=1.2)
+        pane.axhline(float(edge_of_stability(np.asarray(rate, np.float64))), color=color, linestyle=":", linewidth=1.2)
 
 
-def _set_axes(axes: Any, panels: int, metric: str, lines: Sequence[Line], view: View, is_log: bool) -> None:
-    """Scales and names of the axes; all panes share them."""
-    columns = axes.shape[1]
-    for pane in list(axes.flat)[panels:]:
-        pane.set_visible(False)
-    for column in range(columns):
-        lowest = axes[(panels - 1 - column) // columns, column]
-        lowest.set_xlabel(view.x)
-        lowest.tick_params(labelbottom=True)
-    for row in axes:
-        row[0].set_ylabel(title_of(metric))
-    if view.x == "step":
-        whole_steps(axes[0, 0])
-    drawn = [line for line in lines if len(line.x)]
-    if is_log:
-        log_scale(axes[0, 0])
-    elif Metric.named(metric).is_share:
-        percent(axes[0, 0])
-        if drawn:
-            leave_out = 0.15 if len(drawn) > 3 else 0.0
-            focus(axes[0, 0], [curve for line in drawn for curve in (line.mean, line.high)], leave_out)
-
-
-def _tell_diverged(pane: Axes, groups: Sequence[Group], key: str | None) -> None:
-    """In a corner, the values of a panel whose runs diverged."""
-    lost = [
-        form(group.values[key]) + ("" if count == len(group.runs) else f" ({count} of {len(group.runs)})")
-        for group in groups
-        if key is not None and (count := group.count(Status.DIVERGED))
-    ]
-    if lost:
-        text = shortened(f"diverged: {key}={', '.join(lost)}", 44)
+def _note_diverged(pane: Axes, groups: Sequence[Group], key: str | None) -> None:
+    """List in a corner the values of a key whose runs diverged."""
+    diverged = []
+    for group in groups:
+        count = group.count(Status.DIVERGED)
+        if key is not None and count:
+            share = "" if count == len(group.runs) else f" ({count} of {len(group.runs)})"
+            diverged.append(format_value(group.values[key]) + share)
+    if diverged:
+        text = truncate(f"diverged: {key}={', '.join(diverged)}", 44)
         pane.annotate(
             text, (1, 0), (-4, 4), xycoords="axes fraction", textcoords="offset points", ha="right", fontsize=8,
             color="#555555",
         )  # fmt: skip
 
 
-def _legend_of_groups(
-    pane: Axes, comparison: Comparison, groups: Sequence[Group], colors: Sequence[tuple[Any, str]]
-) -> None:
-    """What each line comes to, and its values of the keys, which the title names."""
-    labels, styles = [], []
-    room = max(16, 60 // max(1, len(comparison.keys)))  # characters of a value
-    for group, (color, style) in zip(groups, colors, strict=True):
-        lost = group.count(Status.DIVERGED)
-        has_value = not math.isnan(group.mean)
-        told = (
-            Metric.named(comparison.judge.metric).format(group.mean)
-            if has_value
-            else "diverged"
-            if lost
-            else "no value"
-        )
-        more = f"  ({lost} of {len(group.runs)} diverged)" if lost and has_value else ""
-        values = ", ".join(shortened(form(value), room) for value in group.values.values()) or group.label
-        labels.append(f"{told}  {values}{more}")
-        styles.append((color if has_value else "none", style))
-    repeated = ", mean over runs" if comparison.has_repeats else ""
+def _set_axes(axes: Any, layout: CurveLayout) -> None:
+    """Set the scales and labels of the axes, which all panels share."""
+    count, columns = len(layout.panels), axes.shape[1]
+    for pane in list(axes.flat)[count:]:
+        pane.set_visible(False)
+    for column in range(columns):
+        lowest = axes[(count - 1 - column) // columns, column]
+        lowest.set_xlabel(layout.view.x)
+        lowest.tick_params(labelbottom=True)
+    for row in axes:
+        row[0].set_ylabel(metric_title(layout.metric))
+    if layout.view.x == "step":
+        use_integer_ticks(axes[0, 0])
+    if layout.is_log:
+        use_log_scale(axes[0, 0])
+    elif Metric.named(layout.metric).is_share:
+        use_percent_labels(axes[0, 0])
+        _limit_share_axis(axes[0, 0], [curve for panel in layout.curves for curve in panel if len(curve.x)])
+
+
+def _limit_share_axis(pane: Axes, curves: Sequence[GroupCurve]) -> None:
+    """Exclude the initial rise of accuracies from the y-range; with several curves, also the lowest values."""
+    if curves:
+        quantile = 0.15 if len(curves) > 3 else 0.0
+        exclude_initial_transient(pane, [y for curve in curves for y in (curve.mean, curve.high)], quantile)
+
+
+def _add_legend_of_groups(pane: Axes, layout: CurveLayout) -> None:
+    """Add a legend with each group's score and its values of the keys, which the title of the legend names."""
+    comparison = layout.comparison
+    width = max(16, 60 // max(1, len(comparison.keys)))  # characters of a value
+    labels: list[str] = []
+    styles: list[LineStyle] = []
+    for group in layout.drawn[0]:
+        color, dashes = layout.styles[layout.name(group)]
+        diverged = group.count(Status.DIVERGED)
+        has_score = not math.isnan(group.mean)
+        values = ", ".join(truncate(format_value(value), width) for value in group.values.values()) or group.label
+        more = f"  ({diverged} of {len(group.runs)} diverged)" if diverged and has_score else ""
+        labels.append(f"{score_text(group)}  {values}{more}")
+        styles.append((color if has_score else "none", dashes))
+    mean = ", mean over runs" if comparison.has_repeats else ""
     keys = f": {', '.join(comparison.keys)}" if comparison.keys else ""
-    title = textwrap.fill(f"{comparison.judge.by} value{repeated}{keys}", 44, break_on_hyphens=False)
-    legend_beside(pane, labels, styles, title)
+    title = textwrap.fill(f"{comparison.ranking.by} value{mean}{keys}", 44, break_on_hyphens=False)
+    add_side_legend(pane, labels, styles, title)
 
 
-def _notes(
-    comparison: Comparison,
-    panels: Sequence[Sequence[Group]],
-    shown: Sequence[Sequence[Group]],
-    view: View,
-    is_log: bool,
-) -> list[str]:
+def score_text(group: Group) -> str:
+    """The mean score of a group as text, or the reason that it has none."""
+    if not math.isnan(group.mean):
+        return Metric.named(group.ranking.metric).format(group.mean)
+    return "diverged" if group.count(Status.DIVERGED) else "no value"
+
+
+def _notes(layout: CurveLayout) -> list[str]:
+    """The lines below the title, which explain what is drawn."""
     notes = []
-    if comparison.has_repeats:
-        notes.append(f"{'geometric ' * is_log}mean over runs, band: one standard deviation")
-    cut = [(len(some), len(every)) for some, every in zip(shown, panels, strict=True) if len(some) < len(every)]
-    if cut:
-        of = " of each panel" if len(panels) > 1 else ""
-        notes.append(f"{cut[0][0]} of {cut[0][1]} lines{of}: the best, the worst, a sample between")
-    if comparison.judge.metric == "sharpness":
+    if layout.comparison.has_repeats:
+        mean = "geometric mean" if layout.is_log else "mean"
+        notes.append(f"{mean} over runs, band: one standard deviation")
+    for drawn, panel in zip(layout.drawn, layout.panels, strict=True):
+        if len(drawn) < len(panel):
+            per_panel = " per panel" if len(layout.panels) > 1 else ""
+            notes.append(f"{len(drawn)} of {len(panel)} lines drawn{per_panel}: the best, the worst, a sample between")
+            break
+    if layout.metric == "sharpness":
         notes.append("dotted: 2 / lr")
-    if view.smooth:
-        notes.append(f"smoothed over {2 * view.smooth + 1} points")
+    if layout.view.smooth:
+        notes.append(f"smoothed over {2 * layout.view.smooth + 1} points")
     return notes

@@ -1,7 +1,8 @@
-"""All figures of a comparison, and its report page."""
+"""All figures of a comparison and its report page."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,38 +16,48 @@ from minitrain.storage.directories import claim_directory
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    Drawn = dict[str, tuple[str, Figure]]
+    CaptionedFigures = Mapping[str, tuple[str, Figure]]  # name -> caption and figure
 
 
 def write_comparison(
     comparison: Comparison, directory: Path | None, title: str, view: View | None = None
 ) -> dict[str, Path]:
-    """All figures that say something of these runs, as PNG and SVG, and a page; name -> PNG or page.
+    """Draw and write the figures of a comparison as PNG and SVG, and the report page.
 
-    directory: None takes a new one, when nothing can be wrong any more
+    The figures are `comparison` (curves), `heatmap` (scores over two keys) and `values` (scores over a numeric key);
+    a figure that would not be informative is omitted.
 
-    comparison: the curves; heatmap: the judged value over two keys; values: against one key that is a number
-    report: a page with all of it, to look into each run
+    Args:
+        comparison: The groups of runs.
+        directory: Where to write; None creates a new directory below outputs/comparisons.
+        title: What was compared, such as the command of a sweep.
+        view: How curves are displayed.
+
+    Returns:
+        The path of each PNG by the name of its figure, and of the page as `report`.
     """
     return write_figures(comparison, draw_comparison(comparison, title, view), directory, title)
 
 
-def draw_comparison(comparison: Comparison, title: str, view: View | None = None) -> Drawn:
-    """Name -> caption and figure, for all figures that say something of these runs."""
+def draw_comparison(comparison: Comparison, title: str, view: View | None = None) -> dict[str, tuple[str, Figure]]:
+    """Draw the informative figures of a comparison: name -> caption and figure."""
     figures = {
         "comparison": ("Curves", draw_curves(comparison, title, view or View())),
-        "heatmap": ("Over two keys", draw_heatmap(comparison, title)),
-        "values": ("Against one key", draw_values(comparison, title)),
+        "heatmap": ("Scores over two keys", draw_heatmap(comparison, title)),
+        "values": ("Scores over one key", draw_values(comparison, title)),
     }
     return {name: (caption, figure) for name, (caption, figure) in figures.items() if figure is not None}
 
 
-def write_figures(comparison: Comparison, figures: Drawn, directory: Path | None, title: str) -> dict[str, Path]:
+def write_figures(
+    comparison: Comparison, figures: CaptionedFigures, directory: Path | None, title: str
+) -> dict[str, Path]:
+    """Write drawn figures and the report page; see `write_comparison`."""
     if directory is None:
         directory = claim_directory(Path("outputs", "comparisons"))
-    written, pictures = {}, {}
+    paths, path_of_caption = {}, {}
     for name, (caption, figure) in figures.items():
-        written[name] = pictures[caption] = save_figures(figure, directory, name)
-    written["report"] = directory / "report.html"
-    write_report(comparison, pictures, written["report"], title)
-    return written
+        paths[name] = path_of_caption[caption] = save_figures(figure, directory, name)
+    paths["report"] = directory / "report.html"
+    write_report(comparison, path_of_caption, paths["report"], title)
+    return paths

@@ -1,7 +1,7 @@
-"""report.html: runs side by side in one file that needs nothing else, to look into and to send.
+"""report.html: a comparison as one self-contained page.
 
-The page in page/ is filled with the runs as JSON. It shows them as text alone, and forbids the browser to load or run
-anything but what it holds: what runs are called, and what their configs say, may come from a stranger.
+The page in page/ is filled with the runs as JSON. Names of runs and values of configs are untrusted: the page shows
+them as text only, and its Content-Security-Policy forbids loading or running anything that it does not contain.
 """
 
 from __future__ import annotations
@@ -18,40 +18,38 @@ from datetime import datetime
 from html import escape
 from pathlib import Path
 from string import Template
-from typing import Any
 
 import numpy as np
 
-from minitrain.compare.comparison import Comparison
-from minitrain.compare.results import MISSING, Result, form, value_of
+from minitrain.compare.comparison import Comparison, Ranking
+from minitrain.compare.results import MISSING, Result, format_value, value_of
+from minitrain.errors import plural
 from minitrain.storage.files import write_text
+from minitrain.storage.metric import Metric
 from minitrain.storage.summary import Status, Summary
 from minitrain.typing import Array
 
 PAGE = Path(__file__).parent / "page"
-
-
-SCRIPTS = ("runs", "filter", "colours", "scales", "curves", "table", "details", "report")  # one script, in this order
-
-
-PICTURES = {".png": "image/png", ".svg": "image/svg+xml"}
-
-
-POINTS = {1000: 2e5, 200: 1e6, 120: 1e6, 60: 1e6, 30: math.inf}  # of a curve, up to how many of all; 10 bytes each
-
-
-LONGEST_TEXT = 1000  # characters of a value that are shown
-
-
-MOST_OF_SUMMARY = 100  # entries
+SCRIPTS = ("runs", "filter", "colors", "scales", "curves", "table", "details", "report")  # joined in this order
+IMAGE_TYPES = {".png": "image/png", ".svg": "image/svg+xml"}
+POINT_LIMITS = {1000: 2e5, 200: 1e6, 120: 1e6, 60: 1e6, 30: math.inf}  # points per curve -> most points in total
+LONGEST_TEXT = 1000  # characters of a value
+MOST_STATUSES = 8
+MOST_SKIPPED = 100
+MOST_SUMMARY_ENTRIES = 100
 
 
 def write_report(comparison: Comparison, figures: Mapping[str, Path], path: Path, title: str) -> None:
-    """Write the page.
+    """Write the report page.
 
-    figures: caption -> png or svg file, held by the page
-    title: what was compared, a sweep's command for instance
-    Raises OSError where a figure cannot be read or the page cannot be written.
+    Args:
+        comparison: The groups of runs.
+        figures: PNG or SVG files by caption, to be embedded in the page.
+        path: Where to write the page.
+        title: What was compared, such as the command of a sweep.
+
+    Raises:
+        OSError: A figure cannot be read, or the page cannot be written.
     """
     style = (PAGE / "report.css").read_text(encoding="utf-8")
     script = "\n".join((PAGE / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
@@ -59,36 +57,36 @@ def write_report(comparison: Comparison, figures: Mapping[str, Path], path: Path
         title=escape(title),
         about=_about(comparison),
         skipped=_skipped(comparison.results.skipped),
-        figures="\n".join(_figure(caption, picture) for caption, picture in figures.items()),
-        data=_for_script(_data(comparison)),
+        figures="\n".join(_figure(caption, image) for caption, image in figures.items()),
+        data=_json_for_script(page_data(comparison)),
         style=style,
-        style_hash=_hash(style),
+        style_hash=_csp_hash(style),
         script=script,
-        script_hash=_hash(script),
+        script_hash=_csp_hash(script),
     )
     write_text(path, page)
 
 
-def _hash(text: str) -> str:
-    """By which a Content-Security-Policy knows an inline script or style."""
+def _csp_hash(text: str) -> str:
+    """The source expression by which a Content-Security-Policy allows an inline script or style."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
-def _for_script(data: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
-    text = json.dumps(data, separators=(",", ":"), allow_nan=False)  # what is not ASCII is escaped, U+2028 too
+def _json_for_script(data: object) -> str:
+    """JSON in which no text can close the script element around it."""
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)  # non-ASCII is escaped, U+2028 too
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _about(comparison: Comparison) -> str:
-    """How many runs, how they ended, what judges them, when this was written: items of a list."""
-    statuses = Counter(_short(run.status) for run in comparison.results).most_common(8)
-    direction = "higher" if comparison.judge.is_higher_better else "lower"
-    count = len(comparison.results)
+    """List items: the number of runs, their statuses, the ranking, and the time of writing."""
+    statuses = Counter(_limited(run.status) for run in comparison.results).most_common(MOST_STATUSES)
+    direction = "higher" if comparison.ranking.higher_is_better else "lower"
+    count, _, noun = plural(len(comparison.results), "run").partition(" ")
     items = [
-        f"<b>{count:,}</b> run{'s' * (count != 1)}",
+        f"<b>{count}</b> {noun}",
         *(f'<span class="status">{escape(status)}</span> <b>{number:,}</b>' for status, number in statuses),
-        f"judged by <b>{escape(comparison.judge.name)}</b>, {direction} is better",
+        f"ranked by <b>{escape(comparison.ranking.name)}</b>, {direction} is better",
         f"written {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
     ]
     return "\n".join(f"<li>{item}</li>" for item in items)
@@ -97,13 +95,14 @@ def _about(comparison: Comparison) -> str:
 def _skipped(reasons: Sequence[str]) -> str:
     if not reasons:
         return ""
-    items = "".join(f"<li>{escape(_short(reason))}</li>" for reason in reasons[:100])
-    return f"<details><summary>{len(reasons):,} without a run that can be read</summary><ul>{items}</ul></details>"
+    items = "".join(f"<li>{escape(_limited(reason))}</li>" for reason in reasons[:MOST_SKIPPED])
+    heading = f"{plural(len(reasons), 'path')} skipped: no readable run"
+    return f"<details><summary>{heading}</summary><ul>{items}</ul></details>"
 
 
-def _figure(caption: str, picture: Path) -> str:
-    kind = PICTURES[picture.suffix]
-    source = f"data:{kind};base64,{base64.b64encode(picture.read_bytes()).decode()}"
+def _figure(caption: str, image: Path) -> str:
+    kind = IMAGE_TYPES[image.suffix]
+    source = f"data:{kind};base64,{base64.b64encode(image.read_bytes()).decode()}"
     text = escape(caption)
     return f'<figure><img src="{source}" alt="{text}"><figcaption>{text}</figcaption></figure>'
 
@@ -111,118 +110,135 @@ def _figure(caption: str, picture: Path) -> str:
 # The runs as JSON
 
 
-def _data(comparison: Comparison) -> dict[str, Any]:
-    """What page/runs.js reads."""
-    runs, judge = list(comparison.results), comparison.judge
+def page_data(comparison: Comparison) -> dict[str, object]:
+    """The data of the page, which page/runs.js reads."""
+    runs = list(comparison.results)
     keys = list(dict.fromkeys([*comparison.keys, *comparison.results.keys]))
-    group_of = {id(run): number for number, group in enumerate(comparison.groups) for run in group.runs}
-    found = [_judged(run, judge.metric, judge.is_higher_better) for run in runs]
     return {
-        "judge": {
-            "metric": judge.metric,
-            "column": "last" if judge.by == "last" else "best",
-            "higher": judge.is_higher_better,
+        "ranking": {
+            "metric": comparison.ranking.metric,
+            "column": "last" if comparison.ranking.by == "last" else "best",
+            "higherIsBetter": comparison.ranking.higher_is_better,
         },
+        "metrics": {name: _metric_properties(name) for name in (*comparison.metrics, comparison.ranking.metric)},
         "groupedBy": comparison.keys,
         "keys": _columns([{key: value_of(run, key) for key in keys} for run in runs]),
         "config": _columns([run.config for run in runs]),
-        "summary": _columns([_flat(_known(run.summary)) for run in runs]),
-        "runs": {
-            "name": _names(runs),
-            "directory": [str(run.directory) for run in runs],
-            "status": [_short(run.status) for run in runs],
-            "group": [group_of[id(run)] for run in runs],
-            "last": [last for last, _, _ in found],
-            "best": [best for _, best, _ in found],
-            "bestStep": [step for _, _, step in found],
-            "seconds": [_number(run.seconds) for run in runs],
-        },
+        "summary": _columns([_flattened_summary(run.summary) for run in runs]),
+        "runs": _run_columns(comparison),
         **_curves(runs, comparison.metrics),
     }
 
 
+def _metric_properties(name: str) -> dict[str, bool]:
+    metric = Metric.named(name)
+    return {"isShare": metric.is_share, "higherIsBetter": metric.higher_is_better}
+
+
+def _run_columns(comparison: Comparison) -> dict[str, Sequence[object]]:
+    """Columns with one entry for each run."""
+    runs = list(comparison.results)
+    group_of = {id(run): number for number, group in enumerate(comparison.groups) for run in group.runs}
+    values = [_last_and_best(run, comparison.ranking) for run in runs]
+    return {
+        "name": _names(runs),
+        "directory": [str(run.directory) for run in runs],
+        "status": [_limited(run.status) for run in runs],
+        "group": [group_of[id(run)] for run in runs],
+        "last": [last for last, _, _ in values],
+        "best": [best for _, best, _ in values],
+        "bestStep": [step for _, _, step in values],
+        "seconds": [_rounded(run.seconds) for run in runs],
+    }
+
+
 def _names(runs: Sequence[Result]) -> list[str]:
-    """Directories as they are told apart: from the last folder that holds all of them."""
+    """The directory of each run, relative to the innermost directory that contains all of them."""
     paths = [os.path.abspath(run.directory) for run in runs]
-    shared = os.path.commonpath([os.path.dirname(path) for path in paths])
-    return [os.path.relpath(path, shared) for path in paths]
+    common = os.path.commonpath([os.path.dirname(path) for path in paths])
+    return [os.path.relpath(path, common) for path in paths]
 
 
-def _judged(run: Result, metric: str, is_higher_better: bool) -> tuple[float | None, float | None, float | None]:
-    """A run's last and best value of a metric, and the step of its best; None each where it diverged or has none."""
-    steps, values = run.curve(metric)
+def _last_and_best(run: Result, ranking: Ranking) -> tuple[float | None, float | None, float | None]:
+    """The last and the best value of the metric, and the step of the best; None if the run diverged or has none."""
+    steps, values = run.curve(ranking.metric)
     if run.status is Status.DIVERGED or not len(values):
         return None, None, None
-    best = int(values.argmax() if is_higher_better else values.argmin())
-    return _number(values[-1]), _number(values[best]), _number(steps[best])
+    best = ranking.best_index(values)
+    return _rounded(values[-1]), _rounded(values[best]), _rounded(steps[best])
 
 
-def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """key -> what all rows say of it, or {values: each once, of: for each row, which of them}."""
-    columns: dict[str, Any] = {}
+def _columns(rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """The values of each key: one text if all rows agree, else {values: distinct texts, of: index for each row}."""
+    columns: dict[str, object] = {}
     for key in dict.fromkeys(key for row in rows for key in row):
-        texts = [_short(form(row.get(key, MISSING))) for row in rows]
-        places = {text: place for place, text in enumerate(dict.fromkeys(texts))}
-        columns[_short(key)] = (
-            {"values": list(places), "of": [places[text] for text in texts]} if len(places) > 1 else texts[0]
+        texts = [_limited(format_value(row.get(key, MISSING))) for row in rows]
+        index_of = {text: index for index, text in enumerate(dict.fromkeys(texts))}
+        columns[_limited(key)] = (
+            {"values": list(index_of), "of": [index_of[text] for text in texts]} if len(index_of) > 1 else texts[0]
         )
     return columns
 
 
-def _known(summary: Summary | None) -> dict[str, Any]:
-    """The fields of a summary that have a value."""
-    values = asdict(summary) if summary else {}
-    return {key: value for key, value in values.items() if value is not None}
+def _flattened_summary(summary: Summary | None) -> dict[str, object]:
+    """The known fields of a summary except the status, with dotted keys: `best.value`."""
+    flat: dict[str, object] = {}
+    for key, value in asdict(summary).items() if summary else ():
+        if isinstance(value, dict):
+            flat |= {f"{key}.{name}": inner for name, inner in value.items()}
+        elif value is not None and key != "status":
+            flat[key] = value
+    return dict(list(flat.items())[:MOST_SUMMARY_ENTRIES])
 
 
-def _flat(summary: Mapping[str, Any]) -> dict[str, Any]:
-    """A summary with dotted keys, two levels deep as `run` writes it: `best.value`."""
-    flat: dict[str, Any] = {}
-    for key, value in summary.items():
-        flat |= {f"{key}.{name}": inner for name, inner in value.items()} if isinstance(value, dict) else {key: value}
-    flat.pop("status", None)
-    return dict(list(flat.items())[:MOST_OF_SUMMARY])
-
-
-def _short(text: str) -> str:
+def _limited(text: str) -> str:
     return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
 
 
-def _number(value: float) -> float | None:
-    """Six digits of it; None for nan and inf."""
+def _rounded(value: float) -> float | None:
+    """The value with six digits; None for nan and inf."""
     return float(f"{value:.6g}") if math.isfinite(value) else None
 
 
 # Curves
 
 
-def _curves(runs: Sequence[Result], metrics: Iterable[str]) -> dict[str, Any]:
-    """steps: lists that curves share, each the first step and the distances to the next
-    curves: metric -> for each run [which of the steps, values], or None"""
-    found = {metric: [run.curve(metric) for run in runs] for metric in metrics}
-    lengths = np.array([len(values) for curves in found.values() for _, values in curves])
-    most = next(each for each, of_all in POINTS.items() if np.minimum(lengths, each).sum() <= of_all)
-    known: dict[bytes, int] = {}
-    shared: list[list[int]] = []
+def _curves(runs: Sequence[Result], metrics: Iterable[str]) -> dict[str, object]:
+    """The curves of all runs, thinned out so that the page remains small; curves share their lists of steps.
 
-    def thinned(steps: Array, values: Array) -> list[Any] | None:
+    Returns:
+        steps: Lists of steps, each as the first step and the distances to the next.
+        curves: metric -> for each run [index into steps, values], or None if it has no value.
+    """
+    curves_of = {metric: [run.curve(metric) for run in runs] for metric in metrics}
+    lengths = np.array([len(values) for curves in curves_of.values() for _, values in curves])
+    most = next(limit for limit, total in POINT_LIMITS.items() if np.minimum(lengths, limit).sum() <= total)
+    index_of: dict[bytes, int] = {}
+    step_lists: list[list[int]] = []
+
+    def encode(steps: Array, values: Array) -> list[object] | None:
         if not len(values):
             return None
-        kept = thin(values, most)
-        apart = np.diff(steps[kept].astype(np.int64), prepend=0)
-        place = known.setdefault(apart.tobytes(), len(known))
-        if place == len(shared):
-            shared.append(apart.tolist())
-        return [place, [float(f"{value:.6g}") for value in values[kept].tolist()]]
+        selected = thin(values, most)
+        distances = np.diff(steps[selected].astype(np.int64), prepend=0)
+        index = index_of.setdefault(distances.tobytes(), len(index_of))
+        if index == len(step_lists):
+            step_lists.append(distances.tolist())
+        return [index, [float(f"{value:.6g}") for value in values[selected].tolist()]]
 
-    curves = {_short(metric): [thinned(*curve) for curve in of_runs] for metric, of_runs in found.items()}
-    return {"steps": shared, "curves": curves}
+    encoded = {_limited(metric): [encode(*curve) for curve in curves] for metric, curves in curves_of.items()}
+    return {"steps": step_lists, "curves": encoded}
 
 
 def thin(values: Array, most: int) -> Array:
-    """Which of a curve's values stay where there are more than `most`: the ends, and the extremes in between.
+    """Select at most `most` points of a curve: both ends, and the extremes of equal intervals in between.
 
-    values: [n] -> places in ascending order: [at most `most`]
+    Args:
+        values: [n]
+        most: The number of points to keep at most.
+
+    Returns:
+        The indices of the points in ascending order: [at most `most`].
 
     >>> thin(np.array([0.0, 1.0, 9.0, 1.0, 1.0, -5.0, 1.0, 2.0, 0.0, 0.0]), 6).tolist()
     [0, 1, 2, 5, 7, 9]

@@ -1,4 +1,4 @@
-"""Runs read back from their directories: what each was asked for, how it went, and in which keys they differ."""
+"""Results of runs, read from their directories: config, status, metrics, and the keys in which runs differ."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeGuard, overload
 
 import numpy as np
 
@@ -20,24 +20,26 @@ from minitrain.storage.summary import Status, Summary, read_summary
 from minitrain.typing import Array
 
 LARGEST = 1e300  # beyond it, sums and axes overflow
-
-
-FURTHEST_STEP = 2.0**53  # the last whole number that floats, and JavaScript, count to
+LARGEST_STEP = 2.0**53  # beyond it, floats, and JavaScript, cannot represent every integer
+MISSING = "-"  # the value of a key that a run's config does not have
 
 
 @dataclass(frozen=True)
 class Result:
-    """A run read back.
+    """The result of a run.
 
-    config: key -> value, `network.widths` and the like; what an interpolation stands for, in its place
-    copies: the keys whose values are those of other keys (`lr: ${optimizer.default_lr}`)
-    overrides: key -> value of what was asked for on the command line, as text
-    status: running (or killed), completed, diverged, interrupted or failed
-    metrics: the columns of metrics.csv by name, nan where a cell is empty: [rows]
+    Attributes:
+        directory: The directory of the run.
+        config: The value of each key, such as `network.widths`; interpolations are resolved.
+        copies: The keys whose values are interpolations of other keys (`lr: ${optimizer.default_lr}`).
+        overrides: The overrides of the command line: key -> value as text.
+        status: The status; a run that was killed is still `running`.
+        summary: The content of summary.json; None if the run has not written one.
+        metrics: The columns of metrics.csv by name: [rows]; nan where a cell is empty.
     """
 
     directory: Path
-    config: dict[str, Any]
+    config: dict[str, object]
     copies: frozenset[str]
     overrides: dict[str, str]
     status: Status
@@ -45,32 +47,35 @@ class Result:
     metrics: dict[str, Array] = field(repr=False)
 
     def curve(self, metric: str) -> tuple[Array, Array]:
-        """Steps at which a metric was finite, in order, and its values there; none where there is no such metric.
+        """The steps at which a metric is finite, and its values there: [points] each; empty if there is no such metric.
 
-        Of a damaged metrics.csv, values beyond 1e300 are left out, and rows whose step does not rise.
+        Of a damaged metrics.csv, values beyond 1e300 and rows whose step does not increase are excluded.
         """
         steps, values = finite_points(self.metrics, metric)
-        fits = (np.abs(values) < LARGEST) & (np.abs(steps) <= FURTHEST_STEP)
-        steps, values = steps[fits], values[fits]
-        rises = np.diff(np.maximum.accumulate(steps), prepend=-np.inf) > 0
-        return steps[rises], values[rises]
+        is_valid = (np.abs(values) < LARGEST) & (np.abs(steps) <= LARGEST_STEP)
+        steps, values = steps[is_valid], values[is_valid]
+        increases = np.diff(np.maximum.accumulate(steps), prepend=-np.inf) > 0
+        return steps[increases], values[increases]
 
     @property
     def seconds(self) -> float:
+        """The training time; nan if the run has not recorded it."""
         return _number(self.summary.seconds if self.summary else None)
 
     @property
     def steps_per_epoch(self) -> float:
-        """nan where the run does not tell."""
-        told = _number(self.summary.steps_per_epoch if self.summary else None)
-        return told if told > 0 else np.nan
+        """The number of steps of an epoch; nan if the run has not recorded it."""
+        steps = _number(self.summary.steps_per_epoch if self.summary else None)
+        return steps if steps > 0 else np.nan
 
 
 @dataclass(frozen=True)
 class Results(Sequence[Result]):
-    """Runs side by side.
+    """A sequence of results.
 
-    skipped: directories that hold no run that can be read, each with the reason, in a line
+    Attributes:
+        runs: The results.
+        skipped: Directories without a readable run, each with the reason in one line.
     """
 
     runs: list[Result]
@@ -88,11 +93,11 @@ class Results(Sequence[Result]):
 
     @cached_property
     def keys(self) -> list[str]:
-        """The keys that the runs differ in, the command line's first; see `differing`."""
-        return differing(self.runs)
+        """The keys that the runs differ in, those of the command line first; see `varying_keys`."""
+        return varying_keys(self.runs)
 
-    def table(self) -> list[dict[str, Any]]:
-        """A row for each run: directory, status, the keys that differ, the last value of each metric, seconds."""
+    def table(self) -> list[dict[str, object]]:
+        """A row for each run: directory, status, the keys that differ, the last value of each metric, and seconds."""
         return [
             {
                 "directory": str(run.directory),
@@ -105,26 +110,34 @@ class Results(Sequence[Result]):
         ]
 
     def to_pandas(self) -> Any:
-        """`table()` as a pandas DataFrame. Raises ImportError where there is no pandas."""
-        import pandas as pd  # type: ignore[import-untyped,import-not-found,unused-ignore]  # a person's own, not ours
+        """`table()` as a pandas DataFrame.
+
+        Raises:
+            ImportError: pandas is not installed.
+        """
+        import pandas as pd  # type: ignore[import-untyped,import-not-found,unused-ignore]  # optional, not a dependency
 
         return pd.DataFrame(self.table())
 
 
 def load_runs(*directories: str | Path) -> Results:
-    """Read every run in these directories, runs or sweeps, those that go on or were killed included.
+    """Read every run in several directories of runs or sweeps; running and killed runs are included.
 
-    What holds no run that can be read is named in `skipped`.
+    Args:
+        *directories: Directories of runs or of sweeps.
+
+    Returns:
+        The runs; directories without a readable run are listed in `skipped`.
 
     >>> load_runs("no/such/folder").skipped
     ['no/such/folder: no such directory']
     """
     runs, skipped = [], []
-    for given in map(Path, directories):
-        found = list(find_runs(given)) if given.is_dir() else []
-        if not found:
-            skipped.append(f"{given}: {'no run in it' if given.is_dir() else 'no such directory'}")
-        for directory in found:
+    for root in map(Path, directories):
+        run_directories = list(find_runs(root)) if root.is_dir() else []
+        if not run_directories:
+            skipped.append(f"{root}: {'contains no run' if root.is_dir() else 'no such directory'}")
+        for directory in run_directories:
             try:
                 runs.append(load_run(directory))
             except (ConfigError, RecordError) as error:
@@ -133,7 +146,7 @@ def load_runs(*directories: str | Path) -> Results:
 
 
 def find_runs(directory: Path) -> Iterator[Path]:
-    """The runs' directories in a directory, itself included, in the order of their names, 2 before 10."""
+    """The run directories in a directory, itself included, in natural order of their names (2 before 10)."""
     for folder, inner, files in os.walk(directory):
         if ".hydra" in inner or "metrics.csv" in files:
             inner.clear()
@@ -142,9 +155,14 @@ def find_runs(directory: Path) -> Iterator[Path]:
 
 
 def load_run(directory: Path) -> Result:
-    """Raises RecordError where the directory is not a run's, or is damaged."""
+    """Read the result of one run.
+
+    Raises:
+        ConfigError: The directory is not that of a run.
+        RecordError: A file in it is damaged.
+    """
     config = read_stored_config(directory)
-    has_begun = (directory / "metrics.csv").exists()
+    has_metrics = (directory / "metrics.csv").exists()
     summary = read_summary(directory) if (directory / "summary.json").exists() else None
     overrides = [text for text in summary.overrides if isinstance(text, str)] if summary else []
     return Result(
@@ -154,62 +172,66 @@ def load_run(directory: Path) -> Result:
         dict(text.partition("=")[::2] for text in overrides),
         summary.status if summary else Status.RUNNING,
         summary,
-        read_metrics(directory) if has_begun else {"step": np.empty(0)},
+        read_metrics(directory) if has_metrics else {"step": np.empty(0)},
     )
 
 
-# In what runs differ
+# Keys and values
 
 
-MISSING = "-"  # a key that a run's config does not have
-
-
-def value_of(run: Result, key: str) -> Any:
-    """A run's value of a key; of a group, the name of what was chosen: `optimizer` -> adam."""
+def value_of(run: Result, key: str) -> object:
+    """A run's value of a key; for a group of components, the name of the component: `optimizer` -> adam."""
     return run.config.get(f"{key}.name" if key in COMPONENTS else key, MISSING)
 
 
-def differing(runs: Sequence[Result]) -> list[str]:
-    """The keys that runs differ in, those given on a command line first.
+def varying_keys(runs: Sequence[Result]) -> list[str]:
+    """The keys in which runs differ, those of the command line first.
 
-    A copy of another key is no key of its own; nor is what follows from a choice, as Adam's betas from
-    optimizer=adam.
+    Copies of other keys are excluded, and so are keys that the choice of a component determines, such as Adam's betas
+    if only optimizer=adam was chosen.
     """
-    given = dict.fromkeys(key for run in runs for key in run.overrides)
-    keys = dict.fromkeys([*given, *(key for run in runs for key in run.config)])
-    found = []
-    for key in keys:
-        group, _, name = key.partition(".")
-        if name == "name" and group in COMPONENTS:
-            key = group
-        if key in found or len({form(value_of(run, key)) for run in runs}) < 2:
-            continue
-        if all(key in run.copies or key not in run.config for run in runs) and key not in COMPONENTS:
-            continue
-        if group in COMPONENTS and name not in ("", "name") and _follows(runs, key, group):
-            continue
-        found.append(key)
-    return found
+    overridden = dict.fromkeys(key for run in runs for key in run.overrides)
+    candidates = dict.fromkeys(
+        _canonical_key(key) for key in [*overridden, *(key for run in runs for key in run.config)]
+    )
+    return [key for key in candidates if _varies(runs, key)]
 
 
-def _follows(runs: Sequence[Result], key: str, group: str) -> bool:
-    """Whether the value of a key is told by the choice of its group."""
-    values: dict[str, set[str]] = {}
+def _canonical_key(key: str) -> str:
+    """The key itself, or the group of a component's name: `optimizer.name` -> `optimizer`."""
+    group, _, name = key.partition(".")
+    return group if name == "name" and group in COMPONENTS else key
+
+
+def _varies(runs: Sequence[Result], key: str) -> bool:
+    if len({format_value(value_of(run, key)) for run in runs}) < 2:
+        return False
+    if key in COMPONENTS:
+        return True
+    if all(key in run.copies or key not in run.config for run in runs):
+        return False
+    group = key.partition(".")[0]
+    return group not in COMPONENTS or not _is_determined_by(runs, key, group)
+
+
+def _is_determined_by(runs: Sequence[Result], key: str, group: str) -> bool:
+    """Whether all runs with the same component of a group have the same value of a key."""
+    values_of_component: dict[str, set[str]] = {}
     for run in runs:
-        values.setdefault(form(value_of(run, group)), set()).add(form(value_of(run, key)))
-    return all(len(of_choice) == 1 for of_choice in values.values())
+        values_of_component.setdefault(format_value(value_of(run, group)), set()).add(format_value(value_of(run, key)))
+    return all(len(values) == 1 for values in values_of_component.values())
 
 
 def metric_names(runs: Iterable[Result]) -> list[str]:
-    """What the runs' files tell, beside step and lr, each once."""
+    """The distinct metrics that runs have logged, except step and lr."""
     return list(dict.fromkeys(name for run in runs for name in run.metrics if name not in ("step", "lr")))
 
 
-def form(value: Any) -> str:
-    """A value as a person would type it.
+def format_value(value: object) -> str:
+    """A value as the user would type it on the command line.
 
-    >>> form(0.30000000000000004), form(None), form([8, 8]), form(True), form(1e-05)
-    ('0.3', 'null', '[8,8]', 'true', '1e-05')
+    >>> [format_value(value) for value in (0.30000000000000004, None, [8, 8], True, 1e-05)]
+    ['0.3', 'null', '[8,8]', 'true', '1e-05']
     """
     if value is None:
         return "null"
@@ -218,14 +240,14 @@ def form(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.10g}"
     if isinstance(value, list):
-        return f"[{','.join(map(form, value))}]"
+        return f"[{','.join(map(format_value, value))}]"
     if isinstance(value, dict):
-        return f"{{{','.join(f'{key}:{form(inner)}' for key, inner in value.items())}}}"
+        return f"{{{','.join(f'{key}:{format_value(inner)}' for key, inner in value.items())}}}"
     return str(value)
 
 
-def is_number(value: Any) -> bool:
-    """Whether it can be computed with and drawn: infinity and 10**400 cannot.
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value is a number that can be computed with and drawn: infinity and 10**400 cannot.
 
     >>> is_number(3), is_number(True), is_number(float("inf")), is_number(10**400)
     (True, False, False, False)
@@ -233,11 +255,12 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and -LARGEST < value < LARGEST
 
 
-def are_numbers(values: Iterable[Any]) -> bool:
+def are_numbers(values: Iterable[object]) -> bool:
+    """Whether all values are numbers; see `is_number`."""
     return all(is_number(value) for value in values)
 
 
-def _number(value: Any) -> float:
+def _number(value: object) -> float:
     return float(value) if is_number(value) else np.nan
 
 

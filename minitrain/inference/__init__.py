@@ -1,1 +1,4 @@
-"""A trained network: load it and predict. Imports training, config and storage."""
+"""A trained network: load it from a run's directory and predict.
+
+May import `training`, `config`, `storage` and the rooms above them.
+"""

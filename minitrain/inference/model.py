@@ -1,12 +1,12 @@
-"""A run's network again: `load_model` in Python, and `minitrain predict` for the examples of a file."""
+"""A trained network, restored from a run's directory: `load_model` and `Model.predict`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Tensor
@@ -21,31 +21,38 @@ from minitrain.storage.summary import RunProgress
 from minitrain.training.experiment import Experiment, assemble_experiment
 from minitrain.typing import Array
 
+CHECKPOINTS = ("best", "last")
+
 
 def load_model(directory: str | Path, checkpoint: str = "best") -> Model:
-    """The network of a run, ready to predict: `load_model("outputs/DATE/TIME").predict(x).labels`.
+    """Load the network of a run: `load_model("outputs/DATE/TIME").predict(x).labels`.
 
-    checkpoint: best, what the run was judged by, or last, which stands in where there is no best yet
-    The run's data is loaded again, for it tells how inputs are scaled; modules of its own components (extensions) are
-    never imported: import them before.
-    Raises ConfigError or RecordError, with one line, where the directory is not a run's, a file in it is damaged, or
-    the data is not what it was.
+    The run's data is loaded again, because the scale of the inputs is computed from it. The modules of the run's
+    `extensions` are never imported; import them before.
+
+    Args:
+        directory: The directory of the run.
+        checkpoint: `best`, with the best value of the monitored metric, or `last`; `last` also replaces a `best` that
+            does not exist yet.
+
+    Raises:
+        ConfigError: The directory is not a run's, or its config is invalid.
+        RecordError: A file in it is missing or damaged, or the data has changed since the run.
     """
     return restore_model(read_run_config(Path(directory)), Path(directory), checkpoint)
 
 
-CHECKPOINTS = ("best", "last")
-
-
 @dataclass(frozen=True)
 class Prediction:
-    """What a network says of some examples.
+    """Predictions for a batch of examples.
 
-    outputs: [examples, outputs], as the network gives them
-    values: where it predicts numbers, [examples, outputs] in the target's own units, else None
-    classes, labels: where it tells classes, their numbers and names, [examples] each, else None
-    probabilities: of the classes, [examples, classes], where the loss is about such (cross_entropy,
-    binary_cross_entropy), else None
+    Attributes:
+        outputs: The outputs of the network: [examples, outputs].
+        values: For regression, the outputs in the units of the target: [examples, outputs]; else None.
+        classes: For classification, the index of the predicted class: [examples]; else None.
+        labels: The names of these classes: [examples]; else None.
+        probabilities: The probability of each class: [examples, classes]; None unless the loss defines it
+            (cross_entropy, binary_cross_entropy).
     """
 
     outputs: Array
@@ -57,10 +64,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Model:
-    """A network in evaluation mode, and what it was trained by and on.
+    """A trained network in evaluation mode.
 
-    experiment: what its config asks for; network, config and data are parts of it
-    step: how many updates the network has had
+    Attributes:
+        experiment: The experiment that the run's config describes.
+        step: The number of updates that the network has been trained for.
 
     >>> from minitrain.data import Iris
     >>> from minitrain.components.networks import LinearConfig
@@ -68,7 +76,7 @@ class Model:
     >>> from minitrain.optim.schedules import Constant
     >>> experiment = assemble_experiment(RunConfig(Iris(), LinearConfig(), SGDRule(), Constant(), lr=0.1))
     >>> model = Model(experiment, step=0)
-    >>> prediction = model.predict([[5.1, 3.5, 1.4, 0.2], [6.2, 2.9, 4.3, 1.3]])  # centimetres, as in the data
+    >>> prediction = model.predict([[5.1, 3.5, 1.4, 0.2], [6.2, 2.9, 4.3, 1.3]])  # centimeters, as in the data
     >>> prediction.probabilities.shape, prediction.labels[0] in model.data.labels
     ((2, 3), True)
     """
@@ -78,42 +86,60 @@ class Model:
 
     @property
     def network(self) -> Module:
+        """The network."""
         return self.experiment.model
 
     @property
     def config(self) -> RunConfig:
+        """The config of the run."""
         return self.experiment.config
 
     @property
     def data(self) -> Dataset:
+        """The data of the run."""
         return self.experiment.data
 
-    def predict(self, x: Any) -> Prediction:
-        """x: [examples, inputs] or, as of images, [examples, ...], in the data's own units.
+    def predict(self, x: ArrayLike) -> Prediction:
+        """Predict for examples in the units of the data.
 
-        Raises ConfigError for examples with other inputs than those of training, and for nan and inf.
+        Args:
+            x: [examples, inputs], or [examples, ...], such as the shape of images.
+
+        Raises:
+            ConfigError: The number of inputs differs from that of the training data, or x contains NaN or Inf.
         """
         return self.predict_scaled(self.data.x_scale.apply(validate_inputs(np.asarray(x), self.data, "x")))
 
     def predict_scaled(self, x: Array | Rows) -> Prediction:
-        """x: [examples, inputs], scaled as `data.x_train` and `data.x_val` are."""
+        """Predict for examples that are scaled like the training data.
+
+        Args:
+            x: [examples, inputs], scaled like `data.x_train` and `data.x_val`.
+        """
         with no_grad(), np.errstate(all="ignore"):
             parts = [self.network(Tensor(x[block].astype(self.config.dtype))).numpy() for block in blocks(x)]
             outputs = np.concatenate(parts)
             if self.data.classes is None:
                 return Prediction(outputs, values=self.data.y_scale.undo(outputs.astype(np.float64)))
             classes = (outputs[:, 0] > 0).astype(np.int64) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
-            found = self.experiment.loss.probabilities
-            probabilities = None if found is None else found(Tensor(outputs)).numpy()
+            to_probabilities = self.experiment.loss.probabilities
+            probabilities = None if to_probabilities is None else to_probabilities(Tensor(outputs)).numpy()
         labels = np.array(self.data.labels)[classes]
         return Prediction(outputs, classes=classes, labels=labels, probabilities=probabilities)
 
 
 def restore_model(config: RunConfig, directory: Path, checkpoint: str = "best", data: Dataset | None = None) -> Model:
-    """The network of a checkpoint in a run's directory: best, or last, which stands in where there is no best.
+    """Restore the network of a checkpoint.
 
-    data: what `config.data` loads, where it is there already
-    Raises RecordError where there is no checkpoint, or it is damaged, of another network, or of other data.
+    Args:
+        config: The config of the run.
+        directory: The directory of the run.
+        checkpoint: `best` or `last`; `last` also replaces a `best` that does not exist.
+        data: The dataset of `config.data`, if it has been loaded already.
+
+    Raises:
+        ConfigError: `checkpoint` has another value.
+        RecordError: The checkpoint is missing or damaged, or belongs to another network or other data.
     """
     if checkpoint not in CHECKPOINTS:
         raise ConfigError(f"checkpoint={checkpoint}: expected one of {', '.join(CHECKPOINTS)}")
@@ -123,15 +149,17 @@ def restore_model(config: RunConfig, directory: Path, checkpoint: str = "best", 
         path = folder / "last.npz"
     if not path.exists():
         raise RecordError(
-            f"{path}: not there; a run has its first checkpoint after checkpoint_every={config.checkpoint_every} "
-            "steps, or at its end"
+            f"{path}: no such file; a run writes its first checkpoint after "
+            f"checkpoint_every={config.checkpoint_every} steps, or at its end"
         )
     experiment = assemble_experiment(config, data)
     arrays, progress = load_checkpoint(path)
     try:
         experiment.step.restore(arrays)
     except ValueError as error:
-        raise RecordError(f"{path}: of another network than config.yaml and the data describe: {error}") from error
+        raise RecordError(
+            f"{path}: does not fit the network that config.yaml and the data describe: {error}"
+        ) from error
     experiment.model.eval()
     if path.stem == "best":
         _check_data(experiment, progress, path)
@@ -139,14 +167,16 @@ def restore_model(config: RunConfig, directory: Path, checkpoint: str = "best", 
 
 
 def _check_data(experiment: Experiment, progress: RunProgress, path: Path) -> None:
-    """Refuse data by which the best network is another than it was: it would be scaled in another way."""
-    then = progress.final.get("val_loss")
-    if then is None:
+    """Check that the best checkpoint has the validation loss on the data that it had during the run.
+
+    With other data, inputs would be scaled differently, and predictions would be wrong without notice.
+    """
+    recorded = progress.final.get("val_loss")
+    if recorded is None:
         return
     with np.errstate(all="ignore"):
-        now = float(experiment.eager_engine.evaluate().get("val_loss", np.nan))
-    if not np.isclose(now, then, rtol=1e-3, atol=1e-6, equal_nan=True):  # another machine rounds in another way
+        current = float(experiment.eager_engine.evaluate().get("val_loss", np.nan))
+    if not np.isclose(current, recorded, rtol=1e-3, atol=1e-6, equal_nan=True):  # machines round differently
         raise RecordError(
-            f"{path}: its val_loss is {now:.5g} and was {then:.5g}: the data has changed since the run; give it back "
-            "as it was"
+            f"{path}: val_loss is {current:.5g} and was {recorded:.5g}: the data has changed since the run; restore it"
         )

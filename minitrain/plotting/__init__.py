@@ -1,1 +1,4 @@
-"""Figures of runs, predictions and graphs. Imports inference, training and storage."""
+"""Figures of runs, predictions and computation graphs.
+
+May import `inference`, `training`, `storage` and the rooms above them.
+"""

@@ -1,4 +1,4 @@
-"""What a picture of a computation graph shows: nodes, edges and frames, found by walking back from a value."""
+"""Diagrams of computation graphs: nodes, edges and frames, collected by walking back from a value."""
 
 from __future__ import annotations
 
@@ -9,31 +9,34 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from minitrain.autograd import primitives as P
 from minitrain.autograd.formula import formula
 from minitrain.autograd.graph import enable_grad
 from minitrain.autograd.tensor import FLOATS, Parameter, Tensor, apply
 from minitrain.components.losses import Loss
+from minitrain.data import Rows
+from minitrain.errors import plural
 from minitrain.nn.activation import FunctionLayer
 from minitrain.nn.layers import Sequential
 from minitrain.nn.module import Module
 from minitrain.typing import Array
 
-LARGEST = 40  # nodes of a picture that can still be read
-
-
+MOST_NODES = 40  # that are legible in one figure
 LONGEST_FORMULA = 44  # characters
-
-
-FEW = 4  # entries of an array that are written out
+MOST_ENTRIES = 4  # of an array that is written out
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A box: `parameter`, `constant`, `operation`, `layer`, `loss`, or `rest`, which stands for nodes left out.
+    """A box of a diagram.
 
-    inputs: the values that it is computed from
+    Attributes:
+        kind: `parameter`, `constant`, `operation`, `layer`, `loss`, or `omitted`, which stands for omitted nodes.
+        title: The first line.
+        notes: The other lines.
+        inputs: The values that the node is computed from.
     """
 
     kind: str
@@ -44,10 +47,13 @@ class Node:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes, each after those it is computed from, and edges (from, to) by their numbers, as the values flow.
+    """Nodes in topological order, and edges.
 
-    values: the value of each node, None for `rest`
-    count: how many nodes there are, with those left out
+    Attributes:
+        nodes: The nodes, each after its inputs.
+        edges: Pairs of node numbers: from an input to the node that is computed from it.
+        values: The value of each node; None for `omitted`.
+        count: The number of nodes, omitted nodes included.
     """
 
     nodes: list[Node]
@@ -56,57 +62,58 @@ class Graph:
     count: int
 
 
-def graph_of(tensor: Tensor, parts: Mapping[int, Node] | None = None) -> Graph:
-    """The graph of the expression behind a value; beyond `LARGEST` nodes, of those nearest to the value.
+def graph_of(tensor: Tensor, nodes_of: Mapping[int, Node] | None = None) -> Graph:
+    """The graph of the expression that computes a value.
 
-    parts: nodes that stand for a value and for what was computed on the way to it from their inputs, by its id
+    Args:
+        tensor: The value.
+        nodes_of: Nodes by the id of their value; such a node also stands for all operations between its inputs and
+            its value.
+
+    Returns:
+        The graph; of more than `MOST_NODES` nodes, only those nearest to the value.
 
     >>> a, b = Parameter(3.0, "a"), Parameter(2.0, "b")
     >>> graph = graph_of(a * b + a)
     >>> [node.title for node in graph.nodes], graph.edges
     (['a', 'b', 'a * b', '[a * b + a]'], [(0, 2), (1, 2), (2, 3), (0, 3)])
     """
-    parts = parts or {}
+    replacements = nodes_of or {}
 
     def inputs(t: Tensor) -> tuple[Tensor, ...]:
-        return parts[id(t)].inputs if id(t) in parts else t.inputs
+        return replacements[id(t)].inputs if id(t) in replacements else t.inputs
 
-    order = _computing_order(tensor, inputs)
-    distance = {id(tensor): 0}
-    for t in reversed(order):
-        for i in inputs(t):
-            distance[id(i)] = min(distance.get(id(i), len(order)), distance[id(t)] + 1)
-    kept = {id(t) for t in sorted(order, key=lambda t: distance[id(t)])[:LARGEST]}
-
+    order = _topological_order(tensor, inputs)
+    nearest = _nearest(order, inputs)
     nodes: list[Node] = []
     edges: list[tuple[int, int]] = []
     values: list[Tensor | None] = []
-    at: dict[int, int] = {}
+    number_of: dict[int, int] = {}
     for t in order:
-        if id(t) not in kept:
+        if id(t) not in nearest:
             continue
-        sources = [at[id(i)] for i in inputs(t) if id(i) in kept]
+        sources = [number_of[id(i)] for i in inputs(t) if id(i) in nearest]
         if len(sources) < len(inputs(t)):
-            nodes.append(Node("rest", "…"))
+            nodes.append(Node("omitted", "…"))
             values.append(None)
             sources.append(len(nodes) - 1)
-        at[id(t)] = len(nodes)
+        number_of[id(t)] = len(nodes)
         edges += [(source, len(nodes)) for source in sources]
-        nodes.append(parts[id(t)] if id(t) in parts else _node(t))
+        nodes.append(replacements[id(t)] if id(t) in replacements else _node(t))
         values.append(t)
     return Graph(nodes, edges, values, len(order))
 
 
-def _computing_order(output: Tensor, inputs: Callable[[Tensor], tuple[Tensor, ...]]) -> list[Tensor]:
-    """Every value that `output` was computed from, constants too, each after its inputs."""
+def _topological_order(output: Tensor, inputs: Callable[[Tensor], tuple[Tensor, ...]]) -> list[Tensor]:
+    """All values that `output` is computed from, constants included, each after its inputs."""
     order: list[Tensor] = []
-    seen = {id(output)}
+    visited = {id(output)}
     path = [(output, iter(inputs(output)))]
     while path:
-        value, rest = path[-1]
-        for t in rest:
-            if id(t) not in seen:
-                seen.add(id(t))
+        value, remaining = path[-1]
+        for t in remaining:
+            if id(t) not in visited:
+                visited.add(id(t))
                 path.append((t, iter(inputs(t))))
                 break
         else:
@@ -115,32 +122,46 @@ def _computing_order(output: Tensor, inputs: Callable[[Tensor], tuple[Tensor, ..
     return order
 
 
+def _nearest(order: Sequence[Tensor], inputs: Callable[[Tensor], tuple[Tensor, ...]]) -> set[int]:
+    """The ids of the `MOST_NODES` values that are nearest to the last one, by the number of edges."""
+    distance = {id(order[-1]): 0}
+    for t in reversed(order):
+        for i in inputs(t):
+            distance[id(i)] = min(distance.get(id(i), len(order)), distance[id(t)] + 1)
+    return {id(t) for t in sorted(order, key=lambda t: distance[id(t)])[:MOST_NODES]}
+
+
 def _node(t: Tensor) -> Node:
-    """A value as a box: its expression where that is short, its value, its gradient."""
+    """The node of a value: its expression if that is short, its value and its gradient."""
     notes = [_value(t)]
     if t.primitive is None:
         kind = "parameter" if t.requires_grad or isinstance(t, Parameter) else "constant"
         if t.name is None and kind == "constant" and not t.ndim:
-            return Node("constant", _written(t.numpy()))
+            return Node("constant", _format(t.numpy()))
         return Node(kind, t.name or kind, (*notes, *_gradient(t)))
+    operation = () if t.name is None else (t.primitive.name,)
+    title = t.name or _short_formula(t) or t.primitive.name
+    return Node("operation", title, (*operation, *notes, *_gradient(t)), t.inputs)
+
+
+def _short_formula(t: Tensor) -> str:
+    """The formula of a scalar; empty if it is long or trivial."""
     text = formula(t) if t.ndim == 0 else ""
-    shown = t.primitive.formula != "{0}" and 0 < len(text) <= LONGEST_FORMULA and "array[" not in text
-    title = t.name or (text if shown else t.primitive.name)
-    named = () if t.name is None else (t.primitive.name,)
-    return Node("operation", title, (*named, *notes, *_gradient(t)), t.inputs)
+    is_trivial = t.primitive is None or t.primitive.formula == "{0}" or "array[" in text
+    return "" if is_trivial or len(text) > LONGEST_FORMULA else text
 
 
 def _value(t: Tensor) -> str:
-    return f"value {_written(t.numpy())}" if t.size <= FEW else f"{t.dtype} {list(t.shape)}"
+    return f"value {_format(t.numpy())}" if t.size <= MOST_ENTRIES else f"{t.dtype} {list(t.shape)}"
 
 
 def _gradient(t: Tensor) -> tuple[str, ...]:
     if t.grad is None:
         return ()
-    return (f"grad {_written(t.grad)}" if t.size <= FEW else f"grad of length {np.linalg.norm(t.grad):.3g}",)
+    return (f"grad {_format(t.grad)}" if t.size <= MOST_ENTRIES else f"gradient norm {np.linalg.norm(t.grad):.3g}",)
 
 
-def _written(value: Array) -> str:
+def _format(value: Array) -> str:
     text = np.array2string(value, separator=", ", formatter={"float_kind": "{:.6g}".format}, max_line_width=1000)
     return text.replace("\n", "")
 
@@ -150,31 +171,51 @@ def _written(value: Array) -> str:
 
 @dataclass(frozen=True, eq=False)
 class _Call:
-    """One call of a module: `outer` counts the calls it was made in, and `inner` those made in it."""
+    """A call of a module.
+
+    Attributes:
+        name: The name of the module within the network.
+        module: The module.
+        x: Its input.
+        result: Its output.
+        depth: The number of calls that this call is nested in.
+        nested: The number of calls that are nested in this call.
+    """
 
     name: str
     module: Module
     x: Tensor
     result: Tensor
-    outer: int
-    inner: int
+    depth: int
+    nested: int
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A part of a network that is drawn around its nodes."""
+    """A frame around the nodes of a module.
+
+    Attributes:
+        title: The name of the module.
+        members: The numbers of the nodes.
+    """
 
     title: str
     members: frozenset[int]
 
 
 def graph_of_network(
-    model: Module, x: Any, loss: Callable[[Tensor, Any], Tensor] | None = None, target: Any = None
+    model: Module, x: ArrayLike | Rows, loss: Callable[[Tensor, Any], Tensor] | None = None, target: Any = None
 ) -> tuple[Graph, list[Frame]]:
-    """A network's graph with a node for each layer, and frames around what is made of layers, such as a Residual.
+    """The graph of a network with one node for each layer, and frames around modules that contain layers.
 
-    A layer is a module without modules inside. Beyond `LARGEST` nodes, modules made of layers are one node each, the
-    innermost first. What a module computes beside its layers is there operation by operation.
+    A layer is a module that calls no other module. Operations outside of layers have nodes of their own. If there are
+    more than `MOST_NODES` nodes, modules that contain layers become one node each, the innermost first.
+
+    Args:
+        model: The network.
+        x: An example input: [batch, ...]
+        loss: A function of output and target; if given, its value is the last node.
+        target: The target that the loss compares the output with.
 
     >>> from minitrain import nn
     >>> net = nn.Sequential(nn.Linear(4, 8, rng=0), nn.Tanh(), nn.Linear(8, 2, rng=1))
@@ -184,82 +225,109 @@ def graph_of_network(
     >>> graph.nodes[1].notes
     ('weight [8, 4], bias [8]', '40 parameters', '→ [batch, 8]')
     """
-    given = np.array(x)
-    source = Tensor(given, requires_grad=given.dtype in FLOATS)  # so that all that is computed from it is recorded
+    inputs = np.array(x)
+    batch = inputs.shape[:1]
+    source = Tensor(inputs, requires_grad=inputs.dtype in FLOATS)  # so that everything computed from it is recorded
     with enable_grad():
-        output, calls = _run(model, source)
+        output, calls = _record_calls(model, source)
         end = output if loss is None else apply(P.identity, loss(output, target))
-    batch = given.shape[:1]
-    common = {id(source): Node("constant", "input", (_shape(source, batch),))}
+    ends = {id(source): Node("constant", "input", (_shape(source, batch),))}
     if loss is not None:
-        aim = () if target is None else (Tensor(target),)
-        common |= {id(t): Node("constant", "target", (_shape(t, batch),)) for t in aim}
-        common[id(end)] = Node("loss", _name_of(loss), (_value(end),), (output, *aim))
-    for depth in range(max(1, *(call.outer for call in calls)), 0, -1):
-        shown = [call for call in calls if call.outer == depth or (call.outer < depth and not call.inner)]
-        graph = graph_of(end, common | {id(call.result): _layer(call, batch) for call in shown})
-        if graph.count <= LARGEST:
-            break
-    for i, (node, value) in enumerate(zip(graph.nodes, graph.values, strict=True)):
-        if node.kind == "operation" and value is not None and value.size > FEW:
-            graph.nodes[i] = replace(node, notes=(_shape(value, batch),))
-    return graph, [] if graph.count > LARGEST else _frames(graph, [call for call in calls if call.outer < depth])
+        ends |= _loss_nodes(loss, output, end, target, batch)
+    graph, depth = _collapsed_graph(end, ends, calls, batch)
+    _show_shapes(graph, batch)
+    is_complete = graph.count <= MOST_NODES
+    return graph, _frames(graph, [call for call in calls if call.depth < depth]) if is_complete else []
 
 
-def _run(model: Module, x: Tensor) -> tuple[Tensor, list[_Call]]:
-    """The output, and every call of a module on the way, the inner before the outer.
+def _record_calls(model: Module, x: Tensor) -> tuple[Tensor, list[_Call]]:
+    """Run a copy of the network, so that its running statistics and its modules remain unchanged.
 
-    A copy runs: the network keeps its running statistics, and its layers their own `forward`.
+    Returns:
+        The output, and every call of a module, nested calls before the call that they are nested in.
     """
     calls: list[_Call] = []
-    outer = 0
+    depth = 0
 
-    def watched(name: str, module: Module, forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-        nonlocal outer
-        before = len(calls)
-        outer += 1
+    def record(name: str, module: Module, forward: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+        nonlocal depth
+        count = len(calls)
+        depth += 1
         result = forward(x)
-        outer -= 1
-        inner = len(calls) - before
-        if not inner:
-            result = apply(P.identity, result)  # a value of its own, where a layer passes its input on
-        calls.append(_Call(name, module, x, result, outer, inner))
+        depth -= 1
+        nested = len(calls) - count
+        if not nested:
+            result = apply(P.identity, result)  # a distinct value, even if a layer returns its input
+        calls.append(_Call(name, module, x, result, depth, nested))
         return result
 
     model = copy.deepcopy(model)
     for name, module in model.named_modules().items():
-        vars(module)["forward"] = partial(watched, name, module, module.forward)
+        vars(module)["forward"] = partial(record, name, module, module.forward)
     return model(x), calls
 
 
-def _layer(call: _Call, batch: tuple[int, ...]) -> Node:
-    """A module as a box: its name, its options, its parameters, the shape of its output."""
+def _loss_nodes(
+    loss: Callable[[Tensor, Any], Tensor], output: Tensor, end: Tensor, target: Any, batch: tuple[int, ...]
+) -> dict[int, Node]:
+    """The nodes of the target, if there is one, and of the loss."""
+    targets = () if target is None else (Tensor(target),)
+    nodes = {id(t): Node("constant", "target", (_shape(t, batch),)) for t in targets}
+    return nodes | {id(end): Node("loss", _name_of(loss), (_value(end),), (output, *targets))}
+
+
+def _collapsed_graph(
+    end: Tensor, ends: Mapping[int, Node], calls: Sequence[_Call], batch: tuple[int, ...]
+) -> tuple[Graph, int]:
+    """The graph with a node for each layer, or with fewer nodes if there are too many.
+
+    Returns:
+        The graph, and the depth of calls down to which modules are expanded.
+    """
+    deepest = max(1, *(call.depth for call in calls))
+    for depth in range(deepest, 0, -1):
+        boxes = [call for call in calls if call.depth == depth or (call.depth < depth and not call.nested)]
+        graph = graph_of(end, {**ends, **{id(call.result): _layer_node(call, batch) for call in boxes}})
+        if graph.count <= MOST_NODES:
+            break
+    return graph, depth
+
+
+def _show_shapes(graph: Graph, batch: tuple[int, ...]) -> None:
+    """Replace the notes of operations on larger arrays by the shape of the result."""
+    for i, (node, value) in enumerate(zip(graph.nodes, graph.values, strict=True)):
+        if node.kind == "operation" and value is not None and value.size > MOST_ENTRIES:
+            graph.nodes[i] = replace(node, notes=(_shape(value, batch),))
+
+
+def _layer_node(call: _Call, batch: tuple[int, ...]) -> Node:
+    """The node of a module: its name, options, parameters, and the shape of its output."""
     module = call.module
     parameters = module.named_parameters()
     notes = [count_of(module), f"→ {_shape(call.result, batch)}"]
-    if not call.inner:
+    if not call.nested:
         shapes = [f"{name} {list(p.shape)}{'' if p.requires_grad else ' frozen'}" for name, p in parameters.items()]
         notes = [_options(module), ", ".join(shapes), *notes]
     return Node("layer", f"{kind_of(module)} {call.name}", tuple(filter(None, notes)), (call.x,))
 
 
 def _options(module: Module) -> str:
-    """Its attributes that are numbers or sizes."""
-    words = []
+    """The attributes of a module that are numbers or sizes."""
+    options = []
     for name, value in vars(module).items():
         if isinstance(value, tuple) and all(isinstance(size, int) for size in value):
-            words.append(f"{name} {list(value)}")
+            options.append(f"{name} {list(value)}")
         elif isinstance(value, (int, float)) and not isinstance(value, bool):
-            words.append(f"{name} {value}")
-    return ", ".join(words)
+            options.append(f"{name} {value}")
+    return ", ".join(options)
 
 
 def kind_of(module: Module) -> str:
-    """The name of its class, or of the function that it is."""
+    """The name of a module's class, or of the function that it applies."""
     return _name_of(module.function) if isinstance(module, FunctionLayer) else type(module).__name__
 
 
-def _name_of(function: Any) -> str:
+def _name_of(function: Callable[..., Any]) -> str:
     if isinstance(function, Loss):
         function = function.function
     if isinstance(function, partial):
@@ -268,9 +336,9 @@ def _name_of(function: Any) -> str:
 
 
 def count_of(module: Module) -> str:
-    """How many parameters it has, in words; nothing where there is none."""
+    """The number of a module's parameters as text; empty if it has none."""
     count = sum(p.size for p in module.parameters())
-    return f"{count:,} parameter{'s' if count > 1 else ''}" if count else ""
+    return plural(count, "parameter") if count else ""
 
 
 def _shape(t: Tensor, batch: tuple[int, ...]) -> str:
@@ -279,13 +347,21 @@ def _shape(t: Tensor, batch: tuple[int, ...]) -> str:
 
 
 def _frames(graph: Graph, calls: Sequence[_Call]) -> list[Frame]:
-    """What is drawn around nodes: calls made of layers, but for the whole network and for a plain row of layers."""
-    sources: dict[int, set[int]] = {}
+    """Frames around the nodes of calls that contain layers, except for the whole network and Sequential modules."""
+    number_of = {id(value): i for i, value in enumerate(graph.values)}
+    sources = _sources(graph)
+    frames = []
+    for call in calls:
+        has_frame = call.nested and call.depth and not isinstance(call.module, Sequential)
+        if has_frame and {id(call.x), id(call.result)} <= number_of.keys():
+            members = sources[number_of[id(call.result)]] - sources[number_of[id(call.x)]]
+            frames.append(Frame(f"{kind_of(call.module)} {call.name}", frozenset(members)))
+    return frames
+
+
+def _sources(graph: Graph) -> list[set[int]]:
+    """For each node, itself and all nodes that it is computed from."""
+    sources: list[set[int]] = []
     for i in range(len(graph.nodes)):
-        sources[i] = {i}.union(*(sources[start] for start, end in graph.edges if end == i))
-    at = {id(value): i for i, value in enumerate(graph.values)}
-    return [
-        Frame(f"{kind_of(c.module)} {c.name}", frozenset(sources[at[id(c.result)]] - sources[at[id(c.x)]]))
-        for c in calls
-        if c.inner and c.outer and not isinstance(c.module, Sequential) and {id(c.x), id(c.result)} <= at.keys()
-    ]
+        sources.append({i}.union(*(sources[start] for start, end in graph.edges if end == i)))
+    return sources

@@ -1,4 +1,4 @@
-"""What `plots=[...]` asks for: pictures that fit, drawn from a run's checkpoint on disk as PNG and SVG beside it."""
+"""The figures of `plots=[...]`, drawn from the best checkpoint of a run as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset
-from minitrain.errors import ConfigError, first_line
+from minitrain.errors import ConfigError, first_line, plural
 from minitrain.inference.model import Model, restore_model
 from minitrain.plotting.figures import save_figures
 from minitrain.plotting.prediction_figures import (
@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 
 def check_plots(experiment: Experiment) -> None:
-    """Raise ConfigError for the first of `plots` that does not fit the data or the network."""
+    """Check that the figures of `plots` can be drawn.
+
+    Raises:
+        ConfigError: A figure requires other data or another network; the message says what it requires.
+    """
     for name in experiment.config.plots:
         reason = PLOTS[name][0](experiment)
         if reason:
@@ -34,64 +38,77 @@ def check_plots(experiment: Experiment) -> None:
 
 
 def draw_plots(config: RunConfig, directory: Path, data: Dataset | None = None, missing: bool = False) -> list[str]:
-    """Draw what `config.plots` names, of the best network; gives what went wrong, a line each.
+    """Draw the figures of `config.plots` from the best checkpoint of a run.
 
-    data: what `config.data` loads, where it is there already; missing: only those that are not there yet
+    Args:
+        config: The config of the run.
+        directory: The directory of the run.
+        data: The dataset of `config.data`, if it has been loaded already.
+        missing: Whether to draw only figures that do not exist yet.
+
+    Returns:
+        A line for each figure that could not be drawn: an error here must not make the run fail.
     """
     names = [name for name in config.plots if not (missing and (directory / f"{name}.svg").exists())]
     if not names:
         return []
     try:
         model = restore_model(config, directory, data=data)
-    except Exception as error:  # no picture is worth a run
+    except Exception as error:  # an error in a figure must not make the run fail
         return [f"plots: not drawn: {first_line(error)}"]
-    wrong = []
+    errors = []
     for name in names:
         try:
             save_figures(PLOTS[name][1](model), directory, name)
         except Exception as error:
-            wrong.append(f"plots: {name} not drawn: {type(error).__name__}: {first_line(error)}")
-    return wrong
+            errors.append(f"plots: {name} not drawn: {type(error).__name__}: {first_line(error)}")
+    return errors
 
 
-# What does not fit
+# Requirements: each returns the reason why a figure cannot be drawn, or an empty text
 
 
-def _needs_classes(experiment: Experiment) -> str:
-    return "" if experiment.data.classes is not None else "needs classes, the data has none"
+def _requires_classes(experiment: Experiment) -> str:
+    return "" if experiment.data.classes is not None else "requires classes, but the data has none"
 
 
-def _needs_inputs(count: int, experiment: Experiment) -> str:
+def _requires_inputs(count: int, experiment: Experiment) -> str:
     inputs = experiment.data.inputs
-    return "" if inputs == count else f"needs {count} input{'s' * (count > 1)}, the data has {inputs}"
+    return "" if inputs == count else f"requires {plural(count, 'input')}, but the data has {inputs}"
 
 
-def _needs_one_number(experiment: Experiment) -> str:
+def _requires_one_target(experiment: Experiment) -> str:
     data = experiment.data
-    fits = data.classes is None and data.y_train is not None and data.outputs == 1
-    return "" if fits else f"needs one number to predict, the data has {_predicted(data)}"
+    has_one_target = data.classes is None and data.y_train is not None and data.outputs == 1
+    return "" if has_one_target else f"requires one numeric target, but the data has {_targets(data)}"
 
 
-def _predicted(data: Dataset) -> str:
+def _targets(data: Dataset) -> str:
     if data.classes is not None:
         return f"{data.classes} classes"
-    return "no target" if data.y_train is None else f"{data.outputs} numbers"
+    return "no target" if data.y_train is None else f"{data.outputs} targets"
 
 
-def _needs_images(experiment: Experiment) -> str:
+def _requires_images(experiment: Experiment) -> str:
     inputs = experiment.data.inputs
     if inputs < 4 or math.isqrt(inputs) ** 2 != inputs:
-        return f"needs square images, the data has {inputs} input{'s' * (inputs > 1)}"
-    return "" if first_weights(experiment) is not None else "needs a network that begins with a linear or conv layer"
+        return f"requires square images, but the data has {plural(inputs, 'input')}"
+    has_image_weights = first_weights(experiment) is not None
+    return "" if has_image_weights else "requires a network whose first layer is a linear or conv layer"
 
 
-# Name -> why it does not fit a experiment, empty where it does; and how it is drawn
+def _requires_plane_of_classes(experiment: Experiment) -> str:
+    return _requires_inputs(2, experiment) or _requires_classes(experiment)
+
+
+def _requires_curve(experiment: Experiment) -> str:
+    return _requires_inputs(1, experiment) or _requires_one_target(experiment)
+
+
+# Name -> its requirement, and the function that draws it
 PLOTS: dict[str, tuple[Callable[[Experiment], str], Callable[[Model], Figure]]] = {
-    "confusion_matrix": (_needs_classes, confusion_matrix),
-    "decision_boundary": (
-        lambda experiment: _needs_inputs(2, experiment) or _needs_classes(experiment),
-        decision_boundary,
-    ),
-    "first_layer_weights": (_needs_images, first_layer_weights),
-    "fitted_curve": (lambda experiment: _needs_inputs(1, experiment) or _needs_one_number(experiment), fitted_curve),
+    "confusion_matrix": (_requires_classes, confusion_matrix),
+    "decision_boundary": (_requires_plane_of_classes, decision_boundary),
+    "first_layer_weights": (_requires_images, first_layer_weights),
+    "fitted_curve": (_requires_curve, fitted_curve),
 }

@@ -1,64 +1,64 @@
-// The curves: all runs' lines on one canvas, and on another above it what is pointed at or selected.
+// The plot of curves: one canvas with the lines of all runs, and one above it that highlights runs.
 
 const MARGIN = { left: 56, right: 12, top: 8, bottom: 34 };
-const REACH = 30; // pixels within which a line is pointed at
-const MANY = 300; // lines; they are thinner, and drawn less often
+const REACH = 30; // pixels: the largest distance between the pointer and the line that it points at
+const MANY = 300; // lines, from which they are drawn thinner and less often
 
 class Curves {
-  /** told: pointed(run or null) and picked(run), of what the pointer does */
-  constructor(place, told) {
-    [this.place, this.told] = [place, told];
-    [this.lines, this.marks] = place.querySelectorAll("canvas");
-    this.tooltip = place.querySelector("#tooltip");
-    Object.assign(this, { metric: null, isLog: false, share: 0, shown: [], colourOf: () => GREY });
+  /** handlers: onPoint(run or null), onPick(run), onDraw() */
+  constructor(container, handlers) {
+    [this.container, this.handlers] = [container, handlers];
+    [this.lines, this.marks] = container.querySelectorAll("canvas");
+    this.tooltip = container.querySelector("#tooltip");
+    Object.assign(this, { metric: null, isLog: false, share: 0, shown: [], colorOf: () => GRAY });
     Object.assign(this, { lit: [], selected: [], zoom: null, isWhole: false });
-    new ResizeObserver(() => this.draw()).observe(place);
-    place.addEventListener("pointermove", (event) => this.onMove(event));
-    place.addEventListener("pointerleave", () => this.point(null));
-    place.addEventListener("pointerdown", (event) => this.onDown(event));
-    place.addEventListener("pointerup", (event) => this.onUp(event));
-    place.addEventListener("dblclick", () => this.look({ zoom: null, isWhole: false }));
+    new ResizeObserver(() => this.draw()).observe(container);
+    container.addEventListener("pointermove", (event) => this.onMove(event));
+    container.addEventListener("pointerleave", () => this.point(null));
+    container.addEventListener("pointerdown", (event) => this.onDown(event));
+    container.addEventListener("pointerup", (event) => this.onUp(event));
+    container.addEventListener("dblclick", () => this.update({ zoom: null, isWhole: false }));
   }
 
-  /** Change what is shown, and draw it soon: many lines when the next changes, as of typing, have been waited for. */
-  look(changes) {
+  /** Change the state and schedule a redraw; with many lines, it waits for further changes, such as typing. */
+  update(changes) {
     Object.assign(this, changes);
     clearTimeout(this.waiting);
     this.waiting = setTimeout(() => this.draw(), this.shown.length > MANY ? 60 : 0);
   }
 
-  /** Mark runs without drawing the others anew. */
+  /** Highlight runs without redrawing the lines. */
   mark(changes) {
     Object.assign(this, changes);
     if (!this.waiting && this.pixels) this.drawMarks();
   }
 
   measure() {
-    const drawn = [];
+    const entries = [];
     for (const run of this.shown) {
       const curve = points(this.metric, run, this.share);
       if (curve)
-        drawn.push([run, this.isLog ? { x: curve.x, y: curve.y.map((y) => (y > 0 ? Math.log10(y) : NaN)) } : curve]);
+        entries.push([run, this.isLog ? { x: curve.x, y: curve.y.map((y) => (y > 0 ? Math.log10(y) : NaN)) } : curve]);
     }
-    this.curves = new Map(drawn);
+    this.curves = new Map(entries);
     const [xs, ys] = [[], []];
-    for (const [, { x, y }] of drawn) {
+    for (const [, { x, y }] of entries) {
       xs.push(x[0], x.at(-1));
       const stride = Math.ceil(y.length / 60);
       for (let i = 0; i < y.length; i += stride) ys.push(y[i]);
       ys.push(y.at(-1));
     }
     const finite = ys.filter(Number.isFinite);
-    const found = finite.length ? span(finite, this.isWhole) : { low: 0, high: 1, isCut: false };
-    const room = 0.04 * (found.high - found.low) || 0.05 * Math.abs(found.high) || 0.5;
+    const range = finite.length ? span(finite, this.isWhole) : { low: 0, high: 1, isCut: false };
+    const margin = 0.04 * (range.high - range.low) || 0.05 * Math.abs(range.high) || 0.5;
     const x = xs.length ? [xs.reduce((a, b) => Math.min(a, b)), xs.reduce((a, b) => Math.max(a, b))] : [0, 1];
-    this.isCut = found.isCut;
-    this.range = this.zoom ?? { x: [x[0], Math.max(x[1], x[0] + 1)], y: [found.low - room, found.high + room] };
+    this.isCut = range.isCut;
+    this.range = this.zoom ?? { x: [x[0], Math.max(x[1], x[0] + 1)], y: [range.low - margin, range.high + margin] };
   }
 
   draw() {
     this.waiting = null;
-    const { width, height } = this.place.getBoundingClientRect();
+    const { width, height } = this.container.getBoundingClientRect();
     if (!width || !this.metric) return;
     this.measure();
     const ratio = Math.min(devicePixelRatio || 1, 2);
@@ -83,27 +83,27 @@ class Curves {
     const pen = this.lines.getContext("2d");
     this.drawAxes(pen);
     this.clip(pen);
-    const many = this.curves.size;
-    pen.lineWidth = many > MANY ? 0.8 : many > 40 ? 1.1 : 1.6;
-    pen.globalAlpha = many > MANY ? 0.45 : many > 40 ? 0.7 : 0.9;
+    const count = this.curves.size;
+    pen.lineWidth = count > MANY ? 0.8 : count > 40 ? 1.1 : 1.6;
+    pen.globalAlpha = count > MANY ? 0.45 : count > 40 ? 0.7 : 0.9;
     for (const run of [...this.curves.keys()].reverse()) this.line(pen, run); // the best above the others
     pen.restore();
     this.drawMarks();
-    this.told.drawn();
+    this.handlers.onDraw();
   }
 
   drawAxes(pen) {
     const { box, x, y, width, height } = this.pixels;
-    const style = getComputedStyle(this.place);
-    const [quiet, rule] = [style.color, style.borderTopColor];
+    const style = getComputedStyle(this.container);
+    const [textColor, gridColor] = [style.color, style.borderTopColor];
     const {
       x: [x0, x1],
       y: [y0, y1],
     } = this.range;
     pen.font = `11px ${style.fontFamily}`;
     pen.lineWidth = 1;
-    pen.strokeStyle = rule;
-    pen.fillStyle = quiet;
+    pen.strokeStyle = gridColor;
+    pen.fillStyle = textColor;
     pen.textBaseline = "middle";
     pen.textAlign = "right";
     for (const tick of this.isLog ? logTicks(y0, y1) : ticks(y0, y1, 6)) {
@@ -127,14 +127,14 @@ class Curves {
     if (this.curves.size) return;
     pen.textBaseline = "middle";
     pen.fillText(
-      `no run that the filter passes has ${this.metric}`,
+      `no run that matches the filter has ${this.metric}`,
       (box.left + box.right) / 2,
       (box.top + box.bottom) / 2,
     );
   }
 
   tickText(value) {
-    return this.metric.includes("accuracy") ? `${rounded(100 * value, 4)}%` : rounded(value, 4);
+    return data.metrics[this.metric].isShare ? `${rounded(100 * value, 4)}%` : rounded(value, 4);
   }
 
   clip(pen) {
@@ -148,7 +148,7 @@ class Curves {
 
   line(pen, run) {
     const { x, y } = this.curves.get(run);
-    pen.strokeStyle = this.colourOf(run);
+    pen.strokeStyle = this.colorOf(run);
     pen.beginPath();
     for (let i = 0; i < x.length; i++) pen.lineTo(this.pixels.x(x[i]), this.pixels.y(y[i]));
     pen.stroke();
@@ -169,44 +169,43 @@ class Curves {
     const pen = this.marks.getContext("2d");
     pen.clearRect(0, 0, this.pixels.width, this.pixels.height);
     this.clip(pen);
-    const there = (run) => this.curves.has(run);
-    const marked = [...new Set([...this.selected, ...this.lit])].filter(there);
-    const ground = getComputedStyle(document.body).backgroundColor;
+    const marked = [...new Set([...this.selected, ...this.lit])].filter((run) => this.curves.has(run));
+    const background = getComputedStyle(document.body).backgroundColor;
     for (const run of marked) {
       const isLit = this.lit.includes(run);
       [pen.lineWidth, pen.globalAlpha] = [isLit ? 6 : 4.5, 0.85];
-      const colourOf = this.colourOf;
-      this.colourOf = () => ground; // a rim, so that it stands out of the others
+      const colorOf = this.colorOf;
+      this.colorOf = () => background; // an outline that separates it from the other lines
       this.line(pen, run);
-      [this.colourOf, pen.lineWidth, pen.globalAlpha] = [colourOf, isLit ? 3 : 2, 1];
+      [this.colorOf, pen.lineWidth, pen.globalAlpha] = [colorOf, isLit ? 3 : 2, 1];
       this.line(pen, run);
     }
     if (this.at) {
-      pen.fillStyle = this.colourOf(this.at.run);
+      pen.fillStyle = this.colorOf(this.at.run);
       pen.beginPath();
       pen.arc(this.pixels.x(this.at.x), this.pixels.y(this.at.y), 4, 0, 7);
       pen.fill();
     }
     if (this.dragged) {
       const [a, b] = this.dragged;
-      pen.fillStyle = pen.strokeStyle = getComputedStyle(this.place).color;
+      pen.fillStyle = pen.strokeStyle = getComputedStyle(this.container).color;
       pen.globalAlpha = 0.15;
       pen.fillRect(a.x, a.y, b.x - a.x, b.y - a.y);
     }
     pen.restore();
   }
 
-  // What is pointed at
+  // Pointer events
 
   pixel(event) {
-    const { left, top } = this.place.getBoundingClientRect();
+    const { left, top } = this.container.getBoundingClientRect();
     return { x: event.clientX - left, y: event.clientY - top };
   }
 
-  /** The run whose line is nearest, and the point of its curve that is: {run, x, y, index}; null where none is near. */
+  /** The nearest run and the nearest point of its curve: {run, x, y, index}; null if no line is within reach. */
   nearest(mouse) {
     const step = this.pixels.step(mouse.x);
-    let [found, least] = [null, REACH];
+    let [nearest, least] = [null, REACH];
     for (const [run, { x, y }] of this.curves) {
       let [low, high] = [0, x.length - 1];
       while (high - low > 1) {
@@ -215,13 +214,13 @@ class Curves {
         else high = middle;
       }
       const ends = [low, high].map((i) => ({ x: this.pixels.x(x[i]), y: this.pixels.y(y[i]) }));
-      const distance = toSegment(mouse, ...ends);
+      const distance = distanceToSegment(mouse, ...ends);
       if (distance < least) {
         const index = Math.abs(x[low] - step) <= Math.abs(x[high] - step) ? low : high;
-        [found, least] = [{ run, index, x: x[index], y: y[index] }, distance];
+        [nearest, least] = [{ run, index, x: x[index], y: y[index] }, distance];
       }
     }
-    return found;
+    return nearest;
   }
 
   onMove(event) {
@@ -235,20 +234,20 @@ class Curves {
   point(at, mouse) {
     this.at = at;
     this.tooltip.hidden = !at;
-    this.told.pointed(at ? at.run : null);
+    this.handlers.onPoint(at ? at.run : null);
     if (!at) return;
     const raw = data.curves[this.metric][at.run][1][at.index];
     const value = this.isLog ? 10 ** at.y : at.y;
     const rows = keyFields.map((field) => [field.name, field.text(at.run)]);
-    rows.push([`${this.metric} at step ${at.x.toLocaleString("en")}`, written(raw, this.metric)]);
-    if (this.share) rows.push(["smoothed", written(value, this.metric)]);
+    rows.push([`${this.metric} at step ${at.x.toLocaleString("en")}`, formatted(raw, this.metric)]);
+    if (this.share) rows.push(["smoothed", formatted(value, this.metric)]);
     if (data.runs.status[at.run] !== "completed") rows.push(["status", data.runs.status[at.run]]);
     const list = element(
       "dl",
       {},
       ...rows.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)]),
     );
-    this.tooltip.replaceChildren(swatch(this.colourOf(at.run)), element("b", {}, data.runs.name[at.run]), list);
+    this.tooltip.replaceChildren(swatch(this.colorOf(at.run)), element("b", {}, data.runs.name[at.run]), list);
     const { width, height } = this.tooltip.getBoundingClientRect();
     const left = mouse.x + 18 + width > this.pixels.width ? mouse.x - 18 - width : mouse.x + 18;
     this.tooltip.style.left = `${Math.max(0, left)}px`;
@@ -256,9 +255,9 @@ class Curves {
   }
 
   onDown(event) {
-    if (event.button !== 0 || event.pointerType !== "mouse") return; // a finger scrolls
+    if (event.button !== 0 || event.pointerType !== "mouse") return; // touch scrolls the page
     this.from = this.pixel(event);
-    this.place.setPointerCapture(event.pointerId);
+    this.container.setPointerCapture(event.pointerId);
   }
 
   onUp(event) {
@@ -268,10 +267,10 @@ class Curves {
       const sorted = (a, b) => (a < b ? [a, b] : [b, a]);
       const x = sorted(this.pixels.step(from.x), this.pixels.step(to.x));
       const y = sorted(this.pixels.value(from.y), this.pixels.value(to.y));
-      if (x[0] < x[1] && y[0] < y[1]) this.look({ zoom: { x, y } });
+      if (x[0] < x[1] && y[0] < y[1]) this.update({ zoom: { x, y } });
       return;
     }
     const at = this.pixels && this.nearest(to);
-    if (at) this.told.picked(at.run);
+    if (at) this.handlers.onPick(at.run);
   }
 }

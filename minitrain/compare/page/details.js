@@ -1,6 +1,6 @@
-// What selected runs are, side by side: their configs and summaries, with what differs marked.
+// The configs and summaries of the selected runs, side by side, with differences highlighted.
 
-/** Rows [name, texts of the runs, whether they differ]: of one run alone, whether it differs from any other. */
+/** Rows [name, texts of the runs, whether they differ]; a single run is compared with all other runs. */
 function rowsOf(columns, selected) {
   return [...columns].map(([name, column]) => {
     const texts = selected.map((run) => textOf(column, run));
@@ -9,28 +9,28 @@ function rowsOf(columns, selected) {
   });
 }
 
-/** told: dropped(run), cleared(), narrowed(whether only to what differs) */
-function showDetails(place, selected, colourOf, isOnlyDiffering, told) {
-  place.hidden = !selected.length;
-  if (!selected.length) return place.replaceChildren();
+/** handlers: onDrop(run), onClear(), onNarrow(whether only differences are shown) */
+function showDetails(container, selected, colorOf, isOnlyDiffering, handlers) {
+  container.hidden = !selected.length;
+  if (!selected.length) return container.replaceChildren();
 
   const only = element("input", {
     type: "checkbox",
     checked: isOnlyDiffering,
-    onchange: () => told.narrowed(only.checked),
+    onchange: () => handlers.onNarrow(only.checked),
   });
   const bar = element(
     "div",
     { className: "bar" },
     element("strong", {}, selected.length === 1 ? "Selected run" : `${selected.length} selected runs`),
-    element("label", {}, only, " Only what differs"),
-    element("button", { type: "button", onclick: told.cleared }, "Clear"),
+    element("label", {}, only, " Only differences"),
+    element("button", { type: "button", onclick: handlers.onClear }, "Clear"),
   );
 
   const heads = selected.map((run) => {
-    const drop = element("button", { type: "button", onclick: () => told.dropped(run) }, "×");
-    drop.setAttribute("aria-label", `Drop ${data.runs.name[run]}`);
-    return element("th", { scope: "col" }, swatch(colourOf(run)), data.runs.name[run], " ", drop);
+    const drop = element("button", { type: "button", onclick: () => handlers.onDrop(run) }, "×");
+    drop.setAttribute("aria-label", `Deselect ${data.runs.name[run]}`);
+    return element("th", { scope: "col" }, swatch(colorOf(run)), data.runs.name[run], " ", drop);
   });
 
   const outcome = ["error", "first_operation", "first_parameter"].filter((name) => summaryOf.has(name));
@@ -46,7 +46,7 @@ function showDetails(place, selected, colourOf, isOnlyDiffering, told) {
   };
   const bodies = Object.entries(parts).map(([title, columns]) => {
     const isConfig = title === "Config";
-    const seen = rowsOf(columns, selected)
+    const rows = rowsOf(columns, selected)
       .filter(([, texts, differs]) => texts.some((text) => text !== MISSING) && (differs || !isOnlyDiffering))
       .sort((a, b) => (isConfig ? b[2] - a[2] : 0))
       .map(([name, texts, differs]) =>
@@ -61,10 +61,10 @@ function showDetails(place, selected, colourOf, isOnlyDiffering, told) {
       "tbody",
       {},
       element("tr", {}, element("th", { colSpan: selected.length + 1, scope: "colgroup" }, title)),
-      ...seen,
+      ...rows,
     );
   });
-  place.replaceChildren(
+  container.replaceChildren(
     bar,
     element("table", {}, element("thead", {}, element("tr", {}, element("td"), ...heads)), ...bodies),
   );

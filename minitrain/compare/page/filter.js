@@ -1,6 +1,6 @@
-// Which runs a person asks for: `lr<0.5 activation=relu diverged`, terms that all have to hold.
+// The filter of runs: `lr<0.5 activation=relu diverged`, terms that must all match.
 
-const SIGNS = {
+const OPERATORS = {
   "<=": (a, b) => a <= b,
   ">=": (a, b) => a >= b,
   "!=": (a, b) => a !== b,
@@ -11,52 +11,53 @@ const SIGNS = {
 };
 const TERM = /^([^<>=!"]+)(<=|>=|!=|==|=|<|>)(.*)$/;
 
-const haystacks = runs.map((run) =>
+const rowTexts = runs.map((run) =>
   fields
     .map((field) => field.text(run))
     .join("\n")
     .toLowerCase(),
 );
 
-/** The field of a key, its last part (`widths`) or a column's name; undefined where there is none. */
+/** The field that a name refers to: a column, a key or its last part (`widths`); undefined if there is none. */
 function fieldNamed(name) {
   const column = fields.find((field) => field.name.replace(" ", "_") === name);
   if (column) return column;
   const key =
-    [name, `${name}.name`].find((each) => configOf.has(each)) ??
-    [...configOf.keys()].find((each) => each.endsWith(`.${name}`));
+    [name, `${name}.name`].find((key) => configOf.has(key)) ??
+    [...configOf.keys()].find((key) => key.endsWith(`.${name}`));
   return key === undefined ? undefined : fieldOfTexts(key, configOf.get(key));
 }
 
-/** {holds: whether a run passes, unknown: names that are no key}. A term without a sign is sought in the run's row. */
+/** {matches: run -> boolean, unknown: unknown names}; a term without an operator is searched for in the row. */
 function readFilter(text) {
   const unknown = [];
   const terms = text.replace(/\s*(<=|>=|!=|==|=|<|>)\s*/g, "$1").match(/(?:"[^"]*"|[^\s"])+/g) ?? [];
   const tests = terms.map((term) => {
-    const [, name, sign, quoted] = TERM.exec(term) ?? [];
+    const [, name, operator, text] = TERM.exec(term) ?? [];
     const field = name && fieldNamed(name);
     if (name && !field) unknown.push(name);
     if (!field) {
-      const sought = term.replaceAll('"', "").toLowerCase();
-      return (run) => haystacks[run].includes(sought);
+      const substring = term.replaceAll('"', "").toLowerCase();
+      return (run) => rowTexts[run].includes(substring);
     }
-    const wanted = quoted.replaceAll('"', "");
-    if (wanted === "") return () => true; // it is still being typed
-    const isNumber = field.isNumeric && !Number.isNaN(number(wanted));
-    if (isNumber) return (run) => SIGNS[sign](field.value(run), number(wanted));
-    return sign.includes("=") && !/[<>]/.test(sign) ? (run) => SIGNS[sign](field.exact(run), wanted) : () => false;
+    const reference = text.replaceAll('"', "");
+    if (reference === "") return () => true; // an incomplete term, still being typed
+    const isNumber = field.isNumeric && !Number.isNaN(number(reference));
+    if (isNumber) return (run) => OPERATORS[operator](field.value(run), number(reference));
+    const isEquality = operator.includes("=") && !/[<>]/.test(operator);
+    return isEquality ? (run) => OPERATORS[operator](field.exact(run), reference) : () => false;
   });
-  return { holds: (run) => tests.every((test) => test(run)), unknown };
+  return { matches: (run) => tests.every((test) => test(run)), unknown };
 }
 
-/** A term that the value of a run passes. */
+/** A term that matches the value of a run. */
 function termFor(field, run) {
   const text = field.exact(run);
   return `${field.name}=${/\s/.test(text) ? `"${text}"` : text}`;
 }
 
-/** What one might type. */
-function exampleOf(fields, run) {
+/** An example for the placeholder. */
+function exampleFilter(fields, run) {
   return fields
     .map((field) => {
       const value = field.value(run);

@@ -1,43 +1,43 @@
-// The page: what is filtered, pointed at and selected, told to curves, tables and details.
+// The page: its state (filter, selection, colors, metric), and how controls, curves, tables and details share it.
 
 const find = (id) => document.getElementById(id);
 const state = { visible: runs, selected: [], isOnlyDiffering: false };
 const metrics = Object.keys(data.curves);
-const colourable = [...keyFields, statusField, judgedField];
-let colours = colouring(colourable[0]);
-let bringing = 0;
+const colorable = [...keyFields, statusField, scoreField];
+let colors = colorScale(colorable[0]);
+let scrolling = 0; // the timer of a delayed scroll
 
-// The best runs first: their lines are drawn above the others
-const ranked = [...runs].sort(byField(judgedField, judge.higher));
+// The best runs first; their lines are drawn above the others
+const ranked = [...runs].sort(byField(scoreField, ranking.higherIsBetter));
 
 const curves = new Curves(find("plot"), {
-  pointed: (run) => light(run === null ? [] : [run], true),
-  picked: toggle,
-  drawn: () => {
+  onPoint: (run) => highlight(run === null ? [] : [run], true),
+  onPick: toggle,
+  onDraw: () => {
     find("whole").hidden = !curves.zoom && !curves.isCut && !curves.isWhole;
     find("whole").textContent = curves.zoom ? "Reset zoom" : curves.isWhole ? "Without outliers" : "With outliers";
   },
 });
 
-const judgedName = `${judgedField.name} ${judge.metric}`;
+const scoreName = `${scoreField.name} ${ranking.metric}`;
 const runColumns = fields.map((field) => {
-  if (field === judgedField) return { ...field, label: judgedName, isBestHigh: judge.higher };
-  return field === bestField ? { ...field, isBestHigh: judge.higher } : field;
+  if (field === scoreField) return { ...field, label: scoreName, isBestHigh: ranking.higherIsBetter };
+  return field === bestField ? { ...field, isBestHigh: ranking.higherIsBetter } : field;
 });
 const runTable = new Table(find("runs"), "Runs", runColumns, {
-  pointed: (run) => light(run === null ? [] : [run]),
-  picked: toggle,
-  isPicked: (run) => state.selected.includes(run),
-  colourOf: (run) => colours.of(run),
+  onPoint: (run) => highlight(run === null ? [] : [run]),
+  onPick: toggle,
+  isSelected: (run) => state.selected.includes(run),
+  colorOf: (run) => colors.of(run),
 });
 
-// Groups: runs that differ in their seed alone
+// Groups of runs that differ only in their seed
 
 let groups = [];
 const firstOf = new Map([...runs].reverse().map((run) => [data.runs.group[run], run]));
 const groupField = (name, metric, digits) => {
   const value = (group) => groups[group][name];
-  return { name, isNumeric: true, value, text: (group) => written(value(group), metric, digits) };
+  return { name, isNumeric: true, value, text: (group) => formatted(value(group), metric, digits) };
 };
 const groupedBy = keyFields.filter((field) => data.groupedBy.includes(field.name));
 const ofFirst = (field) => ({
@@ -45,7 +45,11 @@ const ofFirst = (field) => ({
   value: (group) => field.value(firstOf.get(group)),
   text: (group) => field.text(firstOf.get(group)),
 });
-const meanColumn = { ...groupField("mean", judge.metric), label: `mean ${judgedName}`, isBestHigh: judge.higher };
+const meanColumn = {
+  ...groupField("mean", ranking.metric),
+  label: `mean ${scoreName}`,
+  isBestHigh: ranking.higherIsBetter,
+};
 const groupTable = new Table(
   find("groups"),
   "Groups of runs",
@@ -54,68 +58,68 @@ const groupTable = new Table(
       ? groupedBy.map(ofFirst)
       : [{ name: "all runs", isNumeric: false, value: () => "all", text: () => "all" }]),
     meanColumn,
-    { ...groupField("deviation", judge.metric), label: "±" },
+    { ...groupField("deviation", ranking.metric), label: "±" },
     groupField("runs"),
     groupField("diverged"),
-    { ...groupField("best", judge.metric), isBestHigh: judge.higher },
+    { ...groupField("best", ranking.metric), isBestHigh: ranking.higherIsBetter },
     groupField("seconds", "", 3),
   ],
   {
-    pointed: (group) => light(group === null ? [] : groups[group].members),
-    picked: (group) => {
+    onPoint: (group) => highlight(group === null ? [] : groups[group].members),
+    onPick: (group) => {
       find("filter").value = groupedBy.map((field) => termFor(field, firstOf.get(group))).join(" ");
-      filter();
+      updateFilter();
     },
   },
 );
 
-function group() {
+function updateGroups() {
   const members = Array.from(firstOf, () => []);
   for (const run of state.visible) members[data.runs.group[run]].push(run);
-  groups = members.map(summed);
+  groups = members.map(summarize);
   groupTable.show([...groups.keys()].filter((number) => groups[number].members.length));
 }
 
-// What a person does
+// Actions of the user
 
-function filter() {
-  const { holds, unknown } = readFilter(find("filter").value);
-  state.visible = ranked.filter(holds);
+function updateFilter() {
+  const { matches, unknown } = readFilter(find("filter").value);
+  state.visible = ranked.filter(matches);
   const count = state.visible.length.toLocaleString("en");
-  find("found").textContent = unknown.length
-    ? `no key ${unknown.join(", ")}`
+  find("match-count").textContent = unknown.length
+    ? `unknown key: ${unknown.join(", ")}`
     : state.visible.length < runs.length
       ? `${count} of ${runs.length.toLocaleString("en")} runs`
       : "";
   runTable.show(state.visible);
-  group();
-  curves.look({ shown: state.visible });
+  updateGroups();
+  curves.update({ shown: state.visible });
 }
 
-function light(lit, isBrought = false) {
+function highlight(lit, scrollsIntoView = false) {
   curves.mark({ lit });
   const run = lit.length === 1 ? lit[0] : null;
-  runTable.light(run);
-  groupTable.light(lit.length ? data.runs.group[lit[0]] : null);
-  clearTimeout(bringing);
-  if (isBrought && run !== null) bringing = setTimeout(() => runTable.light(run, true), 150);
+  runTable.highlight(run);
+  groupTable.highlight(lit.length ? data.runs.group[lit[0]] : null);
+  clearTimeout(scrolling);
+  if (scrollsIntoView && run !== null) scrolling = setTimeout(() => runTable.highlight(run, true), 150);
 }
 
 function toggle(run) {
-  select(state.selected.includes(run) ? state.selected.filter((each) => each !== run) : [...state.selected, run]);
+  select(state.selected.includes(run) ? state.selected.filter((other) => other !== run) : [...state.selected, run]);
 }
 
 function select(selected) {
   state.selected = selected;
-  find("desk").classList.toggle("with-details", selected.length > 0);
+  find("workspace").classList.toggle("with-details", selected.length > 0);
   find("selection").hidden = !selected.length;
   find("selection").textContent = `${selected.length} selected`;
   runTable.render();
   curves.mark({ selected });
-  showDetails(find("details"), selected, colours.of, state.isOnlyDiffering, {
-    dropped: toggle,
-    cleared: () => select([]),
-    narrowed: (isOnly) => {
+  showDetails(find("details"), selected, colors.of, state.isOnlyDiffering, {
+    onDrop: toggle,
+    onClear: () => select([]),
+    onNarrow: (isOnly) => {
       state.isOnlyDiffering = isOnly;
       select(state.selected);
       find("details").querySelector("input").focus();
@@ -123,16 +127,16 @@ function select(selected) {
   });
 }
 
-function colour() {
-  const field = colourable[find("colour").selectedIndex];
-  colours = colouring(field);
-  showLegend(find("legend"), field === judgedField ? judgedName : field.name, colours);
-  curves.look({ colourOf: colours.of });
+function updateColors() {
+  const field = colorable[find("color").selectedIndex];
+  colors = colorScale(field);
+  showLegend(find("legend"), field === scoreField ? scoreName : field.name, colors);
+  curves.update({ colorOf: colors.of });
   runTable.render();
   select(state.selected);
 }
 
-function chooseMetric() {
+function updateMetric() {
   const metric = find("metric").value;
   find("curves").hidden = !metric;
   if (!metric) return;
@@ -141,8 +145,8 @@ function chooseMetric() {
   );
   const [low, high] = [values.reduce((a, b) => Math.min(a, b), Infinity), values.reduce((a, b) => Math.max(a, b), 0)];
   find("log").checked = low > 0 && high / low > 30;
-  curves.look({ metric, isLog: find("log").checked, zoom: null, isWhole: false });
-  curves.lines.setAttribute("aria-label", `${metric} by step, a line for each run; the table has the same runs`);
+  curves.update({ metric, isLog: find("log").checked, zoom: null, isWhole: false });
+  curves.lines.setAttribute("aria-label", `${metric} over steps, one line for each run; the table lists the same runs`);
 }
 
 function showTable(isGroups) {
@@ -155,28 +159,28 @@ function showTable(isGroups) {
 
 function setTheme(scheme) {
   document.documentElement.style.colorScheme = scheme;
-  colour();
+  updateColors();
 }
 
-find("desk").hidden = false;
+find("workspace").hidden = false;
 find("metric").append(...metrics.map((metric) => element("option", {}, metric)));
-find("metric").value = judge.metric;
-find("colour").append(
-  ...colourable.map((field) => element("option", {}, field === judgedField ? judgedName : field.name)),
+find("metric").value = ranking.metric;
+find("color").append(
+  ...colorable.map((field) => element("option", {}, field === scoreField ? scoreName : field.name)),
 );
-find("filter").placeholder = exampleOf(keyFields.slice(0, 2), ranked[0]);
+find("filter").placeholder = exampleFilter(keyFields.slice(0, 2), ranked[0]);
 
-find("filter").addEventListener("input", filter);
+find("filter").addEventListener("input", updateFilter);
 find("search").addEventListener("submit", (event) => event.preventDefault());
-find("metric").addEventListener("change", chooseMetric);
-find("colour").addEventListener("change", colour);
-find("log").addEventListener("change", () => curves.look({ isLog: find("log").checked, zoom: null }));
-find("smoothing").addEventListener("input", () => curves.look({ share: find("smoothing").value / 100 }));
-find("whole").addEventListener("click", () => curves.look({ isWhole: !curves.zoom && !curves.isWhole, zoom: null }));
+find("metric").addEventListener("change", updateMetric);
+find("color").addEventListener("change", updateColors);
+find("log").addEventListener("change", () => curves.update({ isLog: find("log").checked, zoom: null }));
+find("smoothing").addEventListener("input", () => curves.update({ share: find("smoothing").value / 100 }));
+find("whole").addEventListener("click", () => curves.update({ isWhole: !curves.zoom && !curves.isWhole, zoom: null }));
 find("show-runs").addEventListener("click", () => showTable(false));
 find("show-groups").addEventListener("click", () => showTable(true));
 find("theme").addEventListener("click", () => setTheme(isDark() ? "light" : "dark"));
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", colour);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", updateColors);
 addEventListener("beforeprint", () => {
   const before = document.documentElement.style.colorScheme;
   addEventListener("afterprint", () => setTheme(before), { once: true });
@@ -185,12 +189,12 @@ addEventListener("beforeprint", () => {
   for (const table of [runTable, groupTable]) table.render(true, true);
 });
 
-runTable.sorted = runColumns.find((column) => column.name === judgedField.name);
+runTable.sorted = runColumns.find((column) => column.name === scoreField.name);
 runTable.fit(runs);
-runTable.sortBy(runTable.sorted, judge.higher);
+runTable.sortBy(runTable.sorted, ranking.higherIsBetter);
 groupTable.sorted = meanColumn;
-filter();
+updateFilter();
 groupTable.fit([...groups.keys()]);
-groupTable.sortBy(meanColumn, judge.higher);
-chooseMetric();
-colour();
+groupTable.sortBy(meanColumn, ranking.higherIsBetter);
+updateMetric();
+updateColors();

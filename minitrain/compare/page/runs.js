@@ -1,42 +1,42 @@
-// The runs, as minitrain/report.py left them: columns, with an entry for each run, and how their values are written.
+// The data that compare/report.py writes: columns with one entry for each run, and the format of their values.
 
 const data = JSON.parse(document.getElementById("data").textContent);
-const judge = data.judge;
-const runs = data.runs.name.map((_, run) => run); // a run is its number
+const ranking = data.ranking;
+const runs = data.runs.name.map((_, run) => run); // a run is identified by its index
 
 const MISSING = "-"; // a key that a run's config does not have
-const NONE = [MISSING, "null", "nan"]; // what may stand among numbers
-const LONGEST_NUMBER = 9; // characters; of longer ones five digits are shown
+const NONE = [MISSING, "null", "nan"]; // texts that may occur among numbers
+const LONGEST_NUMBER = 9; // characters; longer numbers are rounded to five digits
 const NUMBER = /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?%?$/i;
 const collator = new Intl.Collator("en", { numeric: true });
 
-/** The number that a text is, 97% included; NaN for what is none. */
+/** The number that a text represents, such as 97%; NaN if it is not a number. */
 function number(text) {
   if (/^[-+]?inf$/i.test(text)) return text.startsWith("-") ? -Infinity : Infinity;
   return NUMBER.test(text) ? parseFloat(text) / (text.endsWith("%") ? 100 : 1) : NaN;
 }
 
-/** A number as it is read; a share of right answers in percent. */
-function written(value, metric = "", digits = 5) {
+/** A number as text; a share, such as an accuracy, in percent. */
+function formatted(value, metric = "", digits = 5) {
   if (value === null || Number.isNaN(value)) return "–";
-  return metric.includes("accuracy") ? `${(100 * value).toFixed(2)}%` : rounded(value, digits);
+  return data.metrics[metric]?.isShare ? `${(100 * value).toFixed(2)}%` : rounded(value, digits);
 }
 
-/** 0.00125, 1.25e-5, 1250000: a number to so many digits, without zeros at its end. */
+/** A number with so many significant digits, without trailing zeros: 0.00125, 1.25e-5, 1250000. */
 function rounded(value, digits) {
   const size = Math.abs(value);
   if (size === 0 || (size >= 1e-4 && size < 1e7)) return String(Number(value.toPrecision(digits)));
   return value.toExponential(digits - 1).replace(/\.?0*e\+?/, "e");
 }
 
-/** What a column, of one text for all runs or of {values, of}, says of a run. */
+/** The text of a run in a column, which is one text for all runs or {values, of}. */
 function textOf(column, run) {
   return typeof column === "string" ? column : column.values[column.of[run]];
 }
 
 /**
- * A field of the runs: its name, whether it is of numbers, and of each run the text, the text in all digits, and the
- * value that sorts it, NaN for what is none among numbers, as null is.
+ * A field of the runs: its name, whether it is numeric, and for each run the text, the text with all digits, and the
+ * value for sorting (NaN for a text among numbers, such as null).
  */
 function fieldOfTexts(name, column) {
   const distinct = typeof column === "string" ? [column] : column.values;
@@ -45,7 +45,7 @@ function fieldOfTexts(name, column) {
   const values = distinct.map((text) => (isNumeric ? number(text) : text));
   const of = typeof column === "string" ? () => 0 : (run) => column.of[run];
   const isLong = (text) => isNumeric && text.length > LONGEST_NUMBER && /[.e]/.test(text);
-  const texts = distinct.map((text, i) => (isLong(text) ? written(values[i]) : text));
+  const texts = distinct.map((text, i) => (isLong(text) ? formatted(values[i]) : text));
   return {
     name,
     isNumeric,
@@ -59,7 +59,7 @@ function fieldOfNumbers(name, values, metric, digits) {
   return {
     name,
     isNumeric: true,
-    text: (run) => written(values[run], metric, digits),
+    text: (run) => formatted(values[run], metric, digits),
     value: (run) => values[run] ?? NaN,
   };
 }
@@ -78,10 +78,10 @@ const configOf = new Map(Object.entries(data.config));
 const summaryOf = new Map(Object.entries(data.summary));
 const keyFields = Object.entries(data.keys).map(([key, column]) => fieldOfTexts(key, column));
 const statusField = fieldOfNames("status", data.runs.status);
-const lastField = fieldOfNumbers("last", data.runs.last, judge.metric);
-const bestField = fieldOfNumbers("best", data.runs.best, judge.metric);
+const lastField = fieldOfNumbers("last", data.runs.last, ranking.metric);
+const bestField = fieldOfNumbers("best", data.runs.best, ranking.metric);
 const secondsField = fieldOfNumbers("seconds", data.runs.seconds, "", 3);
-const judgedField = judge.column === "last" ? lastField : bestField;
+const scoreField = ranking.column === "last" ? lastField : bestField;
 const fields = [
   fieldOfNames("run", data.runs.name),
   ...keyFields,
@@ -92,7 +92,7 @@ const fields = [
   secondsField,
 ];
 
-/** What sorts by a field: numbers by size, names as people count (2 before 10), and what is missing last. */
+/** A comparator: numbers by value, names in natural order (2 before 10), missing values last. */
 function byField(field, isDescending) {
   const sign = isDescending ? -1 : 1;
   return (a, b) => {
@@ -103,18 +103,18 @@ function byField(field, isDescending) {
   };
 }
 
-/** How a group of runs does: those of it that the filter passes. */
-function summed(members) {
+/** The statistics of the runs of a group that match the filter. */
+function summarize(members) {
   const known = (field) => members.map(field.value).filter((value) => !Number.isNaN(value));
   const mean = (values) => (values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : NaN);
-  const judged = known(judgedField);
-  const center = mean(judged);
-  const spread = judged.reduce((sum, value) => sum + (value - center) ** 2, 0);
-  const best = judge.higher ? Math.max : Math.min;
+  const scores = known(scoreField);
+  const center = mean(scores);
+  const spread = scores.reduce((sum, value) => sum + (value - center) ** 2, 0);
+  const best = ranking.higherIsBetter ? Math.max : Math.min;
   return {
     members,
     mean: center,
-    deviation: judged.length > 1 ? Math.sqrt(spread / (judged.length - 1)) : NaN,
+    deviation: scores.length > 1 ? Math.sqrt(spread / (scores.length - 1)) : NaN,
     best: known(bestField).length ? best(...known(bestField)) : NaN,
     runs: members.length,
     diverged: members.filter((run) => data.runs.status[run] === "diverged").length,
@@ -122,13 +122,13 @@ function summed(members) {
   };
 }
 
-/** An element with attributes, or properties where it has such, and children. */
+/** An element with properties, or attributes where it has no such property, and children. */
 function element(name, properties = {}, ...children) {
-  const made = document.createElement(name);
+  const node = document.createElement(name);
   for (const [key, value] of Object.entries(properties)) {
-    if (key in made) made[key] = value;
-    else made.setAttribute(key, value);
+    if (key in node) node[key] = value;
+    else node.setAttribute(key, value);
   }
-  made.append(...children); // texts become text, never markup
-  return made;
+  node.append(...children); // strings become text nodes, never markup
+  return node;
 }

@@ -1,15 +1,15 @@
-// A run's points, and the scales they are drawn on.
+// The points of curves, and the scales of the axes.
 
-const OUTLIERS = 4; // the scale leaves out what lies so many times further off than the rest is wide
+const OUTLIERS = 4; // values further away than so many times the width of the others are outliers
 
-const stepsOf = data.steps.map((apart) => {
+const stepsOf = data.steps.map((distances) => {
   let step = 0;
-  return Float64Array.from(apart, (distance) => (step += distance));
+  return Float64Array.from(distances, (distance) => (step += distance));
 });
 
 const LONGEST = stepsOf.reduce((most, steps) => Math.max(most, steps.at(-1)), 1);
 
-/** A run's points of a metric, {x, y}; the mean over `share` of all steps around each, less near the ends. */
+/** The points of a run's curve, {x, y}, smoothed over `share` of all steps on each side; less near the ends. */
 function points(metric, run, share) {
   const curve = data.curves[metric][run];
   if (!curve) return null;
@@ -28,47 +28,47 @@ function points(metric, run, share) {
   return { x, y: smooth };
 }
 
-/** Round numbers from low to high: 1, 2 or 5 times a power of ten apart. */
+/** Round numbers from low to high, spaced by 1, 2 or 5 times a power of ten. */
 function ticks(low, high, most) {
   const rough = (high - low) / most;
   const power = 10 ** Math.floor(Math.log10(rough));
-  const apart = power * [1, 2, 5, 10].find((each) => each * power >= rough);
-  const first = Math.ceil(low / apart - 1e-9);
+  const spacing = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
+  const first = Math.ceil(low / spacing - 1e-9);
   return Array.from(
-    { length: Math.max(0, Math.floor(high / apart + 1e-9) - first + 1) },
-    (_, i) => (first + i) * apart,
+    { length: Math.max(0, Math.floor(high / spacing + 1e-9) - first + 1) },
+    (_, i) => (first + i) * spacing,
   );
 }
 
+/** Round numbers between two powers of ten, as exponents. */
 function logTicks(low, high) {
-  // low, high: powers of ten
   const decades = high - low;
   if (decades < 0.7)
     return ticks(10 ** low, 10 ** high, 5)
       .filter((value) => value > 0)
       .map(Math.log10);
   const digits = decades < 2.5 ? [1, 2, 5] : [1];
-  const apart = Math.ceil(decades / 8);
-  const found = [];
+  const spacing = Math.ceil(decades / 8);
+  const exponents = [];
   for (let power = Math.floor(low); power <= high; power++) {
-    if (power % apart === 0) found.push(...digits.map((digit) => power + Math.log10(digit)));
+    if (power % spacing === 0) exponents.push(...digits.map((digit) => power + Math.log10(digit)));
   }
-  return found.filter((value) => value >= low && value <= high);
+  return exponents.filter((value) => value >= low && value <= high);
 }
 
-/** The lowest and highest of values; of far outliers, the rest's. */
+/** The range of values without far outliers, or of all values (isWhole). */
 function span(values, isWhole) {
   const sorted = Float64Array.from(values).sort();
-  const at = (share) => sorted[Math.round(share * (sorted.length - 1))];
-  const [first, low, high, last] = [0, 0.02, 0.98, 1].map(at);
-  const room = OUTLIERS * (high - low);
-  if (isWhole || !(room > 0)) return { low: first, high: last, isCut: false };
-  const cut = { low: first < low - room ? low : first, high: last > high + room ? high : last };
+  const quantile = (share) => sorted[Math.round(share * (sorted.length - 1))];
+  const [first, low, high, last] = [0, 0.02, 0.98, 1].map(quantile);
+  const limit = OUTLIERS * (high - low);
+  if (isWhole || !(limit > 0)) return { low: first, high: last, isCut: false };
+  const cut = { low: first < low - limit ? low : first, high: last > high + limit ? high : last };
   return { ...cut, isCut: cut.low > first || cut.high < last };
 }
 
-/** How far a point is from a straight line between two others. */
-function toSegment(point, a, b) {
+/** The distance of a point from the segment between two others. */
+function distanceToSegment(point, a, b) {
   const [dx, dy] = [b.x - a.x, b.y - a.y];
   const along = ((point.x - a.x) * dx + (point.y - a.y) * dy) / (dx * dx + dy * dy || 1);
   const share = Math.max(0, Math.min(1, along));

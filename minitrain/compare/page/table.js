@@ -1,20 +1,21 @@
-// A table of which only the rows in sight are made, so that thousands are as quick as ten.
+// A virtualized table: only visible rows are in the document, so that thousands are as fast as ten.
 
-const ROW = 27; // pixels; as the style says
-const BEYOND = 16; // rows are made in so many at once, and as many above and below those in sight
+const ROW_HEIGHT = 27; // pixels, as in report.css
+const BLOCK = 16; // rows are rendered in blocks of this size, with one block above and below the visible ones
 const WIDEST = 44; // characters
 
 class Table {
   /**
-   * columns: fields, with a label where it is not their name
-   * told: pointed(row or null), picked(row); where rows are picked to stay, isPicked(row); of a swatch, colourOf(row)
+   * columns: fields, optionally with a label that differs from their name
+   * handlers: onPoint(row or null), onPick(row); optionally isSelected(row), and colorOf(row) for a swatch
    */
-  constructor(place, label, columns, told) {
-    Object.assign(this, { place, columns, told, rows: [], lit: null, active: null });
+  constructor(container, label, columns, handlers) {
+    Object.assign(this, { container, columns, handlers, rows: [], lit: null, active: null });
     this.heads = columns.map((column) => this.head(column));
     this.body = element("tbody");
     this.widths = columns.map(() => element("col"));
-    const head = element("thead", {}, element("tr", {}, ...this.heads, element("td"))); // the last takes what is left
+    const filler = element("td"); // fills the remaining width
+    const head = element("thead", {}, element("tr", {}, ...this.heads, filler));
     this.table = element(
       "table",
       { role: "grid", "aria-label": label, "aria-multiselectable": "true" },
@@ -22,13 +23,13 @@ class Table {
       head,
       this.body,
     );
-    place.append(this.table);
-    place.addEventListener("scroll", () => this.render(false));
-    new ResizeObserver(() => this.render(false)).observe(place);
-    this.body.addEventListener("pointerover", (event) => this.told.pointed(this.rowAt(event)));
-    this.body.addEventListener("pointerleave", () => this.told.pointed(null));
+    container.append(this.table);
+    container.addEventListener("scroll", () => this.render(false));
+    new ResizeObserver(() => this.render(false)).observe(container);
+    this.body.addEventListener("pointerover", (event) => this.handlers.onPoint(this.rowAt(event)));
+    this.body.addEventListener("pointerleave", () => this.handlers.onPoint(null));
     this.body.addEventListener("click", (event) => this.pick(this.rowAt(event)));
-    this.body.addEventListener("focusin", (event) => this.told.pointed((this.active = this.rowAt(event))));
+    this.body.addEventListener("focusin", (event) => this.handlers.onPoint((this.active = this.rowAt(event))));
     this.body.addEventListener("keydown", (event) => this.onKey(event));
   }
 
@@ -42,11 +43,11 @@ class Table {
   }
 
   rowAt(event) {
-    const found = event.target.closest("tr[data-row]");
-    return found && Number(found.dataset.row);
+    const row = event.target.closest("tr[data-row]");
+    return row && Number(row.dataset.row);
   }
 
-  /** Columns as wide as the longest of all their texts, so that they stay while rows come and go. */
+  /** Fix the widths of the columns by their longest text, so that they do not change with the visible rows. */
   fit(rows) {
     const sizes = this.columns.map((column) =>
       Math.min(
@@ -61,8 +62,8 @@ class Table {
 
   sortBy(column, isDescending = this.sorted === column ? !this.isDescending : (column.isBestHigh ?? false)) {
     [this.sorted, this.isDescending] = [column, isDescending];
-    this.columns.forEach((each, i) => {
-      if (each === column) this.heads[i].setAttribute("aria-sort", isDescending ? "descending" : "ascending");
+    this.columns.forEach((other, i) => {
+      if (other === column) this.heads[i].setAttribute("aria-sort", isDescending ? "descending" : "ascending");
       else this.heads[i].removeAttribute("aria-sort");
     });
     this.show(this.rows);
@@ -71,27 +72,27 @@ class Table {
   show(rows) {
     this.rows = [...rows].sort(byField(this.sorted, this.isDescending));
     this.table.setAttribute("aria-rowcount", this.rows.length + 1);
-    this.place.scrollTop = Math.min(this.place.scrollTop, this.rows.length * ROW);
+    this.container.scrollTop = Math.min(this.container.scrollTop, this.rows.length * ROW_HEIGHT);
     this.render();
   }
 
-  /** Make the rows in sight and some around them, which stay until others are needed or they are to look anew. */
-  render(isAnew = true, isAll = false) {
-    if (!this.place.offsetParent) return;
-    const { scrollTop, clientHeight } = this.place;
-    const first = isAll ? 0 : Math.max(0, Math.floor(scrollTop / ROW / BEYOND) - 1) * BEYOND;
-    const last = isAll ? this.rows.length : (Math.ceil((scrollTop + clientHeight) / ROW / BEYOND) + 1) * BEYOND;
-    if (!isAnew && first === this.first && last === this.last) return;
+  /** Render the visible rows and some around them; unless forced, only if other rows have become visible. */
+  render(isForced = true, isAll = false) {
+    if (!this.container.offsetParent) return;
+    const { scrollTop, clientHeight } = this.container;
+    const first = isAll ? 0 : Math.max(0, Math.floor(scrollTop / ROW_HEIGHT / BLOCK) - 1) * BLOCK;
+    const last = isAll ? this.rows.length : (Math.ceil((scrollTop + clientHeight) / ROW_HEIGHT / BLOCK) + 1) * BLOCK;
+    if (!isForced && first === this.first && last === this.last) return;
     [this.first, this.last] = [first, last];
-    const seen = this.rows.slice(first, last);
+    const visible = this.rows.slice(first, last);
     const hadFocus = this.body.contains(document.activeElement);
-    const reachable = seen.includes(this.active) ? this.active : seen[0];
+    const reachable = visible.includes(this.active) ? this.active : visible[0];
     this.body.replaceChildren(
       this.space(first),
-      ...seen.map((row, i) => this.row(row, first + i, row === reachable)),
-      this.space(this.rows.length - first - seen.length),
+      ...visible.map((row, i) => this.row(row, first + i, row === reachable)),
+      this.space(this.rows.length - first - visible.length),
     );
-    if (hadFocus && seen.includes(this.active)) this.element(this.active).focus({ preventScroll: true });
+    if (hadFocus && visible.includes(this.active)) this.element(this.active).focus({ preventScroll: true });
   }
 
   row(row, index, isReachable) {
@@ -104,13 +105,13 @@ class Table {
         text,
       );
     });
-    if (this.told.colourOf) cells[0].prepend(swatch(this.told.colourOf(row)));
+    if (this.handlers.colorOf) cells[0].prepend(swatch(this.handlers.colorOf(row)));
     return element(
       "tr",
       {
         "data-row": row,
         "aria-rowindex": index + 2,
-        "aria-selected": String(this.told.isPicked?.(row) ?? false),
+        "aria-selected": String(this.handlers.isSelected?.(row) ?? false),
         tabIndex: isReachable ? 0 : -1,
         className: row === this.lit ? "lit" : "",
       },
@@ -121,7 +122,7 @@ class Table {
 
   space(rows) {
     const cell = element("td", { colSpan: this.columns.length + 1 });
-    cell.style.height = `${rows * ROW}px`;
+    cell.style.height = `${rows * ROW_HEIGHT}px`;
     return element("tr", { className: "space", hidden: rows <= 0, "aria-hidden": "true" }, cell);
   }
 
@@ -129,36 +130,37 @@ class Table {
     return this.body.querySelector(`tr[data-row="${row}"]`);
   }
 
-  /** Light a row up, and bring it into sight where asked. */
-  light(row, isBrought = false) {
+  /** Highlight a row, and optionally scroll it into view. */
+  highlight(row, scrollsIntoView = false) {
     this.lit = row;
     for (const lit of this.body.querySelectorAll(".lit")) lit.classList.remove("lit");
-    const place = row === null ? -1 : this.rows.indexOf(row);
-    if (place < 0) return;
-    if (isBrought) this.bring(place);
+    const index = row === null ? -1 : this.rows.indexOf(row);
+    if (index < 0) return;
+    if (scrollsIntoView) this.scrollTo(index);
     this.element(row)?.classList.add("lit");
   }
 
-  bring(place) {
-    const top = place * ROW;
-    const room = this.place.clientHeight - 2 * ROW;
-    if (top < this.place.scrollTop || top > this.place.scrollTop + room) this.place.scrollTop = top - room / 2;
+  scrollTo(index) {
+    const top = index * ROW_HEIGHT;
+    const visibleHeight = this.container.clientHeight - 2 * ROW_HEIGHT;
+    const { scrollTop } = this.container;
+    if (top < scrollTop || top > scrollTop + visibleHeight) this.container.scrollTop = top - visibleHeight / 2;
     this.render(false);
   }
 
   pick(row) {
-    if (row !== null) this.told.picked(row);
+    if (row !== null) this.handlers.onPick(row);
   }
 
   onKey(event) {
-    const place = this.rows.indexOf(this.active);
-    const page = Math.floor(this.place.clientHeight / ROW) - 2;
+    const index = this.rows.indexOf(this.active);
+    const page = Math.floor(this.container.clientHeight / ROW_HEIGHT) - 2;
     const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     if (event.key === "Enter" || event.key === " ") this.pick(this.active);
     else if (event.key in moves) {
-      const next = Math.max(0, Math.min(this.rows.length - 1, place + moves[event.key]));
+      const next = Math.max(0, Math.min(this.rows.length - 1, index + moves[event.key]));
       this.active = this.rows[next];
-      this.bring(next);
+      this.scrollTo(next);
       this.element(this.active).focus({ preventScroll: true });
     } else return;
     event.preventDefault();

@@ -1,4 +1,4 @@
-"""The page that a comparison leaves, as a person uses it in Chromium."""
+"""The report page of a comparison, as the user operates it in Chromium."""
 
 import math
 import re
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_report import HOSTILE, falling, leave_run, leave_sweep, report
+from test_report import UNTRUSTED, falling, report, write_run, write_sweep
 
 from minitrain.compare.comparison import compare
 from minitrain.compare.report import write_report
@@ -33,7 +33,7 @@ def browser(tmp_path_factory):
 
 
 class Reader:
-    """A person with the page before them."""
+    """A user of the page."""
 
     def __init__(self, browser, path):
         self.browser = browser
@@ -43,13 +43,13 @@ class Reader:
         return self.browser.find_elements("css selector", selector)
 
     def texts(self, selector):
-        return [each.text for each in self.all(selector)]
+        return [element.text for element in self.all(selector)]
 
     def column(self, number):
         return self.texts(f"#runs tbody tr[data-row] td:nth-child({number})")
 
     def head(self, name):
-        return next(each for each in self.all(".scroll thead th") if each.text.strip("▲▼ ") == name)
+        return next(cell for cell in self.all(".scroll thead th") if cell.text.strip("▲▼ ") == name)
 
     def type(self, text):
         box = self.all("#filter")[0]
@@ -60,16 +60,16 @@ class Reader:
         self.all(selector)[0].click()
 
     def choose(self, selector, text):
-        next(each for each in self.all(f"{selector} option") if each.text == text).click()
+        next(option for option in self.all(f"{selector} option") if option.text == text).click()
 
     def point(self, selector, x=0.5, y=0.5):
-        """Move the mouse to a place of an element, 0 to 1 from its left and top."""
+        """Move the mouse to a position within an element, as shares (0 to 1) from its left and top."""
         from selenium.webdriver import ActionChains
 
-        (place,) = self.all(selector)
-        size = place.size
+        (element,) = self.all(selector)
+        size = element.size
         moves = ActionChains(self.browser)
-        moves.move_to_element_with_offset(place, int((x - 0.5) * size["width"]), int((y - 0.5) * size["height"]))
+        moves.move_to_element_with_offset(element, int((x - 0.5) * size["width"]), int((y - 0.5) * size["height"]))
         moves.perform()
         return moves
 
@@ -78,34 +78,34 @@ class Reader:
 
         return WebDriverWait(self.browser, 10, poll_frequency=0.05).until(lambda _: condition())
 
-    def coloured(self, canvas="lines"):
-        """How many points of a canvas are painted in a colour that is no grey."""
+    def colored(self, canvas="lines"):
+        """The number of pixels of a canvas whose color is not gray."""
         return self.browser.execute_script(
             """const canvas = document.getElementById(arguments[0]);
             const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
-            let found = 0;
+            let count = 0;
             for (let i = 0; i < data.length; i += 4)
-              found += data[i + 3] > 99 && Math.max(...data.slice(i, i + 3)) - Math.min(...data.slice(i, i + 3)) > 40;
-            return found;""",
+              count += data[i + 3] > 99 && Math.max(...data.slice(i, i + 3)) - Math.min(...data.slice(i, i + 3)) > 40;
+            return count;""",
             canvas,
         )
 
     @property
-    def complaints(self):
-        """Errors of the script, and what its policy kept it from."""
+    def console_errors(self):
+        """Errors of the script and violations of the Content-Security-Policy."""
         return [entry["message"] for entry in self.browser.get_log("browser") if entry["level"] == "SEVERE"]
 
 
 @pytest.fixture
 def reader(browser, tmp_path):
-    leave_sweep(tmp_path)
+    write_sweep(tmp_path)
     reader = Reader(browser, report(tmp_path))
-    reader.wait(lambda: reader.coloured() > 500)
+    reader.wait(lambda: reader.colored() > 500)
     yield reader
-    assert reader.complaints == []
+    assert reader.console_errors == []
 
 
-def test_rows_come_best_first_and_a_head_sorts_them(reader):
+def test_rows_are_ranked_and_a_header_sorts_them(reader):
     assert reader.column(1) == ["3", "4", "5", "9", "10", "0", "1", "2", "6", "7", "8", "11", "12"]
     lr = reader.head("lr")
     lr.find_element("tag name", "button").click()
@@ -129,30 +129,30 @@ def test_rows_come_best_first_and_a_head_sorts_them(reader):
         ("default_lr>0.2 best>90% seed=1 lr=5e-1", {4, 10}), ("lr=", set(range(13))), ("activation<3", set()),
     ],
 )  # fmt: skip
-def test_a_filter_has_terms_that_all_hold(reader, text, runs):
-    before = reader.coloured()
+def test_all_terms_of_a_filter_must_match(reader, text, runs):
+    before = reader.colored()
     reader.type(text)
     assert {int(name) for name in reader.column(1)} == runs
     if len(runs) < 13:
-        assert reader.texts("#found") == [f"{len(runs)} of 13 runs"]
-        reader.wait(lambda: reader.coloured() < before)
+        assert reader.texts("#match-count") == [f"{len(runs)} of 13 runs"]
+        reader.wait(lambda: reader.colored() < before)
 
 
-def test_a_filter_tells_of_a_key_that_is_none(reader):
+def test_filter_reports_an_unknown_key(reader):
     reader.type("learning_rate<3")
-    assert reader.texts("#found") == ["no key learning_rate"]
+    assert reader.texts("#match-count") == ["unknown key: learning_rate"]
 
 
-def test_groups_are_those_of_the_comparison(reader, tmp_path):
+def test_page_groups_equal_those_of_the_comparison(reader, tmp_path):
     reader.press("#show-groups")
     groups = compare(load_runs(tmp_path)).groups
     rows = [row.text.split() for row in reader.all("#groups tbody tr[data-row]")]
-    told = {(*row[:2], *row[2:6]) for row in rows}
+    actual = {(*row[:2], *row[2:6]) for row in rows}
 
     def percent(value):
         return "–" if math.isnan(value) else f"{value:.2%}"
 
-    assert told == {
+    assert actual == {
         (str(group.values["activation"]), str(group.values["lr"]), percent(group.mean), percent(group.deviation),
          str(len(group.runs)), str(group.count("diverged"))) for group in groups
     }  # fmt: skip
@@ -162,27 +162,27 @@ def test_groups_are_those_of_the_comparison(reader, tmp_path):
     assert reader.all("#filter")[0].get_attribute("value") == "activation=relu lr=0.5"
 
 
-def test_pointing_at_a_line_tells_of_it_and_lights_its_row(reader):
+def test_hovering_a_line_shows_a_tooltip_and_highlights_its_row(reader):
     reader.choose("#metric", "train_loss")
     reader.type("lr=0.01 seed=0 activation=relu")
-    reader.wait(lambda: reader.column(1) == ["0"] and 100 < reader.coloured() < 3000)
+    reader.wait(lambda: reader.column(1) == ["0"] and 100 < reader.colored() < 3000)
     reader.point("#plot", 0.1, 0.1)
     reader.wait(lambda: reader.all("#tooltip")[0].is_displayed())
     tooltip = reader.texts("#tooltip")[0].split("\n")
     assert tooltip[0] == "0"
     assert {"lr", "0.01", "activation", "relu"} <= set(tooltip)
     assert any(re.fullmatch(r"train_loss at step \d+", line) for line in tooltip)
-    assert reader.coloured("marks") > 100
+    assert reader.colored("marks") > 100
     assert reader.all("#runs tr.lit")[0].get_attribute("data-row") == "0"
 
 
-def test_pointing_at_a_row_lights_its_line(reader):
-    assert reader.coloured("marks") == 0
+def test_hovering_a_row_highlights_its_line(reader):
+    assert reader.colored("marks") == 0
     reader.point('#runs tr[data-row="3"]')
-    reader.wait(lambda: reader.coloured("marks") > 100)
+    reader.wait(lambda: reader.colored("marks") > 100)
 
 
-def test_selected_runs_stand_side_by_side_with_what_differs_marked(reader):
+def test_selected_runs_are_compared_and_differences_are_highlighted(reader):
     reader.press('#runs tr[data-row="3"]')
     assert reader.texts("#details strong") == ["Selected run"]
     marked = reader.texts("#details .differs th")
@@ -199,22 +199,22 @@ def test_selected_runs_stand_side_by_side_with_what_differs_marked(reader):
     assert not reader.all("#details")[0].is_displayed()
 
 
-def test_a_click_on_a_line_selects_its_run(reader):
+def test_clicking_a_line_selects_its_run(reader):
     reader.choose("#metric", "train_loss")
     reader.type("lr=0.01 seed=0 activation=relu")
-    reader.wait(lambda: 100 < reader.coloured() < 3000)
+    reader.wait(lambda: 100 < reader.colored() < 3000)
     reader.point("#plot", 0.1, 0.1).click().perform()
     reader.wait(lambda: reader.texts("#details strong") == ["Selected run"])
     assert str(reader.all("#details tbody td")[1].text).endswith("/0")
 
 
-def test_what_failed_tells_why(reader):
+def test_failed_run_shows_its_error(reader):
     reader.type("failed")
     reader.press("#runs tbody tr[data-row]")
     assert "ValueError: no such thing" in reader.texts("#details td")
 
 
-def test_keys_walk_and_select_rows(reader):
+def test_keyboard_moves_through_rows_and_selects_them(reader):
     (first,) = reader.all('#runs tr[tabindex="0"]')
     first.send_keys("\ue015")  # down
     reader.browser.switch_to.active_element.send_keys("\ue010")  # end
@@ -223,15 +223,15 @@ def test_keys_walk_and_select_rows(reader):
     assert reader.texts("#details strong") == ["Selected run"]
 
 
-def test_scale_smoothing_and_zoom_change_the_picture(reader):
+def test_scale_smoothing_and_zoom_change_the_plot(reader):
     def picture():
         return reader.browser.execute_script("return document.getElementById('lines').toDataURL()")
 
     whole = picture()
-    for control, there, back in (("#log", " ", " "), ("#smoothing", "\ue010", "\ue011")):  # keys: end and home
-        reader.all(control)[0].send_keys(there)
+    for control, key, reset_key in (("#log", " ", " "), ("#smoothing", "\ue010", "\ue011")):  # keys: end and home
+        reader.all(control)[0].send_keys(key)
         reader.wait(lambda: picture() != whole)
-        reader.all(control)[0].send_keys(back)
+        reader.all(control)[0].send_keys(reset_key)
         reader.wait(lambda: picture() == whole)
     reader.point("#plot", 0.2, 0.2).click_and_hold().move_by_offset(200, 100).release().perform()
     reader.wait(lambda: reader.texts("#whole") == ["Reset zoom"] and picture() != whole)
@@ -240,9 +240,9 @@ def test_scale_smoothing_and_zoom_change_the_picture(reader):
     assert not reader.all("#details")[0].is_displayed()
 
 
-def test_null_stands_among_numbers(browser, tmp_path):
+def test_null_is_allowed_among_numbers(browser, tmp_path):
     for number, l2 in enumerate([0.01, None, 0.1]):
-        leave_run(tmp_path / str(number), {"l2": l2}, falling(9))
+        write_run(tmp_path / str(number), {"l2": l2}, falling(9))
     reader = Reader(browser, report(tmp_path))
     reader.head("l2").find_element("tag name", "button").click()
     assert reader.column(2) == ["0.01", "0.1", "null"]
@@ -251,7 +251,7 @@ def test_null_stands_among_numbers(browser, tmp_path):
     assert reader.column(1) == ["1"]
 
 
-def test_light_and_dark(reader):
+def test_theme_can_be_switched(reader):
     def ground():
         return reader.browser.execute_script("return getComputedStyle(document.body).backgroundColor")
 
@@ -262,48 +262,54 @@ def test_light_and_dark(reader):
     assert (ground(), after) == (before, "rgb(21, 23, 27)" if before == "rgb(255, 255, 255)" else "rgb(255, 255, 255)")
 
 
-def test_every_control_has_a_name_and_every_colour_a_legend(reader):
+def test_every_control_is_labeled_and_every_color_is_in_the_legend(reader):
     unnamed = reader.browser.execute_script(
-        "return [...document.querySelectorAll('button, input, select, canvas[role]')].filter((each) => "
-        "!(each.textContent.trim() || each.ariaLabel || each.labels?.length)).map((each) => each.outerHTML)"
+        "return [...document.querySelectorAll('button, input, select, canvas[role]')].filter((control) => "
+        "!(control.textContent.trim() || control.ariaLabel || control.labels?.length))"
+        ".map((control) => control.outerHTML)"
     )
     assert unnamed == []
     assert reader.texts("#legend > *") == ["activation", "relu", "silu"]
-    reader.choose("#colour", "lr")
+    reader.choose("#color", "lr")
     assert reader.texts("#legend > *") == ["lr", "0.01", "0.5"]
 
 
-def test_hostile_values_are_shown_and_not_run(browser, tmp_path):
-    leave_run(
-        tmp_path / "<img src=x onerror=alert(2)>", {"activation": HOSTILE, "__proto__": 3}, falling(5), "completed"
+def test_untrusted_values_are_shown_but_not_executed(browser, tmp_path):
+    write_run(
+        tmp_path / "<img src=x onerror=alert(2)>", {"activation": UNTRUSTED, "__proto__": 3}, falling(5), "completed"
     )
-    leave_run(
-        tmp_path / "1", {"lr": HOSTILE, "constructor": HOSTILE}, {"step": [0], "<b>": [2.0]}, HOSTILE, error=HOSTILE
+    write_run(
+        tmp_path / "1",
+        {"lr": UNTRUSTED, "constructor": UNTRUSTED},
+        {"step": [0], "<b>": [2.0]},
+        "failed",
+        error=UNTRUSTED,
     )
-    reader = Reader(browser, report(tmp_path, metric="<b>", title=HOSTILE))
+    write_run(tmp_path / UNTRUSTED.replace("/", ""), None, falling(5), UNTRUSTED)  # is skipped
+    reader = Reader(browser, report(tmp_path, metric="<b>", title=UNTRUSTED))
     assert reader.texts("h1")[0].startswith("</script><img")
     reader.press('#runs tr[data-row="0"]')
     reader.press('#runs tr[data-row="1"]')
     reader.point("#plot")
-    reader.choose("#colour", "activation")
+    reader.choose("#color", "activation")
     reader.type('activation="</script><img src=x onerror=alert(1)>"')
     assert any("onerror" in text for text in reader.texts("#details td"))
     assert reader.all("img") == []
-    assert reader.complaints == []
+    assert reader.console_errors == []
 
 
-def test_runs_without_values_can_be_read(browser, tmp_path):
-    leave_run(tmp_path / "0", None, None, "running")
+def test_runs_without_values_are_listed(browser, tmp_path):
+    write_run(tmp_path / "0", None, None, "running")
     reader = Reader(browser, report(tmp_path))
     assert reader.column(1) == ["0"]
     assert not reader.all("#plot")[0].is_displayed()
     reader.press("#show-groups")
     assert reader.texts("#groups tbody tr[data-row] td")[:2] == ["all", "–"]
-    assert reader.complaints == []
+    assert reader.console_errors == []
 
 
-def test_thousands_of_rows_are_made_as_they_come_into_sight(browser, tmp_path):
-    leave_run(tmp_path / "0", {"lr": 0.1}, falling(20))
+def test_only_visible_rows_are_rendered(browser, tmp_path):
+    write_run(tmp_path / "0", {"lr": 0.1}, falling(20))
     (run,) = load_runs(tmp_path)
     runs = [replace(run, directory=tmp_path / str(i), config={**run.config, "seed": i}) for i in range(3000)]
     write_report(compare(Results(runs)), {}, tmp_path / "report.html", "many")
@@ -314,13 +320,13 @@ def test_thousands_of_rows_are_made_as_they_come_into_sight(browser, tmp_path):
     assert len(reader.all("#runs tr[data-row]")) < 120
     reader.type("seed>=2990")
     assert reader.column(1) == [str(number) for number in range(2990, 3000)]
-    assert reader.complaints == []
+    assert reader.console_errors == []
 
 
-def test_a_real_sweep(browser, command):
+def test_page_of_a_real_sweep(browser, command):
     command("-m", "lr=0.1,0.3", "seed=range(2)", "data=moons", "data.samples=100", "network.widths=[8]", "steps=60")
     reader = Reader(browser, report(Path("outputs").resolve()))
     assert sorted(reader.column(1)) == ["0", "1", "2", "3"]
     assert set(reader.column(4)) == {"completed"}
-    reader.wait(lambda: reader.coloured() > 300)
-    assert reader.complaints == []
+    reader.wait(lambda: reader.colored() > 300)
+    assert reader.console_errors == []

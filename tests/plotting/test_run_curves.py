@@ -1,10 +1,10 @@
-"""What figures show, seen through the figure's own objects."""
+"""The content of the figures of a run, read from the figure objects."""
 
 import numpy as np
 import pytest
 
 from minitrain.plotting import run_curves as plot
-from minitrain.plotting.figures import smooth
+from minitrain.plotting.figures import running_mean
 from minitrain.plotting.run_curves import draw_run
 
 
@@ -38,27 +38,27 @@ def labels(axes):
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
-def test_smoothing_keeps_a_line_and_the_mean_of_noise():
+def test_running_mean_preserves_lines_and_reduces_noise():
     line = np.linspace(0, 1, 200)
-    assert np.abs(smooth(line, 6) - line).max() < 0.02
-    assert smooth(np.ones(5), 3).tolist() == [1] * 5
+    assert np.abs(running_mean(line, 6) - line).max() < 0.02
+    assert running_mean(np.ones(5), 3).tolist() == [1] * 5
     noise = np.random.default_rng(0).normal(size=3000)
-    assert smooth(noise, 100).std() < 0.15
+    assert running_mean(noise, 100).std() < 0.15
 
 
-def test_a_run_shows_raw_smoothed_validation_and_its_best_point(tmp_path, figures):
+def test_run_shows_raw_and_smoothed_curves_and_the_best_point(tmp_path, figures):
     table = metrics(100)
     table["val_loss"][70] = 1e-4
     write(tmp_path, table)
     assert draw_run(tmp_path, "lr=0.3", "mlp on digits").exists()
     loss, accuracy = figures[0].axes
-    assert labels(loss) == ["training, each step logged", "training, smoothed", "validation", "best 0.0001 at step 700"]
+    assert labels(loss) == ["training (raw)", "training (smoothed)", "validation", "best 0.0001 at step 700"]
     assert labels(accuracy)[1] == "best 90.0% at step 990"
     assert loss.get_yscale() == "log"
     assert figures[0].get_suptitle() == "lr=0.3\nmlp on digits"
 
 
-def test_the_log_axis_is_for_positive_losses_over_more_than_a_decade(tmp_path, figures):
+def test_log_axis_requires_positive_losses_that_span_decades(tmp_path, figures):
     table = {"step": np.arange(20.0), "train_loss": np.linspace(1, -0.2, 20)}
     write(tmp_path, table)
     draw_run(tmp_path, "x")
@@ -67,20 +67,20 @@ def test_the_log_axis_is_for_positive_losses_over_more_than_a_decade(tmp_path, f
 
 
 @pytest.mark.parametrize("values", [[], [np.nan], [2.0], [2.0, np.inf, np.nan]])
-def test_a_run_that_hardly_began_is_drawn_too(tmp_path, values):
+def test_run_with_few_values_is_drawn(tmp_path, values):
     table = {"step": np.arange(float(len(values))), "train_loss": np.array(values)}
     write(tmp_path, table)
     assert draw_run(tmp_path, "diverged").stat().st_size > 5000
 
 
 @pytest.mark.parametrize("text", [r"data.path=a$\bad$.csv", "log_every=${log_every} b=${c}", "$x$"])
-def test_titles_are_no_formulas(tmp_path, figures, text):
+def test_titles_are_not_parsed_as_math(tmp_path, figures, text):
     write(tmp_path, metrics(5))
     draw_run(tmp_path, text)
     assert not figures[0]._suptitle.get_parse_math()
 
 
-def test_equal_runs_give_equal_svg_bytes(tmp_path):
+def test_equal_runs_produce_equal_svg_files(tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
         write(tmp_path / name, metrics(50))
@@ -88,10 +88,10 @@ def test_equal_runs_give_equal_svg_bytes(tmp_path):
     assert (tmp_path / "a" / "loss.svg").read_bytes() == (tmp_path / "b" / "loss.svg").read_bytes()
 
 
-def test_a_diverged_run_shows_where_its_loss_was_no_longer_finite(tmp_path, figures):
+def test_diverged_run_shows_the_step_of_the_first_non_finite_loss(tmp_path, figures):
     table = metrics(30)
     table["train_loss"][-1] = np.inf
     text = [",".join(table), *(",".join(map(str, row)) for row in zip(*table.values(), strict=True))]
     (tmp_path / "metrics.csv").write_text("\n".join(text) + "\n")
     draw_run(tmp_path, "diverged")
-    assert "not finite at step 290" in labels(figures[0].axes[0])
+    assert "NaN or Inf at step 290" in labels(figures[0].axes[0])

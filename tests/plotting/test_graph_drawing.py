@@ -1,4 +1,4 @@
-"""Pictures of graphs: what is in them, where it goes, and the files."""
+"""Figures of computation graphs: content, layout and files."""
 
 from itertools import combinations, pairwise
 
@@ -9,9 +9,9 @@ from minitrain import Parameter, Tensor, draw, draw_network, nn, no_grad
 from minitrain.components.losses import cross_entropy
 from minitrain.components.networks import Lab2Config, MLPConfig
 from minitrain.components.sequential import CNNConfig
-from minitrain.plotting.graph_diagram import LARGEST, Frame, Graph, Node, graph_of, graph_of_network
+from minitrain.plotting.graph_diagram import MOST_NODES, Frame, Graph, Node, graph_of, graph_of_network
 from minitrain.plotting.graph_drawing import _outlines
-from minitrain.plotting.graph_layout import GAP, Layout, layered
+from minitrain.plotting.graph_layout import GAP, Layout, compute_layout
 from minitrain.registry import REGISTRIES
 
 X, CLASSES = np.random.default_rng(0).normal(size=(6, 64)), np.arange(6)
@@ -29,7 +29,7 @@ def mlp(**options):
     return MLPConfig(**options).build(64, 10, nn.ReLU, seed=0)
 
 
-def test_the_notebooks_expression_with_values_and_gradients():
+def test_notebook_expression_with_values_and_gradients():
     a, b, c, d = (Parameter(value, name) for value, name in ((3.0, "a"), (2.0, "b"), (5.0, "c"), (5.0, "d")))
     loss = (a * b + c) * d
     assert graph_of(loss).nodes[-1].notes == ("value 55",)
@@ -47,7 +47,7 @@ def test_the_notebooks_expression_with_values_and_gradients():
     assert graph.edges == [(0, 2), (1, 2), (2, 4), (3, 4), (4, 6), (5, 6)]
 
 
-def test_a_shared_value_is_one_node_and_each_use_an_edge():
+def test_shared_value_is_one_node_with_an_edge_per_use():
     x = Parameter(4.0, "x")
     square = x * x
     graph = graph_of(square * square + 3.0)
@@ -56,12 +56,12 @@ def test_a_shared_value_is_one_node_and_each_use_an_edge():
     assert graph.nodes[3].kind == "constant"
 
 
-def test_arrays_show_type_and_shape_and_small_ones_their_entries():
+def test_arrays_show_dtype_and_shape_or_their_entries():
     w, x = Parameter(np.ones((3, 2)), "w"), np.array([[1.0, 2.0]], dtype=np.float64)
     product = x @ w.T
     product.sum().backward()
     notes = {node.title: node.notes for node in graph_of(product).nodes}
-    assert notes["w"] == ("float64 [3, 2]", "grad of length 3.87")  # √(3 (1 + 4))
+    assert notes["w"] == ("float64 [3, 2]", "gradient norm 3.87")  # √(3 (1 + 4))
     assert notes["constant"] == ("value [[1, 2]]",)
     assert notes["matmul"] == ("value [[3, 3, 3]]", "grad [[1, 1, 1]]")
     product = product * 1.0
@@ -69,18 +69,18 @@ def test_arrays_show_type_and_shape_and_small_ones_their_entries():
     assert graph_of(product).nodes[-1].notes[0] == "multiply"
 
 
-def test_of_a_large_graph_the_nodes_nearest_to_the_value_remain():
+def test_large_graph_keeps_the_nodes_nearest_to_the_value():
     x = Parameter(1.0, "x")
     for _ in range(3000):
         x = x.sin()
     graph = graph_of(x)
     assert graph.count == 3001
-    assert [node.kind for node in graph.nodes] == ["rest"] + ["operation"] * LARGEST
+    assert [node.kind for node in graph.nodes] == ["omitted"] + ["operation"] * MOST_NODES
     assert graph.values[-1] is x
-    assert graph.edges == [(i, i + 1) for i in range(LARGEST)]
+    assert graph.edges == [(i, i + 1) for i in range(MOST_NODES)]
 
 
-def test_a_network_has_a_node_for_each_layer():
+def test_network_has_one_node_per_layer():
     graph, frames = graph_of_network(mlp(widths=[32]), X, cross_entropy, CLASSES)
     assert [(node.kind, node.title, *node.notes) for node in graph.nodes[:-1]] == [
         ("constant", "input", "[batch, 64]"),
@@ -100,19 +100,19 @@ def value_of(net):
     return cross_entropy(net(Tensor(X)), CLASSES).item()
 
 
-def test_a_residual_is_framed_and_its_input_skips_the_layers_inside():
+def test_residual_has_a_frame_and_a_skip_connection():
     net = mlp(widths=[64], residual=True, dropout=0.1).eval()
     graph, (frame,) = graph_of_network(net, X)
     assert titles(graph) == ["input", "Linear 0.inner.0", "ReLU 0.inner.1", "Dropout 0.inner.2", "add", "Linear 1"]
     assert ("input", "add") in named_edges(graph)
-    assert ("Dropout 0.inner.2", "add") in named_edges(graph)  # a layer that passes its input on is there too
+    assert ("Dropout 0.inner.2", "add") in named_edges(graph)  # even though it returns its input
     assert len(graph.edges) == 6
     assert frame.title == "Residual 0"
     assert frame.members == {1, 2, 3, 4}
     assert graph.nodes[4].notes == ("[batch, 64]",)
 
 
-def test_a_deep_network_is_collapsed_to_its_blocks():
+def test_deep_network_is_collapsed_to_blocks():
     graph, frames = graph_of_network(mlp(widths=[64] * 20, residual=True, norm="layer"), X)
     assert titles(graph) == ["input", *(f"Residual {i}" for i in range(20)), "Linear 20"]
     assert graph.nodes[1].notes == ("4,288 parameters", "→ [batch, 64]")
@@ -123,7 +123,7 @@ def test_a_deep_network_is_collapsed_to_its_blocks():
     assert titles(graph) == ["…", *(f"Tanh {i}" for i in range(60, 100))]
 
 
-def test_what_a_network_computes_beside_its_layers_is_there():
+def test_operations_outside_of_layers_have_nodes():
     graph, _ = graph_of_network(Lab2Config().build(1, 1, nn.ReLU, seed=0), [[3.0]], REGISTRIES["loss"]["output"])
     assert titles(graph).count("ReLU activation") == 2
     assert titles(graph).count("b") == 1
@@ -132,7 +132,7 @@ def test_what_a_network_computes_beside_its_layers_is_there():
 
 
 class Doubled(nn.Module):
-    """Its layer, of twice the input."""
+    """A layer applied to twice the input."""
 
     def __init__(self):
         self.layer = nn.Linear(3, 1, rng=0)
@@ -141,7 +141,7 @@ class Doubled(nn.Module):
         return self.layer(x * 2.0)
 
 
-def test_what_comes_before_the_first_layer_is_there_inside_no_grad_too():
+def test_operations_before_the_first_layer_are_recorded_inside_no_grad():
     with no_grad():
         graph, _ = graph_of_network(
             nn.Sequential(Doubled(), nn.Tanh()), np.ones((4, 3)), cross_entropy, np.zeros(4, int)
@@ -154,7 +154,7 @@ def test_what_comes_before_the_first_layer_is_there_inside_no_grad_too():
     ]
 
 
-def test_layers_tell_their_options_what_is_frozen_and_functions_their_name():
+def test_layer_nodes_show_options_frozen_parameters_and_function_names():
     net = nn.Sequential(nn.MaxPool1d(2), nn.Linear(2, 2, rng=0), nn.activation.activation_layer("tanh")())
     net.freeze(["1.weight"])
     graph, _ = graph_of_network(net, np.ones((1, 3, 4)))
@@ -168,14 +168,14 @@ def test_layers_tell_their_options_what_is_frozen_and_functions_their_name():
     assert graph.nodes[1].title.split() == ["cube"]
 
 
-def test_whole_numbers_as_input_and_no_grad():
+def test_integer_inputs_inside_no_grad():
     net = nn.Sequential(nn.Embedding(10, 3, rng=0).freeze(["*"]), nn.Flatten(), nn.Linear(6, 1, rng=0))
     with no_grad():
         graph, _ = graph_of_network(net, np.array([[1, 2]]))
     assert named_edges(graph) == [("input", "Embedding 0"), ("Embedding 0", "Flatten 1"), ("Flatten 1", "Linear 2")]
 
 
-def test_drawing_leaves_the_network_as_it_was():
+def test_drawing_does_not_change_the_network():
     net = mlp(widths=[8], norm="batch", dropout=0.5)
     before, noise = net.state_dict(), repr(net.layers[3].rng.bit_generator.state)
     draw_network(net, X, cross_entropy, CLASSES)
@@ -200,32 +200,32 @@ class Branches(nn.Module):
 
 
 def patches(net, kind):
-    """Where the patches of a kind are in the picture of a network."""
+    """The bounding boxes of the patches of a type in the figure of a network."""
     return [patch.get_bbox() for patch in draw_network(net, X).axes[0].patches if type(patch).__name__ == kind]
 
 
-def test_frames_lie_around_their_own_boxes_alone():
+def test_frames_enclose_only_their_members():
     frames, boxes = patches(Branches(), "Rectangle"), patches(Branches(), "FancyBboxPatch")
     assert [sum(frame.overlaps(box) for box in boxes) for frame in frames] == [3, 2]
     assert not frames[0].overlaps(frames[1])
     for frame in frames:
         inside = [box for box in boxes if frame.overlaps(box)]
         assert all(frame.fully_containsx(x) for box in inside for x in (box.x0, box.x1))
-        assert frame.x1 > max(box.x1 for box in inside) + GAP / 2  # the arrow that skips them is inside too
+        assert frame.x1 > max(box.x1 for box in inside) + GAP / 2  # the skip connection is inside
 
 
-def test_a_frame_lies_around_the_frames_inside():
+def test_outer_frame_encloses_inner_frame():
     inner, outer = patches(nn.Sequential(nn.Residual(nn.Residual(nn.Linear(64, 64, rng=0)))), "Rectangle")
     assert outer.x0 < inner.x0 < inner.x1 < outer.x1
     assert outer.y0 < inner.y0 < inner.y1 < outer.y1
 
 
-def test_a_frame_that_would_touch_another_box_is_left_out():
+def test_frame_that_would_overlap_another_box_is_omitted():
     graph = Graph([Node("layer", "")] * 3, [], [], 3)
     boxes = [(10.0, 10.0)] * 3
     layout = Layout([(0.0, 0.0), (0.0, 50.0), (0.0, 100.0)], [])
     frames = [Frame("around all but the middle", frozenset({0, 2})), Frame("around two", frozenset({0, 1}))]
-    assert [frame.title for frame, _, _ in _outlines(frames, graph, boxes, layout)] == ["around two"]
+    assert [outline.frame.title for outline in _outlines(frames, graph, boxes, layout)] == ["around two"]
 
 
 GRAPHS = [
@@ -238,34 +238,34 @@ GRAPHS = [
 
 
 @pytest.mark.parametrize("graph", GRAPHS)
-def test_boxes_do_not_overlap_and_arrows_go_down_and_around_them(graph):
+def test_boxes_do_not_overlap_and_arrows_avoid_them(graph):
     graph = graph()
     sizes = [(60.0 + 10 * (i % 4), 30.0 + 8 * (i % 3)) for i in range(len(graph.nodes))]
-    found = layered(sizes, graph.edges)
-    boxes = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for (x, y), (w, h) in zip(found.centres, sizes, strict=True)]
+    layout = compute_layout(sizes, graph.edges)
+    boxes = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for (x, y), (w, h) in zip(layout.centers, sizes, strict=True)]
     assert min(left for left, *_ in boxes) == pytest.approx(0.0, abs=GAP)
     for one, other in combinations(boxes, 2):
         apart_across = one[2] + GAP <= other[0] + 1e-3 or other[2] + GAP <= one[0] + 1e-3
         assert apart_across or one[3] < other[1] or other[3] < one[1]
-    for (start, end), route in zip(graph.edges, found.routes, strict=True):
+    for (start, end), route in zip(graph.edges, layout.routes, strict=True):
         assert boxes[start][0] < route[0][0] < boxes[start][2]
         assert boxes[end][0] < route[-1][0] < boxes[end][2]
         assert [y for _, y in route] == sorted(y for _, y in route)
-        for (x, y), (to_x, to_y) in pairwise(route):  # an arrow bends only where it is beside no box
+        for (x, y), (to_x, to_y) in pairwise(route):  # an arrow bends only where no box is beside it
             for left, top, right, bottom in boxes:
                 assert bottom <= y + 1e-6 or to_y <= top + 1e-6 or (x == to_x and not left < x < right)
 
 
-def test_lines_are_uncrossed_and_the_main_one_is_straight():
-    crossed = layered([(10, 10)] * 4, [(0, 3), (1, 2)])
+def test_arrows_do_not_cross_and_the_longest_path_is_straight():
+    crossed = compute_layout([(10, 10)] * 4, [(0, 3), (1, 2)])
     (a, b), (c, d) = [[x for x, _ in (route[0], route[-1])] for route in crossed.routes]
     assert (a - c) * (b - d) > 0
-    skip = layered([(10, 10), (90, 10), (30, 10), (10, 10)], [(0, 1), (1, 2), (0, 3), (2, 3)])
-    assert len({round(x, 6) for x, _ in skip.centres}) == 1
+    skip = compute_layout([(10, 10), (90, 10), (30, 10), (10, 10)], [(0, 1), (1, 2), (0, 3), (2, 3)])
+    assert len({round(x, 6) for x, _ in skip.centers}) == 1
     assert len({round(x, 6) for x, _ in skip.routes[2][1:-1]}) == 1
 
 
-def test_files_by_the_paths_ending(tmp_path):
+def test_suffix_of_the_path_determines_the_files(tmp_path):
     a = Parameter(2.0, "a")
     assert draw(a * a, tmp_path / "one.png") == [tmp_path / "one.png"]
     both = [tmp_path / "new" / "both.png", tmp_path / "new" / "both.svg"]
@@ -279,8 +279,8 @@ def test_files_by_the_paths_ending(tmp_path):
     assert (tmp_path / "again.svg").read_bytes() == first
 
 
-def test_without_a_path_a_notebook_shows_the_figure():
-    a = Parameter(2.0, "$\\a$")  # drawn as it is: as a formula of TeX it would be an error
+def test_figure_without_path_is_displayed_by_a_notebook():
+    a = Parameter(2.0, "$\\a$")  # drawn literally; it is not valid TeX
     figure = draw(a * a)
     assert figure._repr_png_().startswith(b"\x89PNG")
     assert [text.get_text() for text in figure.axes[0].texts if text.get_text()] == [
@@ -288,20 +288,20 @@ def test_without_a_path_a_notebook_shows_the_figure():
     ]  # fmt: skip
 
 
-def test_a_large_graph_says_what_it_leaves_out():
+def test_heading_of_a_large_graph_counts_omitted_nodes():
     x = Parameter(1.0, "x")
     for _ in range(99):
         x = x.sin()
-    assert draw(x).axes[0].texts[0].get_text() == "the 40 nodes nearest to the result, of 100"
+    assert draw(x).axes[0].texts[0].get_text() == "40 of 100 nodes drawn: the nearest to the result"
 
 
-def test_mistakes_are_told_in_one_line(tmp_path):
+def test_invalid_arguments_are_reported_in_one_line(tmp_path):
     with pytest.raises(
         ValueError, match=r"^draw: .*graph\.pdf: expected a path that ends in \.png or \.svg, or with.*$"
     ):
         draw(Parameter(1.0), tmp_path / "graph.pdf")
     with pytest.raises(ValueError, match=r"graph\.jpg"):
         draw_network(nn.Linear(2, 1, rng=0), [[1.0, 2.0]], path=tmp_path / "graph.jpg")
-    with pytest.raises(TypeError, match="draw: expected a Tensor, got a Linear; for a network there is draw_network"):
+    with pytest.raises(TypeError, match="draw: expected a Tensor, got a Linear; to draw a network, use draw_network"):
         draw(nn.Linear(2, 1, rng=0))
     assert list(tmp_path.iterdir()) == []

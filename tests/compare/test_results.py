@@ -1,4 +1,4 @@
-"""Runs read back from disk: their keys, what is no run, and what is damaged."""
+"""Results of runs: keys, directories without runs, and damaged files."""
 
 import json
 
@@ -9,17 +9,17 @@ from factories import curve, make_grid, make_run
 from minitrain.compare.results import load_run, load_runs
 
 
-def test_the_keys_that_differ_are_found(tmp_path):
+def test_differing_keys_are_detected(tmp_path):
     assert load_runs(make_grid(tmp_path)).keys == ["lr", "activation", "seed"]
 
 
-def test_a_copy_of_another_key_is_no_second_key(tmp_path):
+def test_interpolated_copy_of_a_key_is_excluded(tmp_path):
     for i, lr in enumerate((0.1, 0.2)):
         make_run(tmp_path / str(i), {"lr": lr, "optimizer": {"name": "sgd", "lr": "${lr}", "default_lr": 0.1}})
     assert load_runs(tmp_path).keys == ["lr"]
 
 
-def test_what_follows_from_a_choice_is_no_second_key(tmp_path):
+def test_key_determined_by_a_component_is_excluded(tmp_path):
     make_run(tmp_path / "0", {"optimizer": {"name": "sgd", "default_lr": 0.1}})
     make_run(tmp_path / "1", {"optimizer": {"name": "adam", "default_lr": 0.001, "beta1": 0.9}})
     assert load_runs(tmp_path).keys == ["optimizer"]
@@ -27,41 +27,41 @@ def test_what_follows_from_a_choice_is_no_second_key(tmp_path):
     assert load_runs(tmp_path).keys == ["optimizer", "optimizer.beta1"]
 
 
-def test_a_default_and_the_same_value_given_are_equal(tmp_path):
+def test_explicit_value_equal_to_the_default_does_not_differ(tmp_path):
     make_run(tmp_path / "0")
     make_run(tmp_path / "1", {"lr": 0.1})
     make_run(tmp_path / "2", {"seed": 1})
     assert load_runs(tmp_path).keys == ["seed"]
 
 
-def test_runs_come_in_their_order_and_each_once(tmp_path):
+def test_runs_are_in_natural_order_without_duplicates(tmp_path):
     for name in ("10", "9", "1"):
         make_run(tmp_path / name)
     runs = load_runs(tmp_path, tmp_path / "9")
     assert [run.directory.name for run in runs] == ["1", "9", "10"]
 
 
-def test_a_run_that_was_killed_is_read_up_to_its_last_whole_row(tmp_path):
+def test_killed_run_is_read_up_to_its_last_complete_row(tmp_path):
     run = make_run(tmp_path / "run", status="running")
     with (run / "metrics.csv").open("a") as file:
         file.write("110,0.1,0.0")
     assert load_run(run).curve("val_accuracy")[0].tolist() == list(range(0, 101, 10))
 
 
-def test_a_run_that_has_only_begun_is_one_too(tmp_path):
+def test_run_without_metrics_is_loaded(tmp_path):
     run = make_run(tmp_path / "run")
     (run / "metrics.csv").unlink()
     (run / "summary.json").unlink()
     assert (load_run(run).status, len(load_run(run).curve("train_loss")[0])) == ("running", 0)
 
 
-def test_values_that_are_not_finite_are_no_points(tmp_path):
+def test_non_finite_values_are_excluded(tmp_path):
     values = np.array([0.5, np.nan, np.inf, 0.7])
     run = make_run(tmp_path / "run", metrics={"val_accuracy": values})
     assert load_run(run).curve("val_accuracy")[1].tolist() == [0.5, 0.7]
 
 
-def test_rows_of_damaged_metrics_whose_step_does_not_rise_are_no_points(tmp_path):
+def test_rows_without_increasing_steps_are_excluded(tmp_path):
     run = make_run(tmp_path / "run")
     cells = [(0, 1), (10, 2), (10, 3), (5, 4), ("nan", 5), ("1e300", 6), (20, -1e301), (30, 7), (30, 8)]
     (run / "metrics.csv").write_text("\n".join(["step,val_loss", *(f"{step},{value}" for step, value in cells), ""]))
@@ -69,10 +69,10 @@ def test_rows_of_damaged_metrics_whose_step_does_not_rise_are_no_points(tmp_path
     assert (steps.tolist(), values.tolist()) == ([0, 10, 30], [1, 2, 7])
 
 
-@pytest.mark.parametrize(("told", "known"), [(20, 20), (0, None), (-3, None), (10**400, None), (True, None)])
-def test_an_epoch_has_a_positive_number_of_steps(tmp_path, told, known):
-    length = load_run(make_run(tmp_path / "run", steps_per_epoch=told)).steps_per_epoch
-    assert length == known or (known is None and np.isnan(length))
+@pytest.mark.parametrize(("recorded", "expected"), [(20, 20), (0, None), (-3, None), (10**400, None), (True, None)])
+def test_steps_per_epoch_must_be_positive(tmp_path, recorded, expected):
+    length = load_run(make_run(tmp_path / "run", steps_per_epoch=recorded)).steps_per_epoch
+    assert length == expected or (expected is None and np.isnan(length))
 
 
 BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
@@ -97,7 +97,7 @@ BOMB = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
         (".hydra/config.yaml", "a: " + "x" * 10**6),
     ],
 )
-def test_what_is_damaged_is_named_and_skipped(tmp_path, name, text):
+def test_damaged_run_is_skipped_and_reported(tmp_path, name, text):
     make_run(tmp_path / "good")
     (make_run(tmp_path / "bad") / name).write_text(text)
     runs = load_runs(tmp_path)
@@ -108,22 +108,22 @@ def test_what_is_damaged_is_named_and_skipped(tmp_path, name, text):
 
 
 @pytest.mark.parametrize("value", [None, "x", [], {}, 1e400])
-def test_a_summary_of_other_types_harms_nothing(tmp_path, value):
+def test_summary_with_wrong_types_does_not_raise(tmp_path, value):
     run = make_run(tmp_path / "run")
     names = json.loads((run / "summary.json").read_text())
     (run / "summary.json").write_text(json.dumps(dict.fromkeys(names, value)))
     load_runs(run).table()
 
 
-def test_folders_without_a_run_are_skipped(tmp_path):
+def test_directories_without_a_run_are_skipped(tmp_path):
     (tmp_path / "empty").mkdir()
     assert load_runs(tmp_path / "empty", tmp_path / "none").skipped == [
-        f"{tmp_path / 'empty'}: no run in it",
+        f"{tmp_path / 'empty'}: contains no run",
         f"{tmp_path / 'none'}: no such directory",
     ]
 
 
-def test_the_table_has_a_row_for_each_run(tmp_path):
+def test_table_has_one_row_per_run(tmp_path):
     make_run(tmp_path / "0", {"lr": 0.5, "seed": 3}, {"val_accuracy": curve(0.75)})
     make_run(tmp_path / "1")
     row = load_runs(tmp_path).table()[0]

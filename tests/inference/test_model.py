@@ -1,4 +1,4 @@
-"""A run's network predicts what it did in the run, from raw examples; what cannot be used is told in one line."""
+"""Loading a trained network and predicting from raw examples, in Python and by `minitrain predict`."""
 
 import csv
 import json
@@ -71,7 +71,7 @@ FLOWERS_RUN = ["data=csv", "data.path=flowers.csv", *FAST]
     ],
     ids=" ".join,
 )
-def test_raw_validation_examples_give_the_accuracy_of_the_summary(command, arguments):
+def test_predictions_reproduce_the_accuracy_of_the_summary(command, arguments):
     run(command, *arguments)
     model = minitrain.load_model("run")
     best = read_summary(Path("run")).best
@@ -86,14 +86,14 @@ def test_raw_validation_examples_give_the_accuracy_of_the_summary(command, argum
         assert (prediction.probabilities.argmax(axis=1) == prediction.classes).all()
 
 
-def test_only_a_loss_about_probabilities_gives_them(command):
+def test_probabilities_require_a_probabilistic_loss(command):
     for loss, has_them in (("cross_entropy", True), ("binary_cross_entropy", True), ("hinge", False), ("mse", False)):
         run(command, "data=moons", f"loss={loss}", *FAST, directory=loss)
         prediction = minitrain.load_model(loss).predict([[0.0, 0.5]])
         assert (prediction.probabilities is not None) == has_them
 
 
-def test_numbers_are_in_the_targets_own_units(command):
+def test_regression_values_are_in_target_units(command):
     run(command, "data=diabetes", "loss=mse", "dtype=float64", *FAST)
     model = minitrain.load_model("run")
     validation = raw_validation(model.data)
@@ -106,7 +106,7 @@ def test_numbers_are_in_the_targets_own_units(command):
     np.testing.assert_allclose(val_loss, read_summary(Path("run")).best.value, rtol=1e-9)
 
 
-def test_best_and_last_and_last_where_there_is_no_best(command):
+def test_checkpoint_best_last_and_fallback_to_last(command):
     run(command, "data=moons", "network.dropout=0.5", *FAST, "lr=3")
     best, last = (minitrain.load_model("run", name) for name in ("best", "last"))
     assert not any(layer.training for model in (best, last) for layer in model.network.named_modules().values())
@@ -118,23 +118,25 @@ def test_best_and_last_and_last_where_there_is_no_best(command):
         minitrain.load_model("run", "first")
 
 
-def test_a_killed_run_predicts_by_its_checkpoint_and_one_without_is_told(command):
+def test_killed_run_uses_its_checkpoint_or_reports_that_none_exists(command):
     run(command, "data=moons", *FAST)
     Path("run/checkpoints/last.npz").unlink()
     Path("run/summary.json").write_text(json.dumps({"status": "running", "step": 20}))
     assert minitrain.load_model("run").predict([[0.0, 0.0]]).classes.shape == (1,)
     Path("run/checkpoints/best.npz").unlink()
-    with pytest.raises(RecordError, match=r"last.npz: not there; a run has its first checkpoint after checkpoint_ev"):
+    with pytest.raises(
+        RecordError, match=r"last.npz: no such file; a run writes its first checkpoint after checkpoint_ev"
+    ):
         minitrain.load_model("run")
 
 
-def test_a_diverged_run_predicts_by_its_best(command):
+def test_diverged_run_uses_its_best_checkpoint(command):
     run(command, "data=moons", "lr=1e30", *FAST)
     assert read_summary(Path("run")).status == "diverged"
     assert minitrain.load_model("run").step == 0
 
 
-def test_images_may_have_their_shape(command):
+def test_image_inputs_may_keep_their_shape(command):
     run(command, "data=digits", "network=cnn", "network.channels=[4]", *FAST[:-1])
     model = minitrain.load_model("run")
     x = raw_validation(model.data)
@@ -151,13 +153,13 @@ def test_images_may_have_their_shape(command):
         ([[0.1, np.nan]], r"x\[0\]: holds nan or inf"),
     ],
 )
-def test_other_inputs_than_those_of_training_are_refused(command, x, message):
+def test_inputs_that_do_not_fit_training_are_rejected(command, x, message):
     run(command, "data=moons", *FAST)
     with pytest.raises(ConfigError, match=message):
         minitrain.load_model("run").predict(x)
 
 
-def test_a_run_directory_imports_nothing_and_needs_its_own_components(command, own_components):
+def test_run_directory_imports_no_extensions(command, own_components):
     Path("mine.py").write_text(
         "from minitrain import register\n@register('activation', 'cube')\ndef cube(x):\n    return x**3\n"
     )
@@ -172,7 +174,7 @@ def test_a_run_directory_imports_nothing_and_needs_its_own_components(command, o
     assert command("predict", "run", "points.csv", "extensions=[mine]")[0] == 0
 
 
-def test_what_is_not_a_run_or_not_whole_is_told(command, flowers):
+def test_invalid_or_damaged_run_is_reported(command, flowers):
     run(command, *FLOWERS_RUN)
     Path("empty").mkdir()
     assert command("-m", "seed=0,1", "hydra.sweep.dir=swept", "data=moons", *FAST)[0] == 0
@@ -191,7 +193,9 @@ def test_what_is_not_a_run_or_not_whole_is_told(command, flowers):
         minitrain.load_model("run")
     best.write_bytes(whole)
     config.write_text(text.replace("- 8", "- 9"))
-    with pytest.raises(RecordError, match=r"best.npz: of another network .*/0.weight of shape \[8, 4\], expected \[9"):
+    with pytest.raises(
+        RecordError, match=r"best.npz: does not fit the network .*/0.weight of shape \[8, 4\], expected \[9"
+    ):
         minitrain.load_model("run")
     config.write_text("}{")
     with pytest.raises(RecordError, match="the config cannot be read"):
@@ -200,25 +204,25 @@ def test_what_is_not_a_run_or_not_whole_is_told(command, flowers):
     assert minitrain.load_model("run").data.target == "species"
 
 
-def test_data_that_is_gone_or_another_is_told(command, flowers):
+def test_missing_or_changed_data_is_reported(command, flowers):
     run(command, *FLOWERS_RUN)
     write("flowers.csv", [("z", *FLOWERS), *(["1", *row] for row in flowers)])
     with pytest.raises(
-        RecordError, match=r"another network than config.yaml and the data describe: parameters/0.weight"
+        RecordError, match=r"does not fit the network that config.yaml and the data describe: parameters/0.weight"
     ):
         minitrain.load_model("run")
     write("flowers.csv", [FLOWERS, *([str(float(row[0]) + i), *row[1:]] for i, row in enumerate(flowers))])
-    with pytest.raises(RecordError, match=r"the data has changed since the run; give it back as it was"):
+    with pytest.raises(RecordError, match=r"val_loss is .* and was .*: the data has changed since the run; restore it"):
         minitrain.load_model("run")
     Path("flowers.csv").unlink()
     with pytest.raises(ConfigError, match=r"data.path=flowers.csv: no such file; expected a path from the current"):
         minitrain.load_model("run")
 
 
-# What datasets remember
+# What datasets store for predictions
 
 
-def test_a_dataset_remembers_scales_names_and_columns():
+def test_dataset_stores_scales_names_and_columns():
     Path("t.csv").write_text("town,age,pay\nUlm,30,1\nBonn,40,3\nUlm,50,2\nBonn,60,2.5\n")
     data = CSV(path="t.csv", categories=["town"], validation=0.25).load()
     assert data.input_names == ["town=Bonn", "town=Ulm", "age"]
@@ -241,7 +245,7 @@ def test_a_dataset_remembers_scales_names_and_columns():
         (np.array(["b", "a", "c"]), ("a", "b", "c")),
     ],
 )
-def test_classes_are_called_what_the_file_calls_them(targets, labels):
+def test_class_labels_come_from_the_file(targets, labels):
     np.savez("data.npz", x=np.random.default_rng(0).normal(size=(30, 2)), y=np.tile(targets, 10))
     assert NPZ(path="data.npz").load().labels == labels
 
@@ -249,7 +253,7 @@ def test_classes_are_called_what_the_file_calls_them(targets, labels):
 # The command
 
 
-def test_a_csv_with_texts_as_classes_and_columns_in_any_order(command, flowers):
+def test_csv_with_text_classes_and_reordered_columns(command, flowers):
     run(command, *FLOWERS_RUN)
     status, out, err = command("predict", "run", "flowers.csv")
     assert (status, err) == (0, "")
@@ -257,13 +261,11 @@ def test_a_csv_with_texts_as_classes_and_columns_in_any_order(command, flowers):
     assert "predictions  run/predictions.csv" in out
     header, rows = read("run/predictions.csv")
     assert header == ["prediction", "p(setosa)", "p(versicolor)", "p(virginica)"]
-    right = [found[0] == row[-1] for found, row in zip(rows, flowers, strict=True)]
-    assert np.mean(right) > 0.8
+    is_correct = [prediction[0] == row[-1] for prediction, row in zip(rows, flowers, strict=True)]
+    assert np.mean(is_correct) > 0.8
     assert {p for p, *_ in rows} == {"setosa", "versicolor", "virginica"}
-    places = [4, 2, 0, 3, 1]
-    write(
-        "turned.csv", [["note", *(FLOWERS[i] for i in places)], *(["x", *(row[i] for i in places)] for row in flowers)]
-    )
+    order = [4, 2, 0, 3, 1]
+    write("turned.csv", [["note", *(FLOWERS[i] for i in order)], *(["x", *(row[i] for i in order)] for row in flowers)])
     write("bare.csv", [row[:4] for row in flowers])
     write("whole.csv", flowers)
     for name in ("turned.csv", "bare.csv", "whole.csv"):
@@ -271,17 +273,17 @@ def test_a_csv_with_texts_as_classes_and_columns_in_any_order(command, flowers):
         assert read(f"out/{name}") == (header, rows)
 
 
-def test_the_files_rows_are_the_modules_predictions(command, flowers):
+def test_file_rows_equal_predictions_in_python(command, flowers):
     run(command, *FLOWERS_RUN)
     command("predict", "run", "flowers.csv", "--checkpoint", "last", "--output", "mine.csv")
-    found = minitrain.load_model("run", "last").predict([list(map(float, row[:4])) for row in flowers])
+    prediction = minitrain.load_model("run", "last").predict([list(map(float, row[:4])) for row in flowers])
     _, rows = read("mine.csv")
-    assert [row[0] for row in rows] == found.labels.tolist()
-    assert (np.array([row[1:] for row in rows], np.float32) == found.probabilities).all()
+    assert [row[0] for row in rows] == prediction.labels.tolist()
+    assert (np.array([row[1:] for row in rows], np.float32) == prediction.probabilities).all()
     assert not Path("run/predictions.csv").exists()
 
 
-def test_categories_and_numbers_in_own_units(command):
+def test_categorical_inputs_and_target_units(command):
     random = np.random.default_rng(0)
     towns = random.choice(["Ulm", "Bonn"], 80)
     ages = random.integers(18, 80, 80)
@@ -301,7 +303,7 @@ def test_categories_and_numbers_in_own_units(command):
                                 "Bonn, Ulm\n")  # fmt: skip
 
 
-def test_data_without_names_goes_by_order(command):
+def test_columns_without_names_are_matched_by_order(command):
     run(command, "data=moons", *FAST)
     points = [("0.5", "0.5"), ("1.0", "-0.5")]
     write("plain.csv", points)
@@ -315,7 +317,7 @@ def test_data_without_names_goes_by_order(command):
     assert (status, err) == (2, "minitrain: named.csv row 1, column 2: 'v' is not a number; clean it\n")
 
 
-def test_numpys_files(command):
+def test_numpy_files_as_input(command):
     run(command, "data=digits", *FAST)
     x = Digits(standardize=False).load().x_val
     write("x.csv", x.astype(int).tolist())
@@ -329,7 +331,7 @@ def test_numpys_files(command):
     assert (status, err) == (2, "minitrain: x.npz: has no array x; there is images\n")
 
 
-def test_each_mistake_of_the_command_is_one_line_and_nothing_is_written(command, flowers):
+def test_invalid_arguments_are_reported_and_nothing_is_written(command, flowers):
     run(command, *FLOWERS_RUN)
     write("three.csv", [FLOWERS[1:], *(row[1:] for row in flowers)])
     write("bare.csv", [row[:3] for row in flowers])
@@ -355,17 +357,17 @@ def test_each_mistake_of_the_command_is_one_line_and_nothing_is_written(command,
     assert sorted(Path().rglob("*")) == before
 
 
-def test_importing_minitrain_loads_no_config_reader():
+def test_importing_minitrain_does_not_import_hydra():
     import subprocess
 
     code = (
         "import sys, minitrain; print({'hydra', 'omegaconf', 'matplotlib'} & sys.modules.keys()); minitrain.load_model"
     )
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert told == "set()\n"
+    output = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert output == "set()\n"
 
 
-def test_checkpoints_hold_what_is_loaded(command):
+def test_checkpoint_equals_the_loaded_state(command):
     run(command, "data=moons", "network.norm=batch", *FAST)
     arrays, _ = load_checkpoint(Path("run/checkpoints/best.npz"))
     state = minitrain.load_model("run").network.state_dict()

@@ -1,4 +1,4 @@
-"""The page that a comparison leaves: what is in the file. What a browser makes of it: test_report_in_browser.py"""
+"""The content of the report page; test_report_in_browser.py tests its behavior."""
 
 import base64
 import hashlib
@@ -12,24 +12,24 @@ import pytest
 import yaml
 
 from minitrain.compare.comparison import compare
-from minitrain.compare.report import MISSING, _data, thin, write_report
+from minitrain.compare.report import MISSING, page_data, thin, write_report
 from minitrain.compare.results import Results, load_runs
 
-HOSTILE = "</script><img src=x onerror=alert(1)>\u2028&amp;<!--"
+UNTRUSTED = "</script><img src=x onerror=alert(1)>\u2028&amp;<!--"
 CONFIG = {"activation": "relu", "lr": 0.1, "seed": 0, "steps": 100, "optimizer": {"name": "sgd", "default_lr": 0.3}}
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mP8/x8AAwMCAO+ip1sAAAAASUVORK5CYII=")
 
 
-def leave_run(directory, changes=None, metrics=None, status="completed", **summary):
-    """What a run leaves behind. metrics: columns by name, None in a cell that is empty; none for a run not begun."""
+def write_run(directory, changes=None, metrics=None, status="completed", **summary):
+    """Write the directory of a run. metrics: columns by name, None in an empty cell; None for a run without metrics."""
     config = {**CONFIG, **(changes or {})}
     (directory / ".hydra").mkdir(parents=True)
     (directory / ".hydra" / "config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
     overrides = [f"{key}={value}" for key, value in (changes or {}).items()]
-    told = {"status": status, "overrides": overrides, "seconds": 1.25, "step": 0, "steps": 100}
-    told |= {"final": {}, "best": None, **summary}
+    summary_values = {"status": status, "overrides": overrides, "seconds": 1.25, "step": 0, "steps": 100}
+    summary_values |= {"final": {}, "best": None, **summary}
     if status != "running":
-        (directory / "summary.json").write_text(json.dumps(told), encoding="utf-8")
+        (directory / "summary.json").write_text(json.dumps(summary_values), encoding="utf-8")
     if metrics is not None:
         rows = zip(*metrics.values(), strict=True)
         lines = [",".join("" if cell is None else str(cell) for cell in row) for row in rows]
@@ -43,17 +43,17 @@ def falling(rows, rate=0.1, floor=0.05):
     return {"step": steps, "train_loss": loss, "val_loss": loss * 1.1, "val_accuracy": accuracy}
 
 
-def leave_sweep(folder):
+def write_sweep(folder):
     """Twelve runs of two activations, two rates and three seeds, one of which diverged, and one that failed."""
     runs = [(act, lr, seed) for act in ("relu", "silu") for lr in (0.01, 0.5) for seed in range(3)]
     for number, (activation, lr, seed) in enumerate(runs):
         changes = {"activation": activation, "lr": lr, "seed": seed}
         diverged = number == 11
-        leave_run(
+        write_run(
             folder / str(number), changes, falling(4 if diverged else 40, lr * 10, 0.05 + number / 100),
             "diverged" if diverged else "completed",
         )  # fmt: skip
-    leave_run(folder / "12", {"lr": 0.01, "seed": 9}, None, "failed", error="ValueError: no such thing")
+    write_run(folder / "12", {"lr": 0.01, "seed": 9}, None, "failed", error="ValueError: no such thing")
 
 
 def report(folder, figures=None, title="minitrain -m lr=0.01,0.5", **options):
@@ -86,28 +86,28 @@ class Page(HTMLParser):
         return json.loads(self.texts["application/json"])
 
 
-def test_it_tells_what_was_compared_how_it_ended_and_what_judges(tmp_path):
-    leave_sweep(tmp_path)
+def test_header_has_title_statuses_and_ranking(tmp_path):
+    write_sweep(tmp_path)
     (tmp_path / "13" / ".hydra").mkdir(parents=True)
     text = report(tmp_path, title="minitrain -m 'lr=0.01,0.5' & more").read_text()
     assert "<h1>minitrain -m &#x27;lr=0.01,0.5&#x27; &amp; more</h1>" in text
     assert "<b>13</b> runs" in text
     for status, number in (("completed", 11), ("diverged", 1), ("failed", 1)):
         assert f'<span class="status">{status}</span> <b>{number}</b>' in text
-    assert "judged by <b>last val_accuracy</b>, higher is better" in text
-    assert "1 without a run that can be read" in text
+    assert "ranked by <b>last val_accuracy</b>, higher is better" in text
+    assert "1 path skipped: no readable run" in text
 
 
-def test_runs_have_their_values_and_curves(tmp_path):
-    leave_sweep(tmp_path)
+def test_page_data_has_values_and_curves(tmp_path):
+    write_sweep(tmp_path)
     data = Page(report(tmp_path)).data
     assert data["runs"]["name"] == [str(number) for number in range(13)]
     assert data["keys"]["lr"] == {"values": ["0.01", "0.5"], "of": [0, 0, 0, 1, 1, 1] * 2 + [0]}
     assert data["config"]["optimizer.name"] == "sgd"
     assert data["summary"]["error"] == {"values": [MISSING, "ValueError: no such thing"], "of": [0] * 12 + [1]}
-    place, values = data["curves"]["train_loss"][3]
+    index, values = data["curves"]["train_loss"][3]
     metrics = falling(40, 5.0, 0.08)
-    assert np.cumsum(data["steps"][place]).tolist() == metrics["step"].tolist()
+    assert np.cumsum(data["steps"][index]).tolist() == metrics["step"].tolist()
     assert values == [float(f"{value:.6g}") for value in metrics["train_loss"]]
     assert data["runs"]["last"][3] == float(f"{metrics['val_accuracy'][35]:.6g}")
     assert data["runs"]["bestStep"][3] == 350
@@ -115,8 +115,8 @@ def test_runs_have_their_values_and_curves(tmp_path):
     assert data["curves"]["train_loss"][12] is None
 
 
-def test_nothing_is_loaded_and_only_its_own_script_and_style_run(tmp_path):
-    leave_sweep(tmp_path)
+def test_policy_allows_only_the_embedded_script_and_style(tmp_path):
+    write_sweep(tmp_path)
     (tmp_path / "figure.png").write_bytes(PIXEL)
     page = Page(report(tmp_path, {"All <curves>": tmp_path / "figure.png"}))
     policy = next(tag["content"] for name, tag in page.tags if tag.get("http-equiv") == "Content-Security-Policy")
@@ -130,28 +130,31 @@ def test_nothing_is_loaded_and_only_its_own_script_and_style_run(tmp_path):
     assert ("img", {"src": loaded[1], "alt": "All <curves>"}) in page.tags
 
 
-def test_hostile_values_stay_text(tmp_path):
-    leave_run(
-        tmp_path / "<img src=x onerror=alert(2)>", {"activation": HOSTILE, f"k{HOSTILE}": 1}, falling(5),
-        "</script><script>alert(3)</script>", error=HOSTILE,
+def test_untrusted_values_remain_text(tmp_path):
+    write_run(
+        tmp_path / "<img src=x onerror=alert(2)>", {"activation": UNTRUSTED, f"k{UNTRUSTED}": 1}, falling(5),
+        "failed", error=UNTRUSTED,
     )  # fmt: skip
-    leave_run(tmp_path / "1", {"lr": HOSTILE}, {"step": [0], "train_loss": [1.0], "<b>": [2.0]})
-    page = Page(report(tmp_path, title=HOSTILE))
-    leave_run(tmp_path / "plain" / "0", {"lr": 0.1}, falling(5))
+    write_run(tmp_path / "1", {"lr": UNTRUSTED}, {"step": [0], "train_loss": [1.0], "<b>": [2.0]})
+    invalid_status = "</script><script>alert(3)</script>"  # such a run is skipped
+    write_run(tmp_path / UNTRUSTED.replace("/", ""), None, falling(5), invalid_status)
+    page = Page(report(tmp_path, title=UNTRUSTED))
+    write_run(tmp_path / "plain" / "0", {"lr": 0.1}, falling(5))
+    write_run(tmp_path / "plain" / "1", {"lr": 0.2}, falling(5), "unknown")
     harmless = Page(report(tmp_path / "plain"))
     assert {name for name, _ in page.tags} == {name for name, _ in harmless.tags}
-    assert HOSTILE in page.data["config"]["activation"]["values"]
-    assert HOSTILE in page.data["summary"]["error"]["values"]
+    assert UNTRUSTED in page.data["config"]["activation"]["values"]
+    assert UNTRUSTED in page.data["summary"]["error"]["values"]
     assert "<b>" in page.data["curves"]
     text = page.texts["application/json"]
     assert not re.search("[<>&\u2028\u2029]", text)
 
 
-def test_runs_without_values_are_there(tmp_path):
-    leave_run(tmp_path / "0", {"lr": 0.1}, None, "running")
-    leave_run(tmp_path / "1", {"lr": math.inf}, {"step": [], "train_loss": []}, "interrupted", seconds=math.nan)
-    leave_run(tmp_path / "2", {"lr": math.nan}, {"step": [0, 10], "train_loss": ["inf", "nan"]}, "diverged")
-    leave_run(tmp_path / "3", {"lr": 0.2}, {"step": [0, "nan", "1e300", 10], "train_loss": [3, 1, 1, 2]})
+def test_runs_without_values_are_included(tmp_path):
+    write_run(tmp_path / "0", {"lr": 0.1}, None, "running")
+    write_run(tmp_path / "1", {"lr": math.inf}, {"step": [], "train_loss": []}, "interrupted", seconds=math.nan)
+    write_run(tmp_path / "2", {"lr": math.nan}, {"step": [0, 10], "train_loss": ["inf", "nan"]}, "diverged")
+    write_run(tmp_path / "3", {"lr": 0.2}, {"step": [0, "nan", "1e300", 10], "train_loss": [3, 1, 1, 2]})
     data = Page(report(tmp_path)).data
     assert data["runs"]["status"] == ["running", "interrupted", "diverged", "completed"]
     assert data["keys"]["lr"]["values"] == ["0.1", "inf", "nan", "0.2"]
@@ -160,49 +163,49 @@ def test_runs_without_values_are_there(tmp_path):
     assert (data["steps"], data["curves"]["train_loss"][3]) == ([[0, 10]], [0, [3.0, 2.0]])
 
 
-def test_a_report_of_runs_that_have_not_begun(tmp_path):
-    leave_run(tmp_path / "0", None, None, "running")
+def test_report_of_runs_without_metrics(tmp_path):
+    write_run(tmp_path / "0", None, None, "running")
     data = Page(report(tmp_path)).data
     assert (data["curves"], data["keys"], data["runs"]["group"]) == ({}, {}, [0])
 
 
-def test_the_best_value_need_not_be_the_last(tmp_path):
-    leave_run(tmp_path / "0", None, {"step": [0, 10, 20], "train_loss": [3.0, 1.0, 2.0]})
+def test_best_value_may_differ_from_the_last(tmp_path):
+    write_run(tmp_path / "0", None, {"step": [0, 10, 20], "train_loss": [3.0, 1.0, 2.0]})
     for by, best, step, column in (("last", 1.0, 10, "last"), ("min", 1.0, 10, "best"), ("max", 3.0, 0, "best")):
         data = Page(report(tmp_path, metric="train_loss", by=by)).data
         assert (data["runs"]["last"], data["runs"]["best"], data["runs"]["bestStep"]) == ([2.0], [best], [step])
-        assert data["judge"] == {"metric": "train_loss", "column": column, "higher": by == "max"}
+        assert data["ranking"] == {"metric": "train_loss", "column": column, "higherIsBetter": by == "max"}
 
 
-def test_runs_of_two_sweeps_are_told_apart(tmp_path):
+def test_runs_of_two_sweeps_have_distinct_names(tmp_path):
     for sweep in ("first", "second"):
-        leave_run(tmp_path / sweep / "0", {"lr": 0.1}, falling(3))
+        write_run(tmp_path / sweep / "0", {"lr": 0.1}, falling(3))
     assert Page(report(tmp_path)).data["runs"]["name"] == ["first/0", "second/0"]
 
 
-def test_many_long_runs_make_a_page_that_can_be_sent(tmp_path):
-    leave_run(tmp_path / "0", {"lr": 0.1}, None)
+def test_size_of_the_page_is_bounded(tmp_path):
+    write_run(tmp_path / "0", {"lr": 0.1}, None)
     (run,) = load_runs(tmp_path)  # the same run, many times
     noise = np.random.default_rng(0).normal(size=1000)
     run.metrics.update({"step": np.arange(1000.0), "train_loss": noise, "val_loss": noise * 3, "grad_norm": noise**2})
-    for count, at_most in ((60, 1000), (500, 200), (2800, 60)):
-        curves = _data(compare(Results([run] * count)))["curves"]
+    for count, limit in ((60, 1000), (500, 200), (2800, 60)):
+        curves = page_data(compare(Results([run] * count)))["curves"]
         lengths = {len(curve[1]) for of_runs in curves.values() for curve in of_runs}
-        assert 0.9 * at_most <= max(lengths) <= at_most
+        assert 0.9 * limit <= max(lengths) <= limit
     assert len(json.dumps(curves)) < 10_000_000
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 29, 30, 31, 61, 1000, 99_999])
-def test_thinned_curves_keep_their_ends_and_extremes(count):
+def test_thinned_curves_keep_ends_and_extremes(count):
     values = np.random.default_rng(count).normal(size=count)
-    kept = thin(values, 30)
-    assert len(kept) <= 30
-    assert (np.diff(kept) > 0).all()
-    assert {0, count - 1, int(values.argmin()), int(values.argmax())} <= set(kept.tolist())
+    indices = thin(values, 30)
+    assert len(indices) <= 30
+    assert (np.diff(indices) > 0).all()
+    assert {0, count - 1, int(values.argmin()), int(values.argmax())} <= set(indices.tolist())
 
 
-def test_a_page_that_cannot_be_written_leaves_none(tmp_path):
-    leave_sweep(tmp_path)
+def test_failed_write_leaves_no_page(tmp_path):
+    write_sweep(tmp_path)
     with pytest.raises(FileNotFoundError):
         report(tmp_path, {"Curves": tmp_path / "missing.png"})
     assert not list(tmp_path.glob("*.html*"))

@@ -22,7 +22,7 @@ from minitrain.storage.sweep_directory import (
     read_sweep_title,
     run_directories,
 )
-from minitrain.sweep.resume import finish_sweep, train_incomplete
+from minitrain.sweep.execution import finish_sweep, train_incomplete
 from minitrain.sweep.state import Job
 from minitrain.training.experiment import build_experiment
 from minitrain.training.recorder import RunRecorder

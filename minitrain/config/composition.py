@@ -11,6 +11,7 @@ import hydra
 from hydra import version
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
@@ -72,6 +73,14 @@ class Composer:
         GlobalHydra.instance().clear()
         self.hydra = Hydra.create_main_hydra2("minitrain", search_path)
         self.parser = OverridesParser.create(config_loader=self.hydra.config_loader)
+
+    @classmethod
+    def from_config_loader(cls, config_loader: ConfigLoader) -> Composer:
+        """A composer on the configs that Hydra has opened already, as its launcher plugins receive them."""
+        composer = cls.__new__(cls)
+        composer.hydra = Hydra("minitrain", config_loader)
+        composer.parser = OverridesParser.create(config_loader=config_loader)
+        return composer
 
     def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
         """A config with its hydra section. Raises ConfigError, one line, for whatever does not compose."""

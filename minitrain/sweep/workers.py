@@ -233,11 +233,15 @@ class _WorkerPool:
         self._idle = [self._new_worker() for _ in range(min(processes, len(tasks)))]
         self._running: dict[Future[None], tuple[ProcessPoolExecutor, _Task]] = {}
 
-    @staticmethod
-    def _new_worker() -> ProcessPoolExecutor:
+    def _new_worker(self) -> ProcessPoolExecutor:
         from loky import ProcessPoolExecutor
 
-        return ProcessPoolExecutor(1, env={"OPENBLAS_NUM_THREADS": "1"})
+        return ProcessPoolExecutor(
+            1,
+            env={"OPENBLAS_NUM_THREADS": "1"},
+            initializer=_watch_parent,
+            initargs=(os.getpid(), self._state.path, self._state.runs),
+        )
 
     def run(self, update: Callable[[], None]) -> None:
         """Train all tasks until they have ended or a stop is requested. `update` is called several times a second."""
@@ -259,7 +263,7 @@ class _WorkerPool:
             worker, task = self._idle.pop(), self._pending.popleft()
             with _interrupts_ignored():  # the worker process is started here, and inherits its parent's handler
                 future = worker.submit(
-                    _train_in_worker, self._extensions, task.jobs, self._state.path, self._state.runs, os.getpid()
+                    _train_in_worker, self._extensions, task.jobs, self._state.path, self._state.runs
                 )
             self._running[future] = worker, task
 
@@ -299,16 +303,31 @@ def _interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _train_in_worker(extensions: Sequence[str], jobs: Sequence[Job], path: Path, runs: int, parent: int) -> None:
-    """Train a group in a worker process, which stops as if requested when its parent process has died."""
-    for name in extensions:
-        importlib.import_module(name)
+# In a worker process
+
+
+_is_training = threading.Lock()  # held while the worker process trains a group
+
+
+def _train_in_worker(extensions: Sequence[str], jobs: Sequence[Job], path: Path, runs: int) -> None:
+    """Train a group in a worker process."""
+    with _is_training:
+        for name in extensions:
+            importlib.import_module(name)
+        state = SweepState(path, runs)
+        if not state.is_set():
+            train_group(jobs, state, lambda: None)
+
+
+def _watch_parent(parent: int, path: Path, runs: int) -> None:
+    """Let this worker process stop its runs and exit when its parent is killed; otherwise it waits for tasks forever."""
     state = SweepState(path, runs)
 
-    def stop_if_orphaned() -> None:
-        if os.getppid() != parent:
-            state.set()
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_BETWEEN_UPDATES)
+        state.set()
+        with _is_training:
+            os._exit(1)
 
-    stop_if_orphaned()
-    if not state.is_set():
-        train_group(jobs, state, stop_if_orphaned)
+    threading.Thread(target=watch, daemon=True).start()

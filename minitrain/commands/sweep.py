@@ -11,6 +11,7 @@ from pathlib import Path
 from hydra._internal.callbacks import Callbacks
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -128,7 +129,15 @@ def execute(composer: Composer, plan: SweepPlan, directory: Path, task: RunTask)
         return
     context = HydraContext(config_loader=composer.hydra.config_loader, callbacks=Callbacks(sweep_config))
     launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=sweep_config)
-    launcher.launch([spec.overrides for spec in plan.specs], initial_job_idx=0)
+    _log_failures(launcher.launch([spec.overrides for spec in plan.specs], initial_job_idx=0))
+
+
+def _log_failures(results: Sequence[JobReturn]) -> None:
+    """Log the errors of jobs that Hydra could not run; a run that fails while it trains logs its error itself."""
+    for number, result in enumerate(results):
+        if result.status is JobStatus.FAILED:
+            error = result._return_value  # the public property raises it
+            log.error("#%d %s: failed: %s: %s", number, " ".join(result.overrides or ()), type(error).__name__, error)
 
 
 def _quoted(directory: Path) -> str:

@@ -320,7 +320,7 @@ def _train_in_worker(extensions: Sequence[str], jobs: Sequence[Job], path: Path,
 
 
 def _watch_parent(parent: int, path: Path, runs: int) -> None:
-    """Let this worker process stop its runs and exit when its parent is killed; otherwise it waits for tasks forever."""
+    """Let this worker process stop its runs and exit if its parent is killed; otherwise it waits for tasks forever."""
     state = SweepState(path, runs)
 
     def watch() -> None:

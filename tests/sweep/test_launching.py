@@ -23,6 +23,14 @@ def runs():
     return sorted(directories, key=lambda run: int(run.name))
 
 
+@pytest.fixture(autouse=True)
+def new_joblib_workers():
+    """joblib keeps its workers, which stay in the folder that they were started in."""
+    yield
+    if "joblib" in sys.modules:
+        sys.modules["joblib"].externals.loky.get_reusable_executor().shutdown()
+
+
 @pytest.mark.parametrize(
     ("package", "launcher"),
     [("hydra_plugins.hydra_joblib_launcher", "joblib"), ("hydra_plugins.hydra_submitit_launcher", "submitit_local")],
@@ -83,6 +91,17 @@ def test_other_processes_import_the_extensions(command, own_components, launcher
 def test_the_task_of_a_run_can_be_pickled():
     task = RunTask(("mine",))
     assert pickle.loads(pickle.dumps(task)) == task
+
+
+def test_errors_of_jobs_are_reported_by_other_launchers(command, monkeypatch):
+    def fail(self, config):
+        raise LookupError("no such thing")
+
+    monkeypatch.setattr(RunTask, "__call__", fail)
+    status, out, _ = command("-m", "lr=0.1,0.3", *SMALL, "hydra/launcher=basic")
+    assert status == 1
+    assert "#0 lr=0.1 data=moons" in out
+    assert out.count("failed: LookupError: no such thing") == 2
 
 
 def test_hydra_discovers_the_grouped_launcher_as_a_plugin(command):

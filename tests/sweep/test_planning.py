@@ -36,7 +36,7 @@ def test_a_plan_has_a_spec_and_a_config_for_each_job():
 def test_duplicate_runs_are_rejected(command, dry_run):
     status, _, err = command(*dry_run, "-m", "lr=0.1,0.10", *SMALL)
     assert status == 2
-    assert "runs 0 and 1 are the same (lr=0.10" in err
+    assert "runs 0 and 1 are the same (lr=0.1 data=moons" in err
     assert not list(Path().iterdir())
 
 

@@ -15,6 +15,7 @@ from minitrain.config.schema import RunConfig
 from minitrain.errors import ConfigError
 from minitrain.plotting.run_curves import draw_run
 from minitrain.storage.files import reject_special_files, write_text
+from minitrain.storage.lock import locked
 from minitrain.storage.stored_config import read_overrides
 from minitrain.storage.summary import Summary, exit_status, read_summary
 from minitrain.storage.sweep_directory import (
@@ -46,7 +47,7 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
 
     Raises:
         ConfigError: The overrides or the stored config are invalid; nothing was changed.
-        RecordError: A file of the run is damaged; nothing was changed.
+        RecordError: A file of the run is damaged, or another process trains it; nothing was changed.
     """
     stored, config = load_stored_config(directory)
     reject_special_files(directory)
@@ -59,10 +60,11 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
         _draw_missing_figures(run_config, directory, original_overrides)
         return 0
     experiment = build_experiment(run_config)
-    if overrides:
-        RunRecorder(experiment, directory, original_overrides).restore()  # if it raises, the stored config stays as is
-        write_text(stored, OmegaConf.to_yaml(config))
-    summary = perform(experiment, directory, [*original_overrides, *overrides], resume=True)
+    with locked(directory):
+        if overrides:
+            RunRecorder(experiment, directory, original_overrides).restore()  # if it raises, nothing was changed
+            write_text(stored, OmegaConf.to_yaml(config))
+        summary = perform(experiment, directory, [*original_overrides, *overrides], resume=True)
     return exit_status([summary], run_config.on_divergence == "fail")
 
 
@@ -118,7 +120,7 @@ def resume_sweep(directory: Path, overrides: Sequence[str], extensions: Sequence
 
     Raises:
         ConfigError: The overrides or a stored config are invalid; nothing was changed.
-        RecordError: A file of the sweep is damaged; nothing was changed.
+        RecordError: A file of the sweep is damaged, or another process trains its runs; nothing was changed.
     """
     for text in overrides:
         if not text.startswith("extensions="):
@@ -130,8 +132,10 @@ def resume_sweep(directory: Path, overrides: Sequence[str], extensions: Sequence
     }
     if not jobs:
         raise ConfigError(f"resume {directory}: no run has begun; repeat the command of the sweep")
-    interrupted = not train_incomplete(jobs, directory, extensions)
-    status = finish_sweep(directory, read_sweep_title(directory), [job.config for job in jobs.values()], interrupted)
+    configs = [job.config for job in jobs.values()]
+    with locked(directory):
+        interrupted = not train_incomplete(jobs, directory, extensions)
+        status = finish_sweep(directory, read_sweep_title(directory), configs, interrupted)
     return _report_missing_runs(directory, len(jobs)) or status
 
 

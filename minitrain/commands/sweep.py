@@ -21,6 +21,7 @@ from minitrain.config.job_directory import claim_job_directory, current_job, has
 from minitrain.config.loading import to_run_config
 from minitrain.errors import plural
 from minitrain.storage.files import reject_special_files, write_text
+from minitrain.storage.lock import locked
 from minitrain.sweep.execution import check_stored_configs, finish_sweep
 from minitrain.sweep.launching import GROUPED_LAUNCHER, objective, objective_value, train_in_groups
 from minitrain.sweep.planning import ExpandedSweep, SweepPlan, place_runs, plan_sweep
@@ -74,13 +75,14 @@ def start_sweep(
         _log_dry_run(plan)
         return 0
     directory = _claim_directory(plan)
-    log.info("%s in %s", plural(len(plan.specs), "run") if plan.sweep.is_grid else "runs", directory)
     interrupted = False
-    try:
-        execute(composer, plan, directory, RunTask(tuple(extensions)))
-    except KeyboardInterrupt:
-        interrupted = True
-    return finish_sweep(directory, " ".join(requested_overrides(plan.sweep.config)), plan.configs, interrupted)
+    with locked(directory):
+        log.info("%s in %s", plural(len(plan.specs), "run") if plan.sweep.is_grid else "runs", directory)
+        try:
+            execute(composer, plan, directory, RunTask(tuple(extensions)))
+        except KeyboardInterrupt:
+            interrupted = True
+        return finish_sweep(directory, " ".join(requested_overrides(plan.sweep.config)), plan.configs, interrupted)
 
 
 def _log_dry_run(plan: SweepPlan) -> None:

@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from minitrain.config.composition import requested_overrides
 from minitrain.errors import ConfigError
 from minitrain.storage.directories import claim_directory
+from minitrain.storage.lock import LOCK_FILE
 
 
 def claim_job_directory(config: DictConfig, mode: str, parent: Path, label: str) -> Path:
@@ -45,7 +46,8 @@ def claim_job_directory(config: DictConfig, mode: str, parent: Path, label: str)
 
 
 def _is_empty(directory: Path) -> bool:
-    return directory.is_dir() and not any(directory.iterdir())
+    """Whether a directory has no files, but perhaps the lock of a process that was killed before it wrote any."""
+    return directory.is_dir() and all(path.name == LOCK_FILE for path in directory.iterdir())
 
 
 def has_directory_override(config: DictConfig, mode: str) -> bool:

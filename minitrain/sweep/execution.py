@@ -15,6 +15,7 @@ from minitrain.compare.table import format_table
 from minitrain.config.schema import RunConfig
 from minitrain.errors import ConfigError, RecordError
 from minitrain.plotting.prediction_plots import draw_plots
+from minitrain.storage.lock import locked
 from minitrain.storage.summary import Status, exit_status, read_summary
 from minitrain.storage.sweep_directory import read_run_text, run_directories
 from minitrain.sweep.grouping import group_runs
@@ -55,6 +56,9 @@ def train_incomplete(
 
     Returns:
         Whether all runs ended without a request to stop.
+
+    Raises:
+        DirectoryInUseError: Another process trains one of the runs; nothing was changed.
     """
     complete = {number: job for number, job in jobs.items() if is_complete(job.directory)}
     incomplete = {number: job for number, job in jobs.items() if number not in complete}
@@ -62,6 +66,7 @@ def train_incomplete(
         suffix = "" if incomplete else ": nothing left to do"
         log.info("%d of %d runs are complete%s", len(complete), len(jobs), suffix)
         _draw_missing_plots(complete.values())
+    _require_unlocked(incomplete.values())
     groups = group_runs({number: job.config for number, job in incomplete.items()}, available_cores())
     if groups:
         log.info("%s", format_plan(groups, available_cores()))
@@ -75,6 +80,14 @@ def is_complete(directory: Path) -> bool:
         return read_summary(directory).status.is_final
     except RecordError:
         return False
+
+
+def _require_unlocked(jobs: Iterable[Job]) -> None:
+    """Raise DirectoryInUseError for a run that another process trains, such as `minitrain resume RUN`."""
+    for job in jobs:
+        if (job.directory / "summary.json").exists():  # it has begun
+            with locked(job.directory):
+                pass
 
 
 def _draw_missing_plots(jobs: Iterable[Job]) -> None:

@@ -11,13 +11,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minitrain.compiler.tape import Tape
+from minitrain.errors import DirectoryInUseError
 from minitrain.plotting.prediction_plots import draw_plots
+from minitrain.storage.lock import locked
 from minitrain.storage.summary import Status
 from minitrain.sweep.grouping import RunGroup, shared_data
 from minitrain.sweep.state import (
@@ -92,30 +94,34 @@ def train_group(jobs: Sequence[Job], state: SweepState, report: Callable[[], Non
         state: The state of the sweep, which each run updates.
         report: Called several times a second.
     """
-    for runs, engine in _join_runs(_restore_runs(jobs, state)):
-        if state.is_set():
+    with ExitStack() as locks:
+        for runs, engine in _join_runs(_restore_runs(jobs, state, locks)):
+            if state.is_set():
+                for run in runs:
+                    run.end(Status.INTERRUPTED, run.step)
+                continue
+            with compute_context(runs[0].experiment.blas_threads):
+                train_together(runs, engine, _GroupProgress(runs, report), state)
             for run in runs:
-                run.end(Status.INTERRUPTED, run.step)
-            continue
-        with compute_context(runs[0].experiment.blas_threads):
-            train_together(runs, engine, _GroupProgress(runs, report), state)
-        for run in runs:
-            if not state.is_set():
-                report()
-                for line in draw_plots(run.config, run.directory, run.experiment.data):
-                    append_log(run.directory, line)
+                if not state.is_set():
+                    report()
+                    for line in draw_plots(run.config, run.directory, run.experiment.data):
+                        append_log(run.directory, line)
 
 
-def _restore_runs(jobs: Sequence[Job], state: SweepState) -> list[_SweepRunRecorder]:
-    """The runs of jobs, at their last checkpoints; a job whose run cannot be built or restored has failed."""
+def _restore_runs(jobs: Sequence[Job], state: SweepState, locks: ExitStack) -> list[_SweepRunRecorder]:
+    """Lock the runs of jobs and restore their last checkpoints; a job fails if its run cannot be built or restored."""
     runs: list[_SweepRunRecorder] = []
     for job in jobs:
         state.status[job.number] = STATUS_CODES[Status.RUNNING]
         try:
+            locks.enter_context(locked(job.directory))
             run = _SweepRunRecorder(assemble_experiment(job.config, shared_data(job.config)), job, state)
             run.restore()
             append_log(job.directory, run.experiment.describe().replace("\n", "; "))
             runs.append(run)
+        except DirectoryInUseError:  # another process trains this run, and writes its files
+            state.status[job.number] = STATUS_CODES[Status.FAILED]
         except RUN_ERRORS as error:
             record_failure(job, describe_error(error), state)
     return runs

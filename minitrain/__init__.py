@@ -13,16 +13,15 @@ from minitrain.errors import ConfigError, TracingError
 from minitrain.options import option
 from minitrain.registry import register
 from minitrain.training import diagnostics
+from minitrain.version import __version__
 
 if TYPE_CHECKING:
     from minitrain.compare.results import load_runs
     from minitrain.inference.model import load_model
     from minitrain.plotting.graph_drawing import draw, draw_network
 
-__version__ = "0.1.0"
-
-# What a run does not need is imported when it is first asked for.
-_LATER = {
+# Name -> module, imported on first access: a run does not need these.
+_LAZY = {
     "draw": "plotting.graph_drawing",
     "draw_network": "plotting.graph_drawing",
     "load_model": "inference.model",
@@ -30,10 +29,14 @@ _LATER = {
 }
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
-    if name not in _LATER:
+    if name not in _LAZY:
         raise AttributeError(f"module 'minitrain' has no attribute {name!r}")
-    return getattr(import_module(f"minitrain.{_LATER[name]}"), name)
+    return getattr(import_module(f"minitrain.{_LAZY[name]}"), name)
 
 
 __all__ = [
@@ -41,6 +44,7 @@ __all__ = [
     "Parameter",
     "Tensor",
     "TracingError",
+    "__version__",
     "check_grads",
     "components",
     "data",

@@ -11,8 +11,8 @@ from typing import NoReturn
 import minitrain
 from minitrain.config.schema import RunConfig
 from minitrain.errors import ConfigError, RecordError, first_line
-from minitrain.options import REQUIRED, describe_expected, options
-from minitrain.paths import conf_directory
+from minitrain.options import REQUIRED, options
+from minitrain.paths import group_names
 from minitrain.registry import REGISTRIES
 
 USAGE = """\
@@ -84,12 +84,11 @@ def _command(given: list[str]) -> int:
         print(f"minitrain {minitrain.__version__}")
         return 0
 
-    from hydra._internal.utils import get_args_parser
-
     from minitrain.commands import run
     from minitrain.commands.log import set_up_logging
     from minitrain.config import composition
     from minitrain.config.extensions import load_extensions
+    from minitrain.config.hydra_compat import argument_parser
     from minitrain.config.loading import to_run_config
 
     set_up_logging()
@@ -112,7 +111,7 @@ def _command(given: list[str]) -> int:
 
         return export.main(given[1:])
     is_graph = given[:1] == ["graph"]
-    parser = get_args_parser()
+    parser = argument_parser()
     parser.prog = "minitrain"
     parser.error = _refuse  # type: ignore[method-assign]  # in one line, as every other mistake
     parser.add_argument("--dry-run", action="store_true")
@@ -167,11 +166,11 @@ def help_text() -> str:
 
     lines = [USAGE, "Groups (each choice's options: conf/GROUP/NAME.yaml, or --cfg job)"]
     for group in ("data", "network", "optimizer", "schedule", "experiments"):
-        names = {path.stem for path in (conf_directory() / group).glob("*.yaml")} | REGISTRIES.get(group, {}).keys()
+        names = group_names(group) | REGISTRIES.get(group, {}).keys()
         lines.append(entry(group, 22, ", ".join(sorted(names))))
     lines.append("\nKeys")
-    for key, (hint, default, range_) in options(RunConfig).items():
-        shown = "null" if default is None else "..." if default is REQUIRED else default
-        lines.append(entry(f"{key}={shown}", 22, f"{range_.help}; {describe_expected(hint, range_)}"))
+    for key, option in options(RunConfig).items():
+        shown = "null" if option.default is None else "..." if option.default is REQUIRED else option.default
+        lines.append(entry(f"{key}={shown}", 22, f"{option.range.help}; {option.expected}"))
     lines.append("\nExit status: 0 done, 1 failed, 2 a mistake in what was given, 130 stopped.")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Options of components: name, type, default, limits and meaning, declared once as dataclass fields."""
+"""Options of components: name, type, default, limits and meaning, declared once as fields of a dataclass."""
 
 from __future__ import annotations
 
@@ -6,32 +6,46 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from minitrain.errors import ConfigError, abbreviate
 from minitrain.registry import REGISTRIES
+from minitrain.suggestions import unknown_key
+
+LARGEST_INTEGER_BITS = 64
+LARGEST_FLOAT_BITS = 1023  # an integer of more bits does not fit into a float
+
+REQUIRED: Any = object()
 
 
 @dataclass(frozen=True)
 class Range:
-    """What a value may be, beside its type. Bounds hold for the entries of a list, too."""
+    """The meaning of an option, and the values that it accepts beside its type.
+
+    Attributes:
+        help: What the option means, for `--help` and the comments in `conf/`.
+        choices: The names that are accepted, or the group of the registry whose names are.
+        above, at_least, at_most, below: Bounds of a number, or of each entry of a list.
+    """
 
     help: str
     above: float | None = None
     at_least: float | None = None
     at_most: float | None = None
     below: float | None = None
-    choices: tuple[str, ...] | str | None = None  # names, or the table whose names they are
+    choices: tuple[str, ...] | str | None = None
 
     def names(self) -> list[str] | None:
+        """The names that are accepted; None if any string is."""
         return sorted(REGISTRIES[self.choices]) if isinstance(self.choices, str) else list(self.choices or ()) or None
 
     def admits(self, value: Any) -> bool:
+        """Whether a value of the right type lies in the range."""
         if isinstance(value, list):
-            return all(self.admits(each) for each in value)
+            return all(self.admits(entry) for entry in value)
         if isinstance(value, str):
             names = self.names()
             return names is None or value in names
@@ -46,24 +60,32 @@ class Range:
         )
 
     def bounds(self) -> str:
-        parts = [
-            f"{text} {bound:g}"
-            for text, bound in (
-                ("above", self.above),
-                ("at least", self.at_least),
-                ("at most", self.at_most),
-                ("below", self.below),
-            )
-            if bound is not None
-        ]
-        return " and ".join(parts)
+        """The bounds in words: `above 0 and at most 1`."""
+        bounds = {"above": self.above, "at least": self.at_least, "at most": self.at_most, "below": self.below}
+        return " and ".join(f"{text} {bound:g}" for text, bound in bounds.items() if bound is not None)
 
 
-REQUIRED: Any = object()
+@dataclass(frozen=True)
+class Option:
+    """An option of a component.
+
+    Attributes:
+        type: The annotation of its field.
+        default: Its default, or REQUIRED.
+    """
+
+    type: Any
+    default: Any
+    range: Range
+
+    @property
+    def expected(self) -> str:
+        """What a value must be, in words: `an integer at least 1, or null`."""
+        return describe_expected(self.type, self.range)
 
 
 def option(default: Any, help: str, **limits: Any) -> Any:
-    """A dataclass field with its meaning and its limits (see `Range`)."""
+    """A dataclass field that is an option, with its meaning and its limits (see `Range`)."""
     metadata = {"range": Range(help, **limits)}
     if default is REQUIRED:
         return field(metadata=metadata)
@@ -73,80 +95,117 @@ def option(default: Any, help: str, **limits: Any) -> Any:
 
 
 @cache
-def options(component: type) -> dict[str, tuple[Any, Any, Range]]:
-    """Name -> (type, default or REQUIRED, range) of a dataclass's options, its own before those it shares (kw_only)."""
+def options(component: type) -> dict[str, Option]:
+    """The options of a dataclass by name; those of its base classes (`kw_only`) come last."""
     hints = typing.get_type_hints(component)
-    found = {}
+    result = {}
     for f in sorted(dataclasses.fields(component), key=lambda f: bool(f.kw_only)):
         if "range" in f.metadata:
             default = REQUIRED if f.default is dataclasses.MISSING else f.default
             if f.default_factory is not dataclasses.MISSING:
                 default = f.default_factory()
-            found[f.name] = (hints[f.name], default, f.metadata["range"])
-    return found
-
-
-def validate_options(cls: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    """Values for a component's options, each checked; `prefix` is what the keys begin with in a message."""
-    known = options(cls)
-    for key in values:
-        if key not in known:
-            has = ", ".join(prefix + name for name in known) or "none"
-            raise ConfigError(f"{prefix}{key}={abbreviate(values[key])}: unknown key; there is {has}")
-    result = {}
-    for name, (hint, default, range_) in known.items():
-        if name in values or default is REQUIRED:
-            result[name] = validate_value(values.get(name), hint, range_, prefix + name)
+            result[f.name] = Option(hints[f.name], default, f.metadata["range"])
     return result
 
 
+def validate_options(component: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    """Values for the options of a component, each converted to its type.
+
+    Args:
+        component: The dataclass.
+        values: Name -> value.
+        prefix: The beginning of the keys in a message, such as `network.`.
+
+    Raises:
+        ConfigError: A key is unknown, a value is missing, of the wrong type, or out of range.
+    """
+    known = options(component)
+    for key in values:
+        if key not in known:
+            message = unknown_key(prefix + key, [prefix + name for name in known])
+            raise ConfigError(f"{prefix}{key}={abbreviate(values[key])}: {message}")
+    return {
+        name: validate_value(values.get(name), option.type, option.range, prefix + name)
+        for name, option in known.items()
+        if name in values or option.default is REQUIRED
+    }
+
+
 def validate_value(value: Any, hint: Any, range_: Range, key: str) -> Any:
-    """The value as its type, or ConfigError: `lr=abc: expected a number above 0`."""
-    ok, converted = _convert(value, hint)
-    if not ok or (converted is not None and not range_.admits(converted)):
-        is_open = range_.at_most is None and range_.below is None
-        large = "too large; " if is_open and isinstance(value, (int, float)) and 2**64 <= value < math.inf else ""
-        raise ConfigError(f"{key}={abbreviate(value)}: {large}expected {describe_expected(hint, range_)}")
+    """A value converted to the type of its option.
+
+    Raises:
+        ConfigError: The type or the range does not fit: `lr=abc: expected a number at least 0`.
+    """
+    accepted, converted = _convert(value, hint)
+    if not accepted or (converted is not None and not range_.admits(converted)):
+        has_no_upper_bound = range_.at_most is None and range_.below is None
+        is_large = has_no_upper_bound and isinstance(value, (int, float)) and 2**64 <= value < math.inf
+        reason = "too large; " if is_large else ""
+        raise ConfigError(f"{key}={abbreviate(value)}: {reason}expected {describe_expected(hint, range_)}")
     return converted
 
 
-def _convert(value: Any, hint: Any) -> tuple[bool, Any]:
-    """(True, the value as that type), or (False, None). 1e3 passes for an int, 1.5, true and 2^64 do not."""
-    arguments = typing.get_args(hint)
-    if hint is Any:
-        return True, value
+Converted = tuple[bool, Any]  # whether the value is accepted, and the value as its type
+REJECTED: Converted = (False, None)
+
+
+def _convert(value: Any, hint: Any) -> Converted:
     if isinstance(hint, types.UnionType):
-        return next((found for each in arguments if (found := _convert(value, each))[0]), (False, None))
+        return next((result for t in typing.get_args(hint) if (result := _convert(value, t))[0]), REJECTED)
     if typing.get_origin(hint) is list:
-        if not isinstance(value, (list, tuple)):
-            return False, None
-        entries = [_convert(each, arguments[0]) for each in value]
-        return all(ok for ok, _ in entries), [entry for _, entry in entries]
-    if hint is int and isinstance(value, float) and value.is_integer():
+        return _to_list(value, typing.get_args(hint)[0])
+    converter = _CONVERTERS.get(hint)
+    return converter(value) if converter else (type(value) is hint, value)
+
+
+def _to_list(value: Any, entry_type: Any) -> Converted:
+    if not isinstance(value, (list, tuple)):
+        return REJECTED
+    entries = [_convert(entry, entry_type) for entry in value]
+    return all(accepted for accepted, _ in entries), [entry for _, entry in entries]
+
+
+def _to_int(value: Any) -> Converted:
+    """Accepts 1e3 as an integer, but not 1.5, true, or integers of more than 64 bits."""
+    if isinstance(value, float) and value.is_integer():
         value = int(value)
-    if type(value) is int and value.bit_length() > (64 if hint is int else 1023):
-        return False, None  # an int of 64 bits, or what a float can hold
-    if hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+    return type(value) is int and value.bit_length() <= LARGEST_INTEGER_BITS, value
+
+
+def _to_float(value: Any) -> Converted:
+    if type(value) is int and value.bit_length() <= LARGEST_FLOAT_BITS:
         return True, float(value)
-    if hint is str and type(value) is int:
-        return True, str(value)  # a column or a file can have a number for its name
-    return type(value) is hint, value
+    return type(value) is float, value
+
+
+def _to_str(value: Any) -> Converted:
+    """Accepts an integer, which can be the name of a column or a file."""
+    if type(value) is int and value.bit_length() <= LARGEST_FLOAT_BITS:
+        return True, str(value)
+    return type(value) is str, value
+
+
+def _to_any(value: Any) -> Converted:
+    return True, value
+
+
+_CONVERTERS: dict[Any, Callable[[Any], Converted]] = {int: _to_int, float: _to_float, str: _to_str, Any: _to_any}
 
 
 def describe_expected(hint: Any, range_: Range) -> str:
-    """What a value may be, in words: `a whole number, at least 1, or null`."""
-    arguments = typing.get_args(hint)
+    """What a value must be, in words: `an integer at least 1, or null`."""
     if isinstance(hint, types.UnionType):
-        return ", or ".join(describe_expected(each, range_) for each in arguments)
+        return ", or ".join(describe_expected(t, range_) for t in typing.get_args(hint))
     if hint is types.NoneType:
         return "null"
     names = range_.names()
     if typing.get_origin(hint) is list:
         if names is not None:
             return f"a list of {', '.join(names)}"
-        kind = {int: "whole numbers", float: "numbers", str: "names", Any: "layers"}[arguments[0]]
-        return f"a list of {kind} {range_.bounds()}".rstrip()
+        entries = {int: "integers", float: "numbers", str: "names", Any: "layers"}[typing.get_args(hint)[0]]
+        return f"a list of {entries} {range_.bounds()}".rstrip()
     if hint is str and names is not None:
         return f"one of {', '.join(names)}" if len(names) > 1 else names[0]
-    kind = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[hint]
+    kind = {int: "an integer", float: "a number", bool: "true or false", str: "a string"}[hint]
     return f"{kind} {range_.bounds()}".rstrip()

@@ -4,18 +4,34 @@ from __future__ import annotations
 
 from pathlib import Path
 
+PACKAGE = Path(__file__).parent
+IS_INSTALLED = (PACKAGE / "conf").is_dir()  # a wheel has the configs inside the package, a checkout beside it
+
 
 def conf_directory() -> Path:
-    """Where the configs are: inside the package where it was installed, beside it in a checkout."""
-    package = Path(__file__).parent
-    return package / "conf" if (package / "conf").is_dir() else package.parent / "conf"
+    """The directory of the shipped configs."""
+    return PACKAGE / "conf" if IS_INSTALLED else PACKAGE.parent / "conf"
+
+
+def config_roots() -> list[Path]:
+    """The directories below which config groups are found.
+
+    In a checkout the group `experiments` is a directory beside `conf`, not in it.
+    """
+    return [conf_directory()] if IS_INSTALLED else [conf_directory(), PACKAGE.parent]
+
+
+def group_names(group: str) -> set[str]:
+    """The names of the config files that a group ships."""
+    return {path.stem for root in config_roots() for path in (root / group).glob("*.yaml")}
 
 
 def find_file(path: str) -> Path:
-    """A file by its path from the current directory or, where there is none, from the folder of the configs.
+    """A file by its path from the current directory or, if there is none, from the shipped studies.
 
-    So a study names what lies beside it, `experiments/mazur.npz`, from wherever it is run.
+    This lets a study name a file beside it, such as `experiments/mazur.npz`, wherever it is run.
     """
     given = Path(path).expanduser()
-    shipped = conf_directory() / given
-    return shipped if shipped.is_file() and not given.exists() else given
+    if given.parts[:1] != ("experiments",) or given.exists():
+        return given
+    return next((root / given for root in config_roots() if (root / given).is_file()), given)

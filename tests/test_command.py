@@ -260,7 +260,7 @@ def test_a_resume_that_cannot_go_on_is_told_and_harms_nothing(command):
     config.write_text("}{")
     status, out, err = command("resume", str(directory), "steps=60")
     assert (status, out) == (2, "")
-    assert "not a config that can be read" in err
+    assert "the config cannot be read" in err
     config.write_text(text)
     assert (directory / "metrics.csv").read_bytes() == before
     assert command("resume", str(directory), "steps=60")[0] == 0

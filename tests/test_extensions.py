@@ -142,7 +142,7 @@ def test_a_layer_and_an_activation_in_a_list(command, mine):
 def test_their_values_are_checked_and_their_names_listed(command, mine):
     status, _, err = command("extensions=[mine]", "network=scaled", "network.width=0")
     assert status == 2
-    assert "network.width=0: expected a whole number at least 1" in err
+    assert "network.width=0: expected an integer at least 1" in err
     status, _, err = command("extensions=[mine]", "network=foo")
     assert "expected one of cnn, lab2, linear, mlp, scaled, sequential" in err
     assert not Path("outputs").exists()

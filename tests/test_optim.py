@@ -263,7 +263,8 @@ def test_numbers_given_as_tensors_make_the_same_bits(rule, dtype):
 
 @pytest.mark.parametrize("name", REGISTRIES["optimizer"])
 def test_options_have_their_limits(name):
-    for key, (_, default, limits) in options(REGISTRIES["optimizer"][name]).items():
+    for key, option in options(REGISTRIES["optimizer"][name]).items():
+        default, limits = option.default, option.range
         assert limits.admits(default)
         assert limits.admits(0.0)
         assert not limits.admits(-1e-9)

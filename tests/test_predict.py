@@ -194,7 +194,7 @@ def test_what_is_not_a_run_or_not_whole_is_told(command, flowers):
     with pytest.raises(RecordError, match=r"best.npz: of another network .*/0.weight of shape \[8, 4\], expected \[9"):
         minitrain.load_model("run")
     config.write_text("}{")
-    with pytest.raises(RecordError, match="not a config that can be read"):
+    with pytest.raises(RecordError, match="the config cannot be read"):
         minitrain.load_model("run")
     config.write_text(text)
     assert minitrain.load_model("run").data.target == "species"

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.callbacks import Callbacks
 from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from minitrain.commands.log import file_log, log_to_file
 from minitrain.config.composition import CONFIG, Composer, requested_overrides, task_config
+from minitrain.config.hydra_compat import Callbacks
 from minitrain.config.hydra_files import write_hydra_files
 from minitrain.config.job_directory import claim_job_directory, current_job
 from minitrain.config.loading import to_run_config

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from hydra._internal.callbacks import Callbacks
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.core.utils import JobReturn, JobStatus
@@ -17,6 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from minitrain.commands.run import perform
 from minitrain.config.composition import CONFIG, Composer, requested_overrides
+from minitrain.config.hydra_compat import Callbacks, error_of
 from minitrain.config.job_directory import claim_job_directory, current_job, has_directory_override
 from minitrain.config.loading import to_run_config
 from minitrain.errors import plural
@@ -138,7 +138,7 @@ def _log_failures(results: Sequence[JobReturn]) -> None:
     """Log the errors of jobs that Hydra could not run; a run that fails while it trains logs its error itself."""
     for number, result in enumerate(results):
         if result.status is JobStatus.FAILED:
-            error = result._return_value  # the public property raises it
+            error = error_of(result)
             log.error("#%d %s: failed: %s: %s", number, " ".join(result.overrides or ()), type(error).__name__, error)
 
 

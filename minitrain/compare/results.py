@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,15 +12,12 @@ from typing import Any, overload
 
 import numpy as np
 
-from minitrain.errors import RecordError
+from minitrain.errors import ConfigError, RecordError
 from minitrain.registry import COMPONENTS
 from minitrain.storage.metrics_file import finite_points, read_metrics
-from minitrain.storage.stored_config import read_values
+from minitrain.storage.stored_config import read_stored_config
 from minitrain.storage.summary import Status, Summary, read_summary
 from minitrain.typing import Array
-
-INTERPOLATION = re.compile(r"\$\{([\w.]+)\}")
-
 
 LARGEST = 1e300  # beyond it, sums and axes overflow
 
@@ -130,7 +127,7 @@ def load_runs(*directories: str | Path) -> Results:
         for directory in found:
             try:
                 runs.append(load_run(directory))
-            except RecordError as error:
+            except (ConfigError, RecordError) as error:
                 skipped.append(str(error))
     return Results(list({run.directory.resolve(): run for run in runs}.values()), skipped)
 
@@ -146,35 +143,19 @@ def find_runs(directory: Path) -> Iterator[Path]:
 
 def load_run(directory: Path) -> Result:
     """Raises RecordError where the directory is not a run's, or is damaged."""
-    raw = read_values(directory / ".hydra" / "config.yaml")
-    config = {key: _resolved(raw, key) for key in raw}
+    config = read_stored_config(directory)
     has_begun = (directory / "metrics.csv").exists()
     summary = read_summary(directory) if (directory / "summary.json").exists() else None
     overrides = [text for text in summary.overrides if isinstance(text, str)] if summary else []
     return Result(
         directory,
-        config,
-        frozenset(key for key, value in raw.items() if _points_to(value)),
+        config.values,
+        config.copies,
         dict(text.partition("=")[::2] for text in overrides),
         summary.status if summary else Status.RUNNING,
         summary,
         read_metrics(directory) if has_begun else {"step": np.empty(0)},
     )
-
-
-def _points_to(value: Any) -> str | None:
-    found = INTERPOLATION.fullmatch(value) if isinstance(value, str) else None
-    return found[1] if found else None
-
-
-def _resolved(raw: Mapping[str, Any], key: str) -> Any:
-    value = raw[key]
-    for _ in range(10):  # an interpolation may stand for another one, but not for ever
-        pointed = _points_to(value)
-        if pointed is None or pointed not in raw:
-            break
-        value = raw[pointed]
-    return value
 
 
 # In what runs differ

@@ -1,33 +1,34 @@
-"""The Hydra files of a sweep's runs, written without composing each run anew.
+"""The `.hydra` folder of a run: the same bytes that Hydra writes.
 
-A run's config is its template's, composed once for each choice of groups, with the run's own values put in. The
-files are the bytes that Hydra would have written.
+The runs of a sweep that choose the same groups share a template, which is composed once.
 """
 
 from __future__ import annotations
 
+import copy
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-from omegaconf._utils import get_omega_conf_dumper
 
+from minitrain.config.hydra_compat import to_yaml
 from minitrain.storage.files import write_folder
 
-SUBDIR_BY_NUMBER = "${hydra.job.num}"  # how Hydra names a sweep's folders if nobody says otherwise
+SUBDIR_BY_NUMBER = "${hydra.job.num}"  # Hydra's default name of a run's directory in a sweep
 
 
 @dataclass
 class JobSpec:
-    """A job of a sweep: what is asked for, and the config that comes of it.
+    """A job of a sweep.
 
-    template: a config with its hydra section, composed for the job's choice of groups
-    task: the config of this job, without that section
+    Attributes:
+        overrides: The overrides of the job.
+        parsed: The same, parsed.
+        template: The composed config with Hydra's section, for the job's choice of groups.
+        task: The config of the job, without Hydra's section.
     """
 
     overrides: list[str]
@@ -36,85 +37,67 @@ class JobSpec:
     task: DictConfig
 
     @property
-    def own(self) -> list[Override]:
-        """The overrides that are not about Hydra itself."""
+    def task_overrides(self) -> list[Override]:
+        """The overrides that do not concern Hydra itself."""
         return [override for override in self.parsed if not override.key_or_group.startswith("hydra.")]
 
     @property
     def lines(self) -> list[str]:
-        return [override.input_line or "" for override in self.own]
+        """The task overrides as they were typed."""
+        return [override.input_line or "" for override in self.task_overrides]
 
 
 class HydraSection:
-    """Hydra's own section of runs of one template: as text, in which some lines are each run's."""
+    """Hydra's section in the configs of jobs that share a template.
+
+    Args:
+        template: The composed config of the jobs.
+        master: The config of the sweep, which knows its directory.
+    """
 
     def __init__(self, template: DictConfig, master: DictConfig) -> None:
-        """master: the sweep's own config, which knows its directory"""
-        self.job = template.hydra.job.config.override_dirname  # how Hydra names a run by its overrides
+        self.naming = template.hydra.job.config.override_dirname
         self.config = OmegaConf.masked_copy(template, ["hydra"])
         with read_write(self.config), open_dict(self.config):
             self.config.hydra.sweep.dir = master.hydra.sweep.dir
             self.config.hydra.overrides.hydra = master.hydra.overrides.hydra
-        sweep: Any = OmegaConf.to_container(self.config.hydra.sweep)
-        self.sweep, self.subdir = str(master.hydra.sweep.dir), sweep["subdir"]
-        self.lines: list[str] = []
-        self.own: dict[tuple[str, ...], tuple[int, int]] = {}
+        self.values: dict[str, Any] = OmegaConf.to_container(self.config, enum_to_str=True)  # type: ignore[assignment]
+        self.sweep_directory = str(master.hydra.sweep.dir)
 
-    def of(self, draft: JobSpec, number: int) -> tuple[Path, str]:
-        """The directory of a job, and its hydra.yaml."""
-        named = sorted(o.input_line or "" for o in draft.own if o.key_or_group not in self.job.exclude_keys)
-        name = str(self.job.item_sep).join(named).replace("=", str(self.job.kv_sep))
-        directory = Path(self.sweep, str(number))
-        if self.subdir != SUBDIR_BY_NUMBER:
-            with read_write(self.config), open_dict(self.config):
-                job = self.config.hydra.job
-                self.config.hydra.overrides.task = draft.lines
-                job.override_dirname, job.id, job.num = name, str(number), number
-                directory = Path(self.sweep, str(OmegaConf.merge(self.config, draft.task).hydra.sweep.subdir))
-        values: dict[str, dict[str, Any]] = {
-            "overrides": {"task": draft.lines},
-            "job": {"override_dirname": name, "id": str(number), "num": number},
-            "runtime": {"output_dir": os.path.abspath(directory)},
-        }
-        return directory, self._text(values)
+    def for_job(self, job: JobSpec, number: int) -> tuple[Path, str]:
+        """The directory of a job, and the text of its hydra.yaml."""
+        excluded = self.naming.exclude_keys
+        parts = sorted(o.input_line or "" for o in job.task_overrides if o.key_or_group not in excluded)
+        name = str(self.naming.item_sep).join(parts).replace("=", str(self.naming.kv_sep))
+        values = copy.copy(self.values["hydra"])
+        values["overrides"] = values["overrides"] | {"task": job.lines}
+        values["job"] = values["job"] | {"override_dirname": name, "id": str(number), "num": number}
+        directory = self._directory(job, number, values)
+        values["runtime"] = values["runtime"] | {"output_dir": os.path.abspath(directory)}
+        return directory, to_yaml({"hydra": values})
 
-    def _text(self, values: dict[str, dict[str, Any]]) -> str:
-        """The section as YAML, with a run's own values: the lines that never change are kept from the first time."""
-        own = [(group, key) for group, keys in values.items() for key in keys]
-        if not self.lines:
-            self.lines = OmegaConf.to_yaml(self.config).splitlines(keepends=True)
-            self.own = {path: _entry(self.lines, path) for path in own}
-        lines = list(self.lines)
-        for (group, key), (start, end) in sorted(self.own.items(), key=lambda item: -item[1][0]):
-            nested = {"hydra": {group: {key: values[group][key]}}}
-            lines[start:end] = _yaml(nested).splitlines(keepends=True)[2:]
-        return "".join(lines)
-
-
-def _yaml(value: Any) -> str:
-    """Plain values as OmegaConf writes them."""
-    dumped: str = yaml.dump(
-        value, default_flow_style=False, allow_unicode=True, sort_keys=False, Dumper=get_omega_conf_dumper()
-    )
-    return dumped
-
-
-def _entry(lines: Sequence[str], path: tuple[str, ...]) -> tuple[int, int]:
-    """Where the lines of hydra.GROUP.KEY begin and end."""
-    group, key = path
-    start = lines.index(f"  {group}:\n") + 1
-    while not lines[start].startswith(f"    {key}:"):
-        start += 1
-    end = start + 1
-    while end < len(lines) and lines[end].startswith(("     ", "    -")):
-        end += 1
-    return start, end
+    def _directory(self, job: JobSpec, number: int, values: dict[str, Any]) -> Path:
+        if values["sweep"]["subdir"] == SUBDIR_BY_NUMBER:
+            return Path(self.sweep_directory, str(number))
+        with read_write(self.config), open_dict(self.config):
+            self.config.hydra.overrides.task = values["overrides"]["task"]
+            for key in ("override_dirname", "id", "num"):
+                self.config.hydra.job[key] = values["job"][key]
+            return Path(self.sweep_directory, str(OmegaConf.merge(self.config, job.task).hydra.sweep.subdir))
 
 
 def write_hydra_files(directory: Path, task: DictConfig, hydra: str, overrides: list[str]) -> None:
-    """Make a run's directory with its .hydra folder, whole at once. Raises FileExistsError where it has one.
+    """Create the directory of a run with its `.hydra` folder, which is complete or absent.
 
-    task: the config; hydra: Hydra's own section, as text; overrides: what was asked for
+    Args:
+        directory: The directory of the run.
+        task: The config of the run.
+        hydra: The text of hydra.yaml.
+        overrides: The overrides of the run.
+
+    Raises:
+        FileExistsError: The directory has a `.hydra` folder.
     """
-    texts = {"config.yaml": OmegaConf.to_yaml(task), "hydra.yaml": hydra, "overrides.yaml": _yaml(overrides)}
+    config = to_yaml(OmegaConf.to_container(task, enum_to_str=True))
+    texts = {"config.yaml": config, "hydra.yaml": hydra, "overrides.yaml": to_yaml(overrides)}
     write_folder(directory / ".hydra", texts)

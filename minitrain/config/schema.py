@@ -1,9 +1,4 @@
-"""Options and components: the one definition of every option's name, type, range and default.
-
-A component (an optimizer, network, schedule or dataset) is a frozen dataclass, entered by name into the
-table of its group with `register`. Its fields are its options. `parse_run_config` makes a checked `RunConfig` from
-plain keys and values, and says in one line what is wrong with them.
-"""
+"""The schema of a run's config: every key with its type, default, limits and meaning."""
 
 from __future__ import annotations
 
@@ -12,19 +7,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from minitrain.components.networks import NetworkConfig
+from minitrain.data.dataset import DatasetConfig
 from minitrain.errors import ConfigError, abbreviate
-from minitrain.options import REQUIRED, option, validate_options
+from minitrain.optim.rules import OptimizerRule
+from minitrain.optim.schedules import Schedule
+from minitrain.options import REQUIRED, option, options, validate_options
 from minitrain.registry import REGISTRIES
+from minitrain.storage.legacy import replacement
+from minitrain.suggestions import closest
 
-# What the best network can be judged by: auto is the first of the others that the data gives.
-METRICS = ("auto", "val_accuracy", "val_loss", "train_loss")
-
-
-# replay: each step is traced once and replayed as a flat list of NumPy calls; eager: the oracle. Equal, bit for bit.
+MONITORS = ("auto", "val_accuracy", "val_loss", "train_loss")
 ENGINES = ("numpy", "eager")
-
-
-# Pictures of a trained network, drawn in `model_plots.py`.
 PLOTS = ("confusion_matrix", "decision_boundary", "first_layer_weights", "fitted_curve")
 
 
@@ -32,60 +26,98 @@ PLOTS = ("confusion_matrix", "decision_boundary", "first_layer_weights", "fitted
 class RunConfig:
     """Everything that determines a run."""
 
-    data: Any
-    network: Any
-    optimizer: Any
-    schedule: Any
-    lr: float = option(
-        REQUIRED, "learning rate: the length of a step (if not given, the optimizer's usual one)", at_least=0
-    )
-    activation: str = option("relu", "function after each hidden layer", choices="activation")
-    loss: str = option("cross_entropy", "what training makes small", choices="loss")
-    reduction: str = option("mean", "the loss of a batch: mean or sum of its parts", choices=("mean", "sum"))
+    data: DatasetConfig
+    network: NetworkConfig
+    optimizer: OptimizerRule
+    schedule: Schedule
+    lr: float = option(REQUIRED, "learning rate; the optimizer's default_lr if not given", at_least=0)
+    activation: str = option("relu", "activation after each hidden layer", choices="activation")
+    loss: str = option("cross_entropy", "training objective", choices="loss")
+    reduction: str = option("mean", "reduction of the loss over a batch", choices=("mean", "sum"))
     label_smoothing: float | None = option(
-        None, "share of each target spread over all classes (loss=cross_entropy)", at_least=0, at_most=1
+        None, "fraction of each target distributed over all classes (loss=cross_entropy)", at_least=0, at_most=1
     )
-    steps: int = option(1000, "number of updates", at_least=1, at_most=10**12)
-    warmup: int | None = option(None, "steps that rise to lr before the schedule begins", at_least=1)
-    batch_size: int | None = option(64, "examples per step; null takes all of them", at_least=1)
-    seed: int = option(0, "initial weights and order of the examples", at_least=0)
-    max_grad_norm: float | None = option(None, "longest gradient: a longer one is shrunk to it", above=0)
-    l2: float | None = option(None, "penalty: training makes loss + l2 * sum(p^2) small", at_least=0)
-    l2_on: str = option("weights", "parameters p that l2 holds small", choices=("weights", "all"))
-    patience: int | None = option(None, "evaluations without a better metric before training stops", at_least=1)
-    diagnostics: list[str] = option([], "columns that evaluations add to metrics.csv, and draw", choices="diagnostic")
-    monitor: str = option("auto", "what best is judged by; auto: the first there is", choices=METRICS)
-    dtype: str = option("float32", "type of every number", choices=("float32", "float64"))
-    engine: str = option("numpy", "how steps are computed: compiled, or one operation at a time", choices=ENGINES)
+    steps: int = option(1000, "number of parameter updates", at_least=1, at_most=10**12)
+    warmup: int | None = option(None, "steps of linear warm-up before the schedule begins", at_least=1)
+    batch_size: int | None = option(64, "examples per step; null uses all of them", at_least=1)
+    seed: int = option(0, "seed of the initial weights and of the order of the examples", at_least=0)
+    max_grad_norm: float | None = option(None, "gradient clipping by global norm", above=0)
+    l2: float | None = option(None, "L2 penalty: minimizes loss + l2 * sum(p^2)", at_least=0)
+    l2_on: str = option("weights", "parameters p of the L2 penalty", choices=("weights", "all"))
+    patience: int | None = option(
+        None, "early stopping after this many evaluations without a better value of monitor", at_least=1
+    )
+    diagnostics: list[str] = option([], "diagnostics logged at each evaluation", choices="diagnostic")
+    monitor: str = option(
+        "auto", "metric that decides the best checkpoint; auto: the first available", choices=MONITORS
+    )
+    dtype: str = option("float32", "floating-point type", choices=("float32", "float64"))
+    engine: str = option("numpy", "numpy: compiled steps; eager: one operation at a time; equal bits", choices=ENGINES)
     blas_threads: int | str = option(
-        1, "threads of a product; auto: all cores where products are large", at_least=1, choices=("auto",)
+        1, "threads of each matrix product; auto: all cores if the products are large", at_least=1, choices=("auto",)
     )
-    eval_every: int = option(100, "steps between evaluations on the validation data", at_least=1)
+    eval_every: int = option(100, "steps between evaluations", at_least=1)
     log_every: int = option(10, "steps between rows of metrics.csv", at_least=1)
     checkpoint_every: int = option(500, "steps between checkpoints", at_least=1)
     on_divergence: str = option(
-        "record", "a run that diverges: record it as a result, or let the command fail", choices=("record", "fail")
+        "record", "record: a diverged run is a result; fail: it sets the exit status", choices=("record", "fail")
     )
-    plots: list[str] = option([], "pictures of the best network, drawn when a run ends", choices=PLOTS)
-    extensions: list[str] = option([], "your own modules with components, imported at the start")
+    plots: list[str] = option([], "plots of the best checkpoint", choices=PLOTS)
+    extensions: list[str] = option([], "modules with your own components, imported at the start")
+
+
+GROUPS = tuple(f.name for f in dataclasses.fields(RunConfig) if "range" not in f.metadata)
 
 
 def parse_run_config(values: Mapping[str, Any]) -> RunConfig:
-    """The checked config of a run, from nested keys and values.
+    """The validated config of a run.
 
-    Raises ConfigError, with one line, for an unknown key or name, a wrong type, and a value out of range.
+    Args:
+        values: Key -> value; a group is a mapping with the name of a component and its options.
+
+    Raises:
+        ConfigError: A key or name is unknown, or a value has the wrong type or is out of range.
     """
-    groups = [f.name for f in dataclasses.fields(RunConfig) if "range" not in f.metadata]
-    components = {group: _component(group, values.get(group)) for group in groups}
-    rest = {key: value for key, value in values.items() if key not in groups}
-    return RunConfig(**components, **validate_options(RunConfig, rest, ""))
+    components = {group: _parse_component(group, values.get(group)) for group in GROUPS}
+    top_level = {key: value for key, value in values.items() if key not in GROUPS}
+    _refuse_renamed(RunConfig, top_level, "")
+    return RunConfig(**components, **validate_options(RunConfig, top_level, ""))
 
 
-def _component(group: str, values: Any) -> Any:
+def refuse_renamed(key: str, value: Any) -> None:
+    """Raise ConfigError, which states the new name, for a key or a value of an earlier version."""
+    new = replacement(key, value)
+    if new is not None:
+        raise ConfigError(f"{key}={abbreviate(value)}: renamed; use {new}")
+
+
+def unknown_name(group: str, name: Any, names: list[str]) -> str:
+    """The message about an unknown component of a group.
+
+    >>> unknown_name("loss", "mes", ["mae", "mse"])
+    'loss=mes: did you mean mse? expected one of mae, mse'
+    """
+    suggestion = closest(name, names) if isinstance(name, str) else None
+    hint = f"did you mean {suggestion}? " if suggestion else ""
+    return f"{group}={abbreviate(name)}: {hint}expected one of {', '.join(names)}"
+
+
+def _parse_component(group: str, values: Any) -> Any:
+    names = sorted(REGISTRIES[group])
     if not isinstance(values, Mapping) or "name" not in values:
-        raise ConfigError(f"{group}={values}: expected one of {', '.join(sorted(REGISTRIES[group]))}")
+        raise ConfigError(f"{group}={abbreviate(values)}: expected one of {', '.join(names)}")
     name = values["name"]
     if not isinstance(name, str) or name not in REGISTRIES[group]:
-        raise ConfigError(f"{group}.name={abbreviate(name)}: expected one of {', '.join(sorted(REGISTRIES[group]))}")
-    cls = REGISTRIES[group][name]
-    return cls(**validate_options(cls, {k: v for k, v in values.items() if k != "name"}, f"{group}."))
+        refuse_renamed(group, name)
+        raise ConfigError(unknown_name(f"{group}.name", name, names))
+    component = REGISTRIES[group][name]
+    values = {key: value for key, value in values.items() if key != "name"}
+    _refuse_renamed(component, values, f"{group}.")
+    return component(**validate_options(component, values, f"{group}."))
+
+
+def _refuse_renamed(component: type, values: Mapping[str, Any], prefix: str) -> None:
+    known = options(component)
+    for key, value in values.items():
+        if key not in known or (isinstance(value, str) and not known[key].range.admits(value)):
+            refuse_renamed(prefix + key, value)

@@ -197,7 +197,7 @@ def standardized(train: Examples, val: Examples) -> tuple[Examples, Examples, Sc
     return scaled(train), scaled(val), scale
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Split:
     """How examples are split and scaled; each dataset of classes has these options."""
 
@@ -238,7 +238,7 @@ class Split:
         return order[held_out:], order[:held_out]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RegressionSplit(Split):
     """The options of a dataset that has numbers to predict."""
 

@@ -25,7 +25,7 @@ from minitrain.registry import register
 from minitrain.typing import Array
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FileSplit(RegressionSplit):
     """The options of data from a file, whose target can be classes or numbers."""
 

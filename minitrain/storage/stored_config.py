@@ -1,83 +1,142 @@
-"""A run's stored config and overrides, read with limits on size."""
+"""The config that a run was started with, read from its directory.
+
+The directory may be untrusted: sizes, nesting, YAML aliases and interpolations are bounded before anything is used.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from minitrain.errors import RecordError
+from minitrain.errors import ConfigError, RecordError, first_line
 from minitrain.storage.files import read_text
+from minitrain.storage.legacy import upgrade
 
-LONGEST_CONFIG = 2**18  # bytes: a longer file is no run's config
+LONGEST_CONFIG = 2**18  # bytes
+MOST_VALUES = 10_000  # values and interpolations of a config
+LONGEST_CHAIN = 10  # interpolations that lead from one key to the next
+YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+INTERPOLATION = re.compile(r"\$\{([\w.]+)\}")
 
 
-MOST_KEYS = 10_000  # of a config
+@dataclass(frozen=True)
+class StoredConfig:
+    """The config of a run as its file has it, with the names of today.
 
-
-YAML: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def read_values(path: Path) -> dict[str, Any]:
-    """The keys of a run's config, dotted, and their values as they stand in the file.
-
-    Raises RecordError for a file that is no such thing, or would not be read in a moment.
+    Attributes:
+        nested: Keys and values as in the file; interpolations are text.
     """
-    flat: dict[str, Any] = {}
+
+    nested: dict[str, Any]
+
+    @cached_property
+    def flat(self) -> dict[str, Any]:
+        """Dotted key -> value as in the file; lists are values."""
+        flat: dict[str, Any] = {}
+        _flatten(self.nested, "", flat, _Budget(f"more than {MOST_VALUES:,} values"))
+        return flat
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """Dotted key -> value; a value that is an interpolation is replaced by what it refers to."""
+        return {key: self._resolved(key) for key in self.flat}
+
+    @property
+    def copies(self) -> frozenset[str]:
+        """The keys whose values are those of other keys, as in `lr: ${optimizer.default_lr}`."""
+        return frozenset(key for key, value in self.flat.items() if _reference(value))
+
+    def _resolved(self, key: str) -> Any:
+        value = self.flat[key]
+        for _ in range(LONGEST_CHAIN):
+            reference = _reference(value)
+            if reference is None or reference not in self.flat:
+                break
+            value = self.flat[reference]
+        return value
+
+
+def read_stored_config(directory: Path) -> StoredConfig:
+    """Read `.hydra/config.yaml` of a run.
+
+    Raises:
+        ConfigError: The directory is not that of a run.
+        RecordError: The file is damaged, too large, or would expand without bound.
+    """
+    path = directory / ".hydra" / "config.yaml"
+    if not path.is_file():
+        hint = "; to use a run of a sweep, give its directory" if (directory / "multirun.yaml").exists() else ""
+        raise ConfigError(f"{directory}: not a run's directory; expected .hydra/config.yaml in it{hint}")
     with _reading_yaml(path) as nested:
         if not isinstance(nested, dict):
-            raise ValueError("no keys and values")
-        _flatten(nested, "", flat, [MOST_KEYS])
-        left = [MOST_KEYS]
-        for key in flat:
-            _follow(flat, key, left)
-    return flat
-
-
-REFERENCE = re.compile(r"\$\{([\w.]+)\}")
-
-
-def _follow(flat: Mapping[str, Any], key: str, left: list[int]) -> None:
-    """Go through what stands for other keys. `left`: how often that may still be, lest they multiply, or go round."""
-    for name in REFERENCE.findall(str(flat[key])):
-        left[0] -= 1
-        if left[0] < 0:
-            raise ValueError(f"more than {MOST_KEYS:,} interpolations")
-        for other in [name] if name in flat else [each for each in flat if each.startswith(f"{name}.")]:
-            _follow(flat, other, left)
+            raise ValueError("expected keys and values")
+        config = StoredConfig(upgrade(nested))
+        budget = _Budget(f"more than {MOST_VALUES:,} interpolations")
+        for key in config.flat:
+            _follow(config.flat, key, budget)
+    return config
 
 
 def read_overrides(directory: Path) -> list[str]:
-    """What a run was asked for, as it was typed. Raises RecordError as `read_values` does."""
-    with _reading_yaml(directory / ".hydra" / "overrides.yaml") as texts:
-        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise ValueError("no list of texts")
-    return list(texts)
+    """The overrides of a run as they were typed.
+
+    Raises:
+        RecordError: The file is missing, or damaged.
+    """
+    with _reading_yaml(directory / ".hydra" / "overrides.yaml") as overrides:
+        if not isinstance(overrides, list) or not all(isinstance(text, str) for text in overrides):
+            raise ValueError("expected a list of strings")
+    return list(overrides)
 
 
 @contextmanager
 def _reading_yaml(path: Path) -> Iterator[Any]:
-    """What a YAML file holds; what is found wrong with it inside, too, is told in a line."""
+    """The content of a YAML file; what is raised inside is reported in one line, too."""
     try:
-        yield yaml.load(read_text(path, LONGEST_CONFIG), YAML)
+        yield yaml.load(read_text(path, LONGEST_CONFIG), YAML_LOADER)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise RecordError(f"{path}: not a config that can be read ({reason})") from error
+        raise RecordError(f"{path}: the config cannot be read ({first_line(error)})") from error
 
 
-def _flatten(value: Any, key: str, flat: dict[str, Any], left: list[int]) -> None:
-    """Enter the leaves under a value; lists are leaves. `left`: values that may still be met, lest aliases multiply."""
-    left[0] -= 1
-    if left[0] < 0:
-        raise ValueError(f"more than {MOST_KEYS:,} values")
+class _Budget:
+    """Bounds how much a walk may visit: YAML aliases and interpolations can multiply, and form cycles."""
+
+    def __init__(self, message: str) -> None:
+        self.message, self.remaining = message, MOST_VALUES
+
+    def spend(self) -> None:
+        self.remaining -= 1
+        if self.remaining < 0:
+            raise ValueError(self.message)
+
+
+def _flatten(value: Any, key: str, flat: dict[str, Any], budget: _Budget) -> None:
+    budget.spend()
     if isinstance(value, dict):
         for name, inner in value.items():
-            _flatten(inner, f"{key}.{name}" if key else str(name), flat, left)
+            _flatten(inner, f"{key}.{name}" if key else str(name), flat, budget)
         return
     for inner in value if isinstance(value, list) else ():
-        _flatten(inner, key, {}, left)
+        _flatten(inner, key, {}, budget)
     flat[key] = value
+
+
+def _follow(flat: Mapping[str, Any], key: str, budget: _Budget) -> None:
+    """Visit every key that a value refers to, directly or through others."""
+    for name in INTERPOLATION.findall(str(flat[key])):
+        budget.spend()
+        for other in [name] if name in flat else [k for k in flat if k.startswith(f"{name}.")]:
+            _follow(flat, other, budget)
+
+
+def _reference(value: Any) -> str | None:
+    """The key that a value is a copy of."""
+    match = INTERPOLATION.fullmatch(value) if isinstance(value, str) else None
+    return match[1] if match else None

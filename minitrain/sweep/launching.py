@@ -76,7 +76,7 @@ class BatchLauncher:
 
     def launch(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
         """Train a batch of jobs; `first` is the number of its first job in the sweep."""
-        specs = self._composer.drafts(job_overrides, self._sweep_config)
+        specs = self._composer.job_specs(job_overrides, self._sweep_config)
         configs = [to_run_config(spec.task) for spec in specs]
         jobs = train_in_groups(specs, configs, self._sweep_config, self._extensions, first, self._jobs)
         self._jobs |= jobs

@@ -12,6 +12,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from minitrain.config.composition import Composer, requested_overrides
+from minitrain.config.hydra_compat import has_grid_sweeper
 from minitrain.config.hydra_files import SUBDIR_BY_NUMBER, HydraSection, JobSpec
 from minitrain.config.loading import to_run_config
 from minitrain.config.schema import RunConfig
@@ -101,7 +102,7 @@ def expand(composer: Composer, request: SweepRequest) -> ExpandedSweep:
         ConfigError: The config is invalid, or there is no job.
     """
     config = composer.compose(request.hydra, RunMode.MULTIRUN)
-    is_grid = config.hydra.sweeper._target_.endswith(".BasicSweeper")
+    is_grid = has_grid_sweeper(config)
     jobs = _grid_jobs(composer, config, request) if is_grid else [_shared_overrides(composer, config, request)]
     if not jobs:
         texts = " ".join([*request.hydra, *request.grid])
@@ -135,7 +136,7 @@ def validate(composer: Composer, sweep: ExpandedSweep) -> tuple[list[JobSpec], l
     """
     if len(sweep.jobs) >= MANY_JOBS:
         log.info("the configs of %s are checked first, which takes a minute or more", plural(len(sweep.jobs), "run"))
-    specs = composer.drafts(sweep.jobs, sweep.config)
+    specs = composer.job_specs(sweep.jobs, sweep.config)
     configs = [to_run_config(spec.task) for spec in specs]
     _reject_duplicates(sweep.jobs, configs)
     if not _has_default_subdir(sweep.config):
@@ -187,7 +188,7 @@ def place_runs(specs: Sequence[JobSpec], config: DictConfig, first: int = 0) -> 
     templates = {id(spec.template): spec.template for spec in specs}
     sections = {key: HydraSection(template, config) for key, template in templates.items()}
     for number, spec in enumerate(specs, first):
-        directory, text = sections[id(spec.template)].of(spec, number)
+        directory, text = sections[id(spec.template)].for_job(spec, number)
         yield PlacedRun(directory, spec, text)
 
 

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-import minitrain
 from minitrain.errors import RecordError
 from minitrain.storage.checkpoint import load_checkpoint, save_checkpoint
 from minitrain.storage.metric import Metric
@@ -20,6 +19,7 @@ from minitrain.storage.metrics_file import MetricsWriter, read_metrics
 from minitrain.storage.summary import Best, RunProgress, Status, Summary, write_summary
 from minitrain.training.experiment import Experiment
 from minitrain.typing import Array
+from minitrain.version import __version__
 
 
 class RunRecorder:
@@ -178,7 +178,7 @@ def _plain(value: Any) -> float:
 
 
 def _versions() -> dict[str, str]:
-    return {"minitrain": minitrain.__version__, "python": platform.python_version(), "numpy": np.__version__}
+    return {"minitrain": __version__, "python": platform.python_version(), "numpy": np.__version__}
 
 
 def _git_commit() -> str | None:

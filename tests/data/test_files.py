@@ -39,7 +39,7 @@ def written(text, name="people.csv", encoding="utf-8"):
 def table(text, **options):
     """Examples and targets of a csv, in the order of the file."""
     data = CSV(path=written(text), **PLAIN, **options).load()
-    order = np.argsort(dataset.stream(0, "split").permutation(len(data.x_train)))
+    order = np.argsort(dataset.generator(0, "split").permutation(len(data.x_train)))
     return data.x_train[order], data.y_train[order], data.classes
 
 
@@ -198,7 +198,7 @@ def npy(x, y):
 @pytest.mark.parametrize("kind", ["npz", "npy"])
 def test_arrays_come_back(kind, y, expected, classes):
     data = (NPZ(path=npz(x=X, y=y), **PLAIN) if kind == "npz" else NPY(**npy(X, y), **PLAIN)).load()
-    order = dataset.stream(0, "split").permutation(60)
+    order = dataset.generator(0, "split").permutation(60)
     rows = order if kind == "npz" else np.arange(60)
     assert (data.x_train[:] == X[rows]).all()
     assert (data.y_train == expected[rows]).all()
@@ -235,7 +235,7 @@ def test_a_memory_mapped_array_is_the_dataset_in_memory(order, shape, dtype, mon
 
 
 def dataset_rows(part):
-    order = dataset.stream(0, "split").permutation(60)
+    order = dataset.generator(0, "split").permutation(60)
     return order[12:] if part == "train" else order[:12]
 
 

@@ -51,4 +51,4 @@ def test_runs_with_one_directory_are_rejected(command, dry_run):
 def test_the_former_name_of_the_launcher_is_rejected_with_the_new_one(command):
     status, _, err = command("-m", "lr=0.1,0.3", "hydra/launcher=stacked", *SMALL)
     assert status == 2
-    assert "hydra/launcher=stacked: expected one of basic, grouped" in err
+    assert "hydra/launcher=stacked: renamed; use hydra/launcher=grouped" in err

@@ -54,18 +54,18 @@ def test_draws_are_a_function_of_their_seed_and_keep_to_their_ranges():
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["lr=0.1,0.3", "seed=0,1,2", "zip=[lr,seed]"], "zip: lr has 2 values and seed has 3; give as many"),
-        (["lr=0.1,0.3", "zip=[lr]"], "expected two keys or more"),
+        (["lr=0.1,0.3", "seed=0,1,2", "zip=[lr,seed]"], "zip: lr has 2 values and seed has 3; give equally many"),
+        (["lr=0.1,0.3", "zip=[lr]"], "expected two or more keys"),
         (["lr=0.1,0.3", "zip=[lr,steps]"], "zip: steps has no list of values to pair"),
-        (["lr=interval(0,1)"], "the grid needs values: .*; to draw, add samples=20"),
+        (["lr=interval(0,1)"], "the grid needs values: .*; to sample, add samples=20"),
         (["lr=interval(1,0)", "samples=2"], "low below high"),
-        (["lr=tag(log,interval(0,1))", "samples=2"], "a logarithm needs numbers above 0"),
-        (["activation=relu,silu", "samples=3"], "2 different jobs were found; ask for at most 2"),
-        (["lr=0.1", "samples=3"], "nothing to draw"),
-        (["lr=0.1,0.3", "sample_seed=3"], "nothing is drawn; add samples"),
+        (["lr=tag(log,interval(0,1))", "samples=2"], "a logarithmic interval needs numbers above 0"),
+        (["activation=relu,silu", "samples=3"], "only 2 different jobs exist; request at most 2"),
+        (["lr=0.1", "samples=3"], "nothing to sample"),
+        (["lr=0.1,0.3", "sample_seed=3"], "nothing is sampled; add samples"),
         (["seed=0,1", "repeats=3"], "seed has several values"),
-        (["lr=0.1", "repeats=0"], "repeats=0: expected a whole number at least 1"),
-        (["lr=0.1,0.3", "samples=1.5"], "samples=1.5: expected a whole number at least 1"),
+        (["lr=0.1", "repeats=0"], "repeats=0: expected an integer at least 1"),
+        (["lr=0.1,0.3", "samples=1.5"], "samples=1.5: expected an integer at least 1"),
     ],
 )
 def test_mistakes(overrides, message):

@@ -1,0 +1,74 @@
+"""Names that earlier versions used, and what they are called now.
+
+The same tables serve the directories of old runs, which are upgraded when they are read, and the command line, where an
+old name is an error that states the new one.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Key of version 0.1.0 -> key of today
+RENAMED_KEYS = {
+    "clip": "max_grad_norm",
+    "metrics": "diagnostics",
+    "metric": "monitor",
+    "network.kernel": "network.kernel_size",
+}
+# Key, value of version 0.1.0 -> what sets the same today
+RENAMED_VALUES = {
+    ("engine", "replay"): "engine=numpy",
+    ("optimizer", "adam_hat"): "optimizer=adam optimizer.eps_hat=true",
+    ("hydra/launcher", "stacked"): "hydra/launcher=grouped",
+}
+# Layer of `network=sequential` -> its option in version 0.1.0, and the option of today
+RENAMED_LAYER_OPTIONS = {
+    "conv": ("kernel", "kernel_size"),
+    "max_pool": ("kernel", "kernel_size"),
+    "avg_pool": ("kernel", "kernel_size"),
+    "dropout": ("rate", "p"),
+}
+
+
+def replacement(key: str, value: Any = None) -> str | None:
+    """What replaces a key, or a key with this value; None if neither was renamed.
+
+    >>> replacement("clip", 1), replacement("engine", "replay"), replacement("lr")
+    ('max_grad_norm=1', 'engine=numpy', None)
+    """
+    if key in RENAMED_KEYS:
+        return f"{RENAMED_KEYS[key]}={value}"
+    return RENAMED_VALUES.get((key, value)) if isinstance(value, str) else None
+
+
+def upgrade(config: dict[str, Any]) -> dict[str, Any]:
+    """The config of a run with today's names; the order of the keys stays.
+
+    >>> upgrade({"clip": 1, "engine": "replay", "optimizer": {"name": "adam_hat"}})
+    {'max_grad_norm': 1, 'engine': 'numpy', 'optimizer': {'name': 'adam', 'eps_hat': True}}
+    """
+    upgraded = {RENAMED_KEYS.get(key, key): value for key, value in config.items()}
+    if upgraded.get("engine") == "replay":
+        upgraded["engine"] = "numpy"
+    optimizer, network = upgraded.get("optimizer"), upgraded.get("network")
+    if isinstance(optimizer, dict) and optimizer.get("name") == "adam_hat":
+        upgraded["optimizer"] = {**optimizer, "name": "adam", "eps_hat": True}
+    if isinstance(network, dict):
+        if network.get("name") == "cnn":
+            network = {"kernel_size" if key == "kernel" else key: value for key, value in network.items()}
+        if network.get("name") == "sequential" and isinstance(network.get("layers"), list):
+            network = {**network, "layers": [_upgrade_layer(layer) for layer in network["layers"]]}
+        upgraded["network"] = network
+    return upgraded
+
+
+def _upgrade_layer(layer: Any) -> Any:
+    if not isinstance(layer, dict) or len(layer) != 1:
+        return layer
+    ((name, options),) = layer.items()
+    if name == "residual" and isinstance(options, list):
+        return {name: [_upgrade_layer(inner) for inner in options]}
+    if name in RENAMED_LAYER_OPTIONS and isinstance(options, dict):
+        old, new = RENAMED_LAYER_OPTIONS[name]
+        return {name: {new if key == old else key: value for key, value in options.items()}}
+    return layer

@@ -1,0 +1,62 @@
+"""Suggestions for unknown keys and names: what the user probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+# Names that other libraries use -> what to set here.
+SYNONYMS = {
+    "epochs": "steps (an epoch has as many steps as the training examples have batches)",
+    "num_epochs": "steps (an epoch has as many steps as the training examples have batches)",
+    "max_steps": "steps",
+    "iterations": "steps",
+    "learning_rate": "lr",
+    "batch": "batch_size",
+    "dataset": "data",
+    "model": "network",
+    "net": "network",
+    "optim": "optimizer",
+    "criterion": "loss",
+    "scheduler": "schedule",
+    "lr_scheduler": "schedule",
+    "weight_decay": "optimizer=adamw with optimizer.weight_decay, or l2",
+    "dropout": "network.dropout",
+    "widths": "network.widths",
+    "hidden": "network.widths",
+    "hidden_sizes": "network.widths",
+    "layers": "network=sequential with network.layers, or network.widths",
+    "momentum": "optimizer=momentum with optimizer.momentum",
+    "betas": "optimizer.beta1 and optimizer.beta2",
+    "random_seed": "seed",
+    "grad_clip": "max_grad_norm",
+    "clip_grad_norm": "max_grad_norm",
+    "early_stopping": "patience",
+    "threads": "blas_threads",
+    "device": "nothing: minitrain computes on the CPU",
+}
+
+
+def closest(name: str, names: Iterable[str]) -> str | None:
+    """The name that is spelled most like this one; None if there is none.
+
+    >>> closest("optmizer", ["network", "optimizer"])
+    'optimizer'
+    """
+    matches = get_close_matches(name, list(names), n=1, cutoff=0.7)
+    return matches[0] if matches else None
+
+
+def unknown_key(key: str, valid: Sequence[str]) -> str:
+    """The end of the message about an unknown key: a suggestion, and the valid keys.
+
+    >>> unknown_key("optmizer", ["lr", "optimizer"])
+    'unknown key; did you mean optimizer? valid keys: lr, optimizer'
+    >>> unknown_key("learning_rate", ["lr", "optimizer"])
+    'unknown key; set lr; valid keys: lr, optimizer'
+    """
+    keys = f"valid keys: {', '.join(valid) or 'none'}"
+    if key in SYNONYMS:
+        return f"unknown key; set {SYNONYMS[key]}; {keys}"
+    suggestion = closest(key, valid)
+    return f"unknown key; did you mean {suggestion}? {keys}" if suggestion else f"unknown key; {keys}"

@@ -22,7 +22,7 @@ class GroupedLauncher(Launcher):
     """Trains the runs of a batch in groups of one structure. Hydra's sweepers start it with each batch of jobs."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Open the sweep whose config is given; `task_function` is minitrain's `RunTask`."""
+        """Prepare to train the sweep of `config`; `task_function` is minitrain's `RunTask`."""
         from minitrain.sweep.launching import BatchLauncher
 
         extensions = getattr(task_function, "extensions", ())

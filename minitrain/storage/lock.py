@@ -64,14 +64,21 @@ def _acquire(path: Path, directory: Path) -> int:
 
 def _open(path: Path) -> int:
     """Open or create a lock file, without following links: the directory may be untrusted."""
-    if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise RecordError(f"{path}: is not a regular file; remove it")
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    with suppress(FileNotFoundError):
+        _require_regular(path, path.lstat())
     descriptor = os.open(path, flags, 0o644)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        _require_regular(path, os.fstat(descriptor))
+    except RecordError:
         os.close(descriptor)
-        raise RecordError(f"{path}: is not a regular file; remove it")
+        raise
     return descriptor
+
+
+def _require_regular(path: Path, status: os.stat_result) -> None:
+    if not stat.S_ISREG(status.st_mode):
+        raise RecordError(f"{path}: is not a regular file; remove it")
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

@@ -148,9 +148,9 @@ def _command(given: list[str]) -> int:
             raise ConfigError("graph --dry-run: trains nothing anyway; leave out --dry-run")
         return graph.show_graph(configs, flags.overrides)
     if flags.multirun:
-        from minitrain.commands.sweep import Launcher
+        from minitrain.commands.sweep import start_sweep
 
-        return Launcher(configs, extensions).sweep(flags.overrides, flags.dry_run)
+        return start_sweep(configs, flags.overrides, extensions, flags.dry_run)
     return run.start_run(configs, flags.overrides, flags.dry_run)
 
 

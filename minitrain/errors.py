@@ -29,6 +29,10 @@ class RecordError(MinitrainError):
     exit_status = 2
 
 
+class DirectoryInUseError(RecordError):
+    """Another process writes to the directory of a run or a sweep."""
+
+
 class TracingError(MinitrainError, TypeError):
     """A step cannot be compiled: it depends on a value that changes from step to step."""
 

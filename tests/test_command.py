@@ -117,7 +117,7 @@ def test_folders_of_a_sweep_may_have_names(command):
     assert "nothing left to do" in out
     status, _, err = command("-m", "lr=0.03,0.1", "hydra.sweep.dir=swept", *FAST)
     assert status == 2
-    assert "is taken already" in err
+    assert "already contains another sweep" in err
 
 
 def test_a_run_of_a_sweep_resumes(command):
@@ -276,7 +276,7 @@ def test_a_given_directory_is_used_once(command):
     before = Path("here/metrics.csv").read_bytes()
     status, _, err = command("hydra.run.dir=here", *FAST)
     assert status == 2
-    assert "is taken already" in err
+    assert "already exists" in err
     assert Path("here/metrics.csv").read_bytes() == before
 
 

@@ -24,6 +24,7 @@ from minitrain.data import Dataset
 from minitrain.errors import ConfigError, Interrupted, RecordError, first_line
 from minitrain.optim import SGDRule
 from minitrain.plotting.run_curves import draw_run
+from minitrain.storage.lock import locked
 from minitrain.storage.summary import Status, Summary, exit_status, read_summary
 from minitrain.training.experiment import Experiment, build_experiment
 from minitrain.training.loop import train
@@ -41,7 +42,7 @@ def perform(
     Raises KeyboardInterrupt after Ctrl-C, when everything is written.
     """
     shown = Path(os.path.relpath(directory))
-    with log_to_file(directory / "minitrain.log"):
+    with locked(directory), log_to_file(directory / "minitrain.log"):
         if not name:
             log.info("%s", experiment.describe())
         interrupted = False

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
@@ -15,7 +16,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from minitrain.config.hydra_compat import open_hydra
+from minitrain.config.hydra_compat import Hydra, open_hydra
 from minitrain.config.hydra_files import JobSpec
 from minitrain.config.schema import refuse_renamed, unknown_name
 from minitrain.config.sweep_grid import SWEEP_KEYS
@@ -47,6 +48,14 @@ class Composer:
         _offer_registered_components()
         self.hydra = open_hydra(config_roots(), directory)
         self.parser = OverridesParser.create(config_loader=self.hydra.config_loader)
+
+    @classmethod
+    def from_config_loader(cls, config_loader: ConfigLoader) -> Composer:
+        """A composer on the configs that Hydra has opened already, as its launcher plugins receive them."""
+        composer = cls.__new__(cls)
+        composer.hydra = Hydra("minitrain", config_loader)
+        composer.parser = OverridesParser.create(config_loader=config_loader)
+        return composer
 
     def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:
         """The composed config with Hydra's section.

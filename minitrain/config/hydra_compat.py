@@ -20,10 +20,20 @@ from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
+from hydra.core.utils import JobReturn
 from omegaconf import DictConfig
 from omegaconf._utils import get_omega_conf_dumper
 
-__all__ = ["Callbacks", "Hydra", "argument_parser", "grid_values", "has_grid_sweeper", "open_hydra", "to_yaml"]
+__all__ = [
+    "Callbacks",
+    "Hydra",
+    "argument_parser",
+    "error_of",
+    "grid_values",
+    "has_grid_sweeper",
+    "open_hydra",
+    "to_yaml",
+]
 
 
 def open_hydra(roots: Sequence[Path], user_configs: Path | None = None) -> Hydra:
@@ -67,6 +77,12 @@ class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]  # c
 
 
 _Dumper.add_representer(str, get_omega_conf_dumper().str_representer)
+
+
+def error_of(result: JobReturn) -> Exception:
+    """The exception of a failed job; the public property prints a message and raises it."""
+    error: Exception = result._return_value
+    return error
 
 
 def to_yaml(values: Any) -> str:

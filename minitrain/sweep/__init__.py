@@ -1,1 +1,4 @@
-"""Many runs as few computations: grouping, workers, shared state and progress. Imports compare, plotting and training."""
+"""Many runs as few computations: planning, grouping, worker processes, shared state and progress.
+
+It may import every room but inference and commands.
+"""

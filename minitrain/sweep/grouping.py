@@ -1,13 +1,12 @@
-"""Which runs of a sweep are computed together: those of one structure, as many as fit into a core's cache."""
+"""Groups of runs that are computed together: runs of one structure, as many as fit into a core's cache."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, is_dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -19,7 +18,9 @@ from minitrain.training.loop import RUN_ERRORS, compute_context
 
 
 def structure(config: RunConfig) -> str:
-    """What runs of one stack have in common: everything but numbers and the seed; that a number is null counts.
+    """The part of a config that all runs of a group share: everything but real numbers and the seed.
+
+    Whether a number is null belongs to the structure.
 
     >>> from minitrain.data import Moons
     >>> from minitrain.components.networks import MLPConfig
@@ -34,81 +35,111 @@ def structure(config: RunConfig) -> str:
     for f in fields(config):
         value = getattr(config, f.name)
         if f.name == "data":
-            parts.append(repr(value))  # it is loaded once: its numbers count
+            parts.append(repr(value))  # a group shares one dataset, so its numbers must be equal
         elif f.name != "seed":
-            parts.append(f"{f.name}={_form(value)}")
+            parts.append(f"{f.name}={_without_numbers(value)}")
     return "\n".join(parts)
 
 
-def _form(value: Any) -> str:
-    """A value with every number that is no whole one left out."""
+def _without_numbers(value: object) -> str:
+    """The representation of a value, in which every float is replaced by the word `number`."""
     if isinstance(value, float):
         return "number"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {_form(each)}' for key, each in value.items())}}}"
+        return f"{{{', '.join(f'{key}: {_without_numbers(item)}' for key, item in value.items())}}}"
     if isinstance(value, (list, tuple)):
-        return f"[{', '.join(map(_form, value))}]"
-    if hasattr(value, "__dataclass_fields__"):
-        return f"{type(value).__qualname__}({', '.join(_form(getattr(value, f.name)) for f in fields(value))})"
+        return f"[{', '.join(map(_without_numbers, value))}]"
+    if is_dataclass(value):
+        options = (_without_numbers(getattr(value, f.name)) for f in fields(value))
+        return f"{type(value).__qualname__}({', '.join(options)})"
     return repr(value)
 
 
 @dataclass(frozen=True)
 class RunGroup:
-    """Runs that are computed together, by number; the memory that they take, and about how long, on one core."""
+    """Runs that are computed together.
+
+    Attributes:
+        runs: The numbers of the runs.
+        nbytes: The size of the buffers of all runs, in bytes.
+        seconds: The estimated training time on one core if each run were trained alone.
+    """
 
     runs: tuple[int, ...]
     nbytes: int
     seconds: float
 
 
-def group_runs(configs: Mapping[int, RunConfig], cores: int) -> list[RunGroup]:
-    """Runs of one structure in stacks that fit the cache, and keep all cores busy. One of each structure is built.
+@dataclass(frozen=True)
+class _RunCost:
+    """Measurements of one run, which stand for all runs of its structure.
 
-    configs: number -> config
-    Raises ConfigError for a structure that cannot be built.
+    Attributes:
+        nbytes: The size of its buffers, in bytes.
+        runs_at_once: How many such runs a group should have.
+        seconds: The estimated training time, in seconds.
+    """
+
+    nbytes: int
+    runs_at_once: int
+    seconds: float
+
+
+def group_runs(configs: Mapping[int, RunConfig], cores: int) -> list[RunGroup]:
+    """Divide runs into groups of one structure that fit into the cache and keep all cores busy.
+
+    One run of each structure is built and measured.
+
+    Args:
+        configs: The config of each run, by the run's number.
+        cores: The number of processes that train groups at the same time.
+
+    Raises:
+        ConfigError: The runs of a structure cannot be built.
     """
     families: dict[str, list[int]] = {}
     for number, config in configs.items():
         families.setdefault(structure(config), []).append(number)
-    found: list[RunGroup] = []
+    groups: list[RunGroup] = []
     for key, family in families.items():
-        if key not in _measured:
-            _measured[key] = _measure(configs[family[0]])
-        nbytes, size, seconds = _measured[key]
-        count = max(math.ceil(len(family) / size), min(cores // len(families), len(family)))
-        parts = np.array_split(family, count)
-        found += [RunGroup(tuple(map(int, part)), nbytes * len(part), seconds * len(part)) for part in parts]
-    return found
+        if key not in _costs:
+            _costs[key] = _measure(configs[family[0]])
+        cost = _costs[key]
+        count = max(math.ceil(len(family) / cost.runs_at_once), min(cores // len(families), len(family)))
+        groups += [
+            RunGroup(tuple(map(int, part)), cost.nbytes * len(part), cost.seconds * len(part))
+            for part in np.array_split(family, count)
+        ]
+    return groups
 
 
-# structure -> bytes of a run, runs of a stack, seconds of a run: a sweep is checked before it is trained, and both ask
-_measured: dict[str, tuple[int, int, float]] = {}
+# By structure. A sweep is planned before its directory is claimed, and again when it is trained: measured once.
+_costs: dict[str, _RunCost] = {}
 
 
-def _measure(config: RunConfig) -> tuple[int, int, float]:
+def _measure(config: RunConfig) -> _RunCost:
     experiment = build_experiment(config, shared_data(config))
     check_plots(experiment)
-    engine, seconds = experiment.engine, _seconds_of_a_run(experiment)
-    return engine.nbytes, engine.runs_at_once, seconds
+    engine, seconds = experiment.engine, _estimate_seconds(experiment)
+    return _RunCost(engine.nbytes, engine.runs_at_once, seconds)
 
 
-def _seconds_of_a_run(experiment: Experiment, tried: int = 3) -> float:
-    """About how long a run takes alone, from a few of its steps and an evaluation; in a stack it takes less."""
+def _estimate_seconds(experiment: Experiment, trial_steps: int = 3) -> float:
+    """The training time of a run alone, estimated from a few of its steps and one evaluation."""
     engine, config = experiment.engine, experiment.config
     times = [time.perf_counter()]
     try:
         with compute_context(experiment.blas_threads):
-            for k in range(tried):
+            for k in range(trial_steps):
                 engine.loss(k)
                 engine.update(k)
                 times.append(time.perf_counter())
-            engine.loss(tried)
+            engine.loss(trial_steps)
             engine.evaluate()
-            engine.inspect(tried)
+            engine.inspect(trial_steps)
             times.append(time.perf_counter())
     except RUN_ERRORS:
-        return 0.0  # a run that comes to this step will tell it
+        return 0.0  # a run that reaches this step reports the error
     *steps, evaluation = (after - before for before, after in pairwise(times))
     return min(steps) * config.steps + evaluation * (config.steps // config.eval_every)
 
@@ -117,7 +148,7 @@ _datasets: dict[str, Dataset] = {}
 
 
 def shared_data(config: RunConfig) -> Dataset:
-    """What a config's data loads; the last is kept, for the runs of a sweep mostly share it."""
+    """Load the dataset of a config; the last one is cached, since most runs of a sweep share it."""
     key = repr(config.data)
     if key not in _datasets:
         _datasets.clear()

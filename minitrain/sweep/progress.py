@@ -1,17 +1,18 @@
-"""What a person sees of a sweep that goes on, and sweep.csv: a row for each run that has ended."""
+"""Progress reporting of a sweep: the plan, a line for each run that ended, a progress bar, and sweep.csv."""
 
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minitrain.errors import RecordError
+from minitrain.errors import RecordError, plural
 from minitrain.storage.files import format_csv, write_text
 from minitrain.storage.metric import Metric
 from minitrain.storage.summary import Status, Summary, read_summary
@@ -19,43 +20,47 @@ from minitrain.sweep.grouping import RunGroup
 from minitrain.sweep.state import STATUS_CODES, Job, SweepState
 from minitrain.training.progress import format_outcome_briefly
 
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
 log = logging.getLogger("minitrain")
 
+RESULT_COLUMNS = ("status", "step", "final", "best", "metric", "best_step", "seconds")  # the last ones of sweep.csv
+SECONDS_BETWEEN_WRITES = 1.0  # of sweep.csv
 
-def format_plan(found: Sequence[RunGroup], processes: int) -> str:
-    """How the runs are computed, in a line."""
-    largest = sorted((stack.nbytes for stack in found), reverse=True)[:processes]
-    runs = max(len(stack.runs) for stack in found)
-    size = "a run" if runs == 1 else f"up to {runs} runs"
+
+def format_plan(groups: Sequence[RunGroup], processes: int) -> str:
+    """How the runs are computed, in one line."""
+    largest = sorted((group.nbytes for group in groups), reverse=True)[:processes]
+    most_runs = max(len(group.runs) for group in groups)
+    size = "1 run" if most_runs == 1 else f"up to {most_runs} runs"
     return (
-        f"{_count(len(found), 'stack')} of {size} on {_count(min(processes, len(found)), 'core')}, "
-        f"{sum(largest) / 2**20:,.1f} MB for their values"
+        f"{plural(len(groups), 'group')} of {size} on {plural(min(processes, len(groups)), 'core')}, "
+        f"{sum(largest) / 2**20:,.1f} MB of buffers"
     )
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s' * (number != 1)}"
-
-
-def format_dry_run(jobs: Sequence[Sequence[str]], found: Sequence[RunGroup], processes: int, ends: int = 5) -> str:
-    """What would be trained: the jobs (of many, the first and the last), the stacks, the memory and the time."""
-    numbers = list(range(len(jobs)))
-    shown = [f"#{number} {' '.join(jobs[number])}".rstrip() for number in numbers[:ends]]
-    shown += [f"... {len(jobs) - 2 * ends:,} more ..."] if len(jobs) > 2 * ends else []
-    shown += [f"#{number} {' '.join(jobs[number])}".rstrip() for number in numbers[ends:][-ends:]]
-    seconds = sum(stack.seconds for stack in found) / min(processes, len(found))
+def format_dry_run(
+    jobs: Sequence[Sequence[str]], groups: Sequence[RunGroup], processes: int, listed_at_ends: int = 5
+) -> str:
+    """What a sweep would train: the jobs (the first and the last of many), the groups, the memory and the time."""
+    lines = [f"#{number} {' '.join(job)}".rstrip() for number, job in enumerate(jobs)]
+    if len(lines) > 2 * listed_at_ends:
+        omitted = f"... {len(lines) - 2 * listed_at_ends:,} more ..."
+        lines = [*lines[:listed_at_ends], omitted, *lines[-listed_at_ends:]]
+    seconds = sum(group.seconds for group in groups) / min(processes, len(groups))
     return "\n".join(
         [
-            *shown,
-            f"{_count(len(jobs), 'run')}: {format_plan(found, processes)}",
-            f"about {seconds:,.1f} s: an estimate, as if each run were trained alone; in stacks it is less",
+            *lines,
+            f"{plural(len(jobs), 'run')}: {format_plan(groups, processes)}",
+            f"about {seconds:,.1f} s: an estimate for runs trained one by one; groups take less",
             "nothing was trained or written",
         ]
     )
 
 
-def _summary_of(job: Job) -> Summary:
-    """What a run that has ended tells; one that could not be written has failed."""
+def _read_outcome(job: Job) -> Summary:
+    """The summary of a run that ended; a run whose summary cannot be read has failed."""
     try:
         return read_summary(job.directory)
     except RecordError as error:
@@ -63,80 +68,101 @@ def _summary_of(job: Job) -> Summary:
 
 
 class SweepReport:
-    """Called with the board while a sweep goes on: tells each run that has ended, and shows a bar on a terminal."""
+    """Reports each run that ended, writes sweep.csv, and shows a progress bar on a terminal.
 
-    def __init__(self, jobs: Mapping[int, Job], directory: Path, done: Mapping[int, Job] | None = None) -> None:
-        """done: runs of the sweep that are complete, and have their rows from the start"""
-        done = done or {}
-        self.jobs, self.path = jobs, directory / "sweep.csv"
-        self.ended: set[int] = set()
-        self.rows: dict[int, dict[str, Any]] = {}
-        self.bar: Any = None
-        self.written = -np.inf
-        self.best: str = ""
-        self.is_stopping = False
-        keys = dict.fromkeys(text.partition("=")[0] for job in {**done, **jobs}.values() for text in job.overrides)
-        for number, job in done.items():
-            self._add(number, job, _summary_of(job))
-        told = ["status", "step", "final", "best", "metric", "best_step", "seconds"]
-        self.columns = ["run", *(key for key in keys if key not in told), *told]
+    It is called with the sweep's state several times a second.
+
+    Args:
+        jobs: The jobs that are trained, by number.
+        directory: The directory of the sweep.
+        complete: The jobs of the sweep that are complete already; their rows are written from the start.
+    """
+
+    def __init__(self, jobs: Mapping[int, Job], directory: Path, complete: Mapping[int, Job]) -> None:
+        self._jobs, self._path = jobs, directory / "sweep.csv"
+        all_jobs = {**complete, **jobs}
+        keys = dict.fromkeys(text.partition("=")[0] for job in all_jobs.values() for text in job.overrides)
+        self._columns = ["run", *(key for key in keys if key not in RESULT_COLUMNS), *RESULT_COLUMNS]
+        self._rows: dict[int, dict[str, object]] = {}
+        self._best_values: dict[str, float] = {}  # by metric
+        self._ended: set[int] = set()
+        self._last_write = -np.inf
+        self._best = ""
+        self._is_stopping = False
+        self._bar: tqdm | None = None
+        for number, job in complete.items():
+            self._add(number, job, _read_outcome(job))
 
     def __enter__(self) -> SweepReport:
         if sys.stderr.isatty():
             from tqdm import tqdm
 
-            total = sum(job.config.steps for job in self.jobs.values())
-            self.bar = tqdm(total=total, unit=" steps", dynamic_ncols=True, leave=False, unit_scale=True)
+            total = sum(job.config.steps for job in self._jobs.values())
+            self._bar = tqdm(total=total, unit=" steps", dynamic_ncols=True, leave=False, unit_scale=True)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self.bar is not None:
-            self.bar.close()
+        if self._bar is not None:
+            self._bar.close()
         self._write()
 
-    def __call__(self, board: SweepState) -> None:
-        if board.is_set() and not self.is_stopping:
-            self.is_stopping = True
-            self._say("stopping after the step that each run is at; again to stop at once")
-        status = np.array(board.status)
-        for number in np.flatnonzero(status > STATUS_CODES[Status.RUNNING]):
-            if number in self.jobs and number not in self.ended:
-                self.ended.add(int(number))
-                self._tell(int(number))
-        if self.bar is not None:
-            self.bar.set_description(f"{len(self.ended)} of {len(self.jobs)} runs{self.best}", refresh=False)
-            self.bar.update(int(board.steps.sum()) - self.bar.n)
-        if self.rows and time.monotonic() - self.written > 1.0:
+    def __call__(self, state: SweepState) -> None:
+        """Report the runs that ended since the last call."""
+        if state.is_set() and not self._is_stopping:
+            self._is_stopping = True
+            self._print("stopping each run after its current step; press Ctrl-C again to stop at once")
+        status = np.array(state.status)
+        for number in map(int, np.flatnonzero(status > STATUS_CODES[Status.RUNNING])):
+            if number in self._jobs and number not in self._ended:
+                self._ended.add(number)
+                self._report(number)
+        if self._bar is not None:
+            self._bar.set_description(f"{len(self._ended)} of {len(self._jobs)} runs{self._best}", refresh=False)
+            self._bar.update(int(state.steps.sum()) - self._bar.n)
+        if self._rows and time.monotonic() - self._last_write > SECONDS_BETWEEN_WRITES:
             self._write()
 
-    def _tell(self, number: int) -> None:
-        job = self.jobs[number]
-        summary = _summary_of(job)
-        metric = self._add(number, job, summary)
-        self._say(f"{job.title}: {format_outcome_briefly(summary)}")
-        values = [row["best"] for row in self.rows.values() if row["metric"] == metric and row["best"] != ""]
-        if values:
-            monitor = Metric.named(metric)
-            self.best = f", best {monitor.format(monitor.best(values))}"
+    def _add(self, number: int, job: Job, summary: Summary) -> None:
+        """Add the row of a run that ended, and update the best value so far."""
+        self._rows[number] = _csv_row(job, summary)
+        if summary.best is not None:
+            metric = Metric.named(summary.best.metric)
+            previous = self._best_values.get(metric.name, math.nan)
+            self._best_values[metric.name] = metric.best([previous, summary.best.value])
 
-    def _say(self, line: str) -> None:
-        if self.bar is None:
+    def _report(self, number: int) -> None:
+        """Print how a run ended, and update its row and the best value in the progress bar."""
+        job = self._jobs[number]
+        summary = _read_outcome(job)
+        self._add(number, job, summary)
+        self._print(f"{job.title}: {format_outcome_briefly(summary)}")
+        if summary.best is not None:
+            metric = Metric.named(summary.best.metric)
+            self._best = f", best {metric.format(self._best_values[metric.name])}"
+
+    def _print(self, line: str) -> None:
+        if self._bar is None:
             log.info("%s", line)
         else:
-            self.bar.write(line)
-
-    def _add(self, number: int, job: Job, summary: Summary) -> str:
-        """Keep a run's row; gives the metric that it is judged by."""
-        best = summary.best
-        metric = best.metric if best else ""
-        given = dict(text.partition("=")[::2] for text in job.overrides)
-        told = {"run": job.directory.name, "status": summary.status, "step": summary.step, "metric": metric}
-        told |= {"final": summary.final.get(metric, "")}
-        told |= {"best": best.value if best else "", "best_step": best.step if best else ""}
-        self.rows[number] = {**given, **told, "seconds": summary.seconds}
-        return metric
+            self._bar.write(line)
 
     def _write(self) -> None:
-        """All rows so far, in the runs' order."""
-        self.written = time.monotonic()
-        write_text(self.path, format_csv(self.columns, (self.rows[number] for number in sorted(self.rows))))
+        """Write the rows of all runs that ended, ordered by number."""
+        self._last_write = time.monotonic()
+        write_text(self._path, format_csv(self._columns, (self._rows[number] for number in sorted(self._rows))))
+
+
+def _csv_row(job: Job, summary: Summary) -> dict[str, object]:
+    """The row of a run in sweep.csv: its overrides and its results."""
+    best = summary.best
+    return {
+        **dict(text.partition("=")[::2] for text in job.overrides),
+        "run": job.directory.name,
+        "status": summary.status,
+        "step": summary.step,
+        "final": summary.final.get(best.metric, "") if best else "",
+        "best": best.value if best else "",
+        "metric": best.metric if best else "",
+        "best_step": best.step if best else "",
+        "seconds": summary.seconds,
+    }

@@ -1,4 +1,4 @@
-"""What the processes of a sweep know of each other: how far each run is, how it ended, and whether all shall stop."""
+"""State that the processes of a sweep share: the step and status of each run, and the request to stop."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,12 +14,19 @@ from minitrain.config.schema import RunConfig
 from minitrain.errors import RecordError
 from minitrain.storage.summary import Status, Summary, read_summary, write_summary
 
-STATUS_CODES = {status: code for code, status in enumerate(Status, 1)}  # 0: not begun
+STATUS_CODES = {status: code for code, status in enumerate(Status, 1)}  # 0: the run has not begun
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run of a sweep: what it is, where, and by which overrides; its number is its place in the sweep."""
+    """A run of a sweep.
+
+    Attributes:
+        number: The position of the run in the sweep.
+        config: The config of the run.
+        directory: The directory of the run.
+        overrides: The overrides that distinguish the run from the others.
+    """
 
     number: int
     config: RunConfig
@@ -29,11 +35,19 @@ class Job:
 
     @property
     def title(self) -> str:
+        """The name of the run in messages: its directory and its overrides."""
         return f"#{self.directory.name} {' '.join(self.overrides)}"
 
 
 class SweepState:
-    """How far each run is, and whether all shall stop: a file that every process of a sweep maps into memory."""
+    """The step and status of each run, in a file that every process of the sweep maps into memory.
+
+    It has the methods `set` and `is_set` of a `threading.Event`: the request to stop all runs.
+
+    Attributes:
+        steps: The last known step of each run: [runs].
+        status: The status code of each run (see `STATUS_CODES`): [runs].
+    """
 
     def __init__(self, path: Path, runs: int) -> None:
         self.path, self.runs = path, runs
@@ -43,33 +57,37 @@ class SweepState:
         self.steps, self.status, self._stop = table[:runs], table[runs : 2 * runs], table[2 * runs :]
 
     def set(self) -> None:
+        """Request that all runs stop after their current step."""
         self._stop[0] = 1
 
     def is_set(self) -> bool:
+        """Whether all runs are requested to stop."""
         return bool(self._stop[0])
 
 
-def append_log(directory: Path, text: str, **more: Any) -> None:
-    """Add a line to a run's minitrain.log, where that can be written."""
-    told = "".join(f", {key}: {value}" for key, value in more.items() if value not in (False, None))
+def append_log(directory: Path, text: str, **details: object) -> None:
+    """Append a line to a run's minitrain.log; a log that cannot be written is ignored."""
+    suffix = "".join(f", {key}: {value}" for key, value in details.items() if value not in (False, None))
     with suppress(OSError), (directory / "minitrain.log").open("a", encoding="utf-8") as file:
-        file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} INFO {text}{told}\n")
+        file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} INFO {text}{suffix}\n")
 
 
-def record_failure(job: Job, error: str, board: SweepState) -> None:
-    """Record that a job failed before, or without, a step of its own."""
-    end_without_training(job, Status.FAILED, board, error)
+def record_failure(job: Job, error: str, state: SweepState) -> None:
+    """Record that a job failed outside of its training loop, such as before its first step."""
+    end_without_training(job, Status.FAILED, state, error)
     append_log(job.directory, f"failed: {error}")
 
 
-def end_without_training(job: Job, status: Status, board: SweepState, error: str | None = None) -> None:
+def end_without_training(job: Job, status: Status, state: SweepState, error: str | None = None) -> None:
+    """Record the status of a job that this session did not train to its end, and keep its earlier progress."""
     summary = Summary(status, 0, job.config.steps, overrides=list(job.overrides))
-    with suppress(RecordError):  # an earlier session may have come further
+    with suppress(RecordError):
         summary = read_summary(job.directory)
-    board.status[job.number] = STATUS_CODES[status]
-    with suppress(OSError):  # of a full disk, or what else is wrong with this run's directory alone
+    state.status[job.number] = STATUS_CODES[status]
+    with suppress(OSError):  # a full disk, or another problem of this run's directory alone
         write_summary(job.directory, summary.with_status(status, error))
 
 
-def unfinished(jobs: Sequence[Job], board: SweepState) -> list[Job]:
-    return [job for job in jobs if board.status[job.number] <= STATUS_CODES[Status.RUNNING]]
+def unfinished(jobs: Sequence[Job], state: SweepState) -> list[Job]:
+    """The jobs that have not ended."""
+    return [job for job in jobs if state.status[job.number] <= STATUS_CODES[Status.RUNNING]]

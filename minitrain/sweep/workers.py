@@ -1,20 +1,25 @@
-"""Train the stacks of a sweep, in this process or in workers: each run fails, stops and is killed alone."""
+"""Train the groups of a sweep, in this process or in worker processes; each run fails, stops or is killed alone."""
 
 from __future__ import annotations
 
 import importlib
+import os
 import signal
 import tempfile
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, wait
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from minitrain.compiler.tape import Tape
+from minitrain.errors import DirectoryInUseError
 from minitrain.plotting.prediction_plots import draw_plots
+from minitrain.storage.lock import locked
 from minitrain.storage.summary import Status
 from minitrain.sweep.grouping import RunGroup, shared_data
 from minitrain.sweep.state import (
@@ -34,181 +39,266 @@ from minitrain.training.progress import stop_requests
 from minitrain.training.recorder import RunRecorder, describe_error
 from minitrain.training.step_tapes import training_tape
 
+if TYPE_CHECKING:
+    from loky import ProcessPoolExecutor
 
-class _BoardRun(RunRecorder):
-    """A run of a sweep, whose end the board shows."""
+SECONDS_WORTH_WORKERS = 1.0  # estimated training time from which worker processes pay: one starts in about half of it
+SECONDS_BETWEEN_UPDATES = 0.1  # of the sweep's state, and of its report
 
-    def __init__(self, experiment: Experiment, job: Job, board: SweepState) -> None:
+
+# Training a group
+
+
+class _SweepRunRecorder(RunRecorder):
+    """The record of a run of a sweep, whose end is also written to the sweep's state and the run's log."""
+
+    def __init__(self, experiment: Experiment, job: Job, state: SweepState) -> None:
         super().__init__(experiment, job.directory, job.overrides)
-        self.number, self.board = job.number, board
+        self.number, self.state = job.number, state
 
     def end(self, status: Status, step: int, **more: Any) -> None:
         try:
             super().end(status, step, **more)
         finally:
-            self.board.steps[self.number] = self.config.steps if status is not Status.INTERRUPTED else step
-            self.board.status[self.number] = STATUS_CODES[status]
+            self.state.steps[self.number] = self.config.steps if status is not Status.INTERRUPTED else step
+            self.state.status[self.number] = STATUS_CODES[status]
             append_log(self.directory, f"{status} at step {step:,} of {self.config.steps:,}", **more)
 
 
-class _Progress:
-    """Shows the board how a stack goes on."""
+class _GroupProgress:
+    """Writes the steps of a group's runs to the sweep's state while they train."""
 
-    def __init__(self, runs: Sequence[_BoardRun], report: Callable[[], None]) -> None:
-        self.runs, self.report = runs, report
-        self.shown = time.monotonic()
+    def __init__(self, runs: Sequence[_SweepRunRecorder], report: Callable[[], None]) -> None:
+        self._runs, self._report = runs, report
+        self._last_update = time.monotonic()
 
     def advance(self, runs: int) -> None:
-        if time.monotonic() - self.shown > 0.1:
-            self.shown = time.monotonic()
-            for run in self.runs:
+        if time.monotonic() - self._last_update > SECONDS_BETWEEN_UPDATES:
+            self._last_update = time.monotonic()
+            for run in self._runs:
                 if not run.ended:
-                    run.board.steps[run.number] = run.step
-            self.report()
+                    run.state.steps[run.number] = run.step
+            self._report()
 
     def show(self, step: int, row: dict[str, Any], evaluated: bool) -> None:
-        pass
+        """Rows are not shown: there are too many runs."""
 
 
-def train_stack(jobs: Sequence[Job], path: Path, total: int, report: Callable[[], None]) -> None:
-    """Train jobs of one structure from their checkpoints, together where their tapes have one key. Each fails alone."""
-    board = SweepState(path, total)
-    runs: list[_BoardRun] = []
+def train_group(jobs: Sequence[Job], state: SweepState, report: Callable[[], None]) -> None:
+    """Train jobs of one structure from their checkpoints.
+
+    Runs are computed together if their tapes and their steps are equal. An error ends the run that raised it.
+
+    Args:
+        jobs: The jobs of the group.
+        state: The state of the sweep, which each run updates.
+        report: Called several times a second.
+    """
+    with ExitStack() as locks:
+        for runs, engine in _join_runs(_restore_runs(jobs, state, locks)):
+            if state.is_set():
+                for run in runs:
+                    run.end(Status.INTERRUPTED, run.step)
+                continue
+            with compute_context(runs[0].experiment.blas_threads):
+                train_together(runs, engine, _GroupProgress(runs, report), state)
+            for run in runs:
+                if not state.is_set():
+                    report()
+                    for line in draw_plots(run.config, run.directory, run.experiment.data):
+                        append_log(run.directory, line)
+
+
+def _restore_runs(jobs: Sequence[Job], state: SweepState, locks: ExitStack) -> list[_SweepRunRecorder]:
+    """Lock the runs of jobs and restore their last checkpoints; a job fails if its run cannot be built or restored."""
+    runs: list[_SweepRunRecorder] = []
     for job in jobs:
-        board.status[job.number] = STATUS_CODES[Status.RUNNING]
+        state.status[job.number] = STATUS_CODES[Status.RUNNING]
         try:
-            run = _BoardRun(assemble_experiment(job.config, shared_data(job.config)), job, board)
+            locks.enter_context(locked(job.directory))
+            run = _SweepRunRecorder(assemble_experiment(job.config, shared_data(job.config)), job, state)
             run.restore()
             append_log(job.directory, run.experiment.describe().replace("\n", "; "))
             runs.append(run)
+        except DirectoryInUseError:  # another process trains this run, and writes its files
+            state.status[job.number] = STATUS_CODES[Status.FAILED]
         except RUN_ERRORS as error:
-            record_failure(job, describe_error(error), board)
-    for group, engine in _groups(runs):
-        if board.is_set():
-            for run in group:
-                run.end(Status.INTERRUPTED, run.step)
-            continue
-        with compute_context(group[0].experiment.blas_threads):
-            train_together(group, engine, _Progress(group, report), board)
-        for run in group:
-            if not board.is_set():
-                report()
-                for line in draw_plots(run.config, run.directory, run.experiment.data):
-                    append_log(run.directory, line)
+            record_failure(job, describe_error(error), state)
+    return runs
 
 
-def _groups(runs: Sequence[_BoardRun]) -> Iterator[tuple[list[_BoardRun], Engine]]:
-    """Runs that are computed together, and what computes them: one tape, and one step to go on from."""
-    found: dict[Any, list[tuple[_BoardRun, Any]]] = {}
+def _join_runs(
+    runs: Sequence[_SweepRunRecorder],
+) -> Iterator[tuple[list[_SweepRunRecorder], Engine]]:
+    """Runs that can be computed together, with their engine: those whose tapes and current steps are equal."""
+    groups: dict[tuple[str, int], list[tuple[_SweepRunRecorder, Tape]]] = {}
     for run in runs:
         if run.config.engine == "eager":
             yield [run], run.experiment.engine
             continue
         try:
-            tape = training_tape(run.experiment.step, checked=bool(found))
+            tape = training_tape(run.experiment.step, checked=bool(groups))
         except RUN_ERRORS as error:
             run.fail(error, run.step)
             continue
-        found.setdefault((tape.key, run.step), []).append((run, tape))
-    for members in found.values():
-        group = [run for run, _ in members]
-        yield group, CompiledEngine(*[run.experiment.step for run in group], tapes=[tape for _, tape in members])
+        groups.setdefault((tape.key, run.step), []).append((run, tape))
+    for members in groups.values():
+        joined = [run for run, _ in members]
+        yield joined, CompiledEngine(*[run.experiment.step for run in joined], tapes=[tape for _, tape in members])
 
 
-# Processes
+# Training all groups
 
 
 Report = Callable[[SweepState], None]
 
 
-WORTH_A_PROCESS = 1.0  # seconds of training: a worker takes about half of one to start
-
-
 def train_jobs(
     jobs: Mapping[int, Job],
-    found: Sequence[RunGroup],
+    groups: Sequence[RunGroup],
     processes: int,
     extensions: Sequence[str],
     report: Report,
 ) -> bool:
-    """Train stacks of jobs, in this process where one is enough; whether they all came to their ends unstopped.
+    """Train the groups of a sweep, in this process if worker processes would not be faster.
 
-    jobs: number -> job; extensions: modules that a worker process imports first
-    report: called several times a second, and once more at the end
+    Args:
+        jobs: The jobs by number.
+        groups: The numbers of the jobs that are trained together.
+        processes: The number of worker processes at most.
+        extensions: Modules that a worker process imports first.
+        report: Called with the sweep's state several times a second, and once at the end.
+
+    Returns:
+        Whether all runs ended without a request to stop.
     """
-    total = max(jobs) + 1
     with tempfile.TemporaryDirectory() as folder, stop_requests() as stop:
-        path = Path(folder, "board")
-        board = SweepState(path, total)
+        state = SweepState(Path(folder, "state"), max(jobs) + 1)
 
-        def tell() -> None:
+        def update() -> None:
             if stop.is_set():
-                board.set()
-            report(board)
+                state.set()
+            report(state)
 
-        parts = [[jobs[number] for number in stack.runs] for stack in found]
-        if processes == 1 or len(parts) == 1 or sum(stack.seconds for stack in found) < WORTH_A_PROCESS:
-            for part in parts:
-                train_stack(part, path, total, tell)
+        tasks = [_Task([jobs[number] for number in group.runs]) for group in groups]
+        seconds = sum(group.seconds for group in groups)
+        if processes == 1 or len(tasks) == 1 or seconds < SECONDS_WORTH_WORKERS:
+            for task in tasks:
+                train_group(task.jobs, state, update)
         else:
-            _train_in_processes(parts, processes, (path, total, tuple(extensions)), tell, board)
+            _WorkerPool(tasks, processes, extensions, state).run(update)
         for number, job in jobs.items():
-            if not board.status[number]:
-                end_without_training(job, Status.INTERRUPTED, board)
-        tell()
-        return not board.is_set()
+            if not state.status[number]:
+                end_without_training(job, Status.INTERRUPTED, state)
+        update()
+        return not state.is_set()
 
 
-def _train_in_processes(
-    parts: Sequence[Sequence[Job]],
-    processes: int,
-    common: tuple[Path, int, tuple[str, ...]],
-    tell: Callable[[], None],
-    board: SweepState,
-) -> None:
-    """Stacks in worker processes. What a killed worker had in hand is begun again once, from its checkpoints.
+@dataclass(frozen=True)
+class _Task:
+    """Jobs that one worker process trains.
 
-    Then each run is alone: what kills its worker again takes no other with it. Each worker is a pool of its own, so
-    that where one is killed, the others never hear of it.
+    Attributes:
+        jobs: The jobs.
+        kills: How many worker processes were killed while they trained these jobs.
     """
-    from joblib.externals.loky import ProcessPoolExecutor
-    from joblib.externals.loky.process_executor import BrokenProcessPool
 
-    def new_pool() -> Any:
-        return ProcessPoolExecutor(1, env={"OPENBLAS_NUM_THREADS": "1"})
+    jobs: Sequence[Job]
+    kills: int = 0
 
-    path, total, extensions = common
-    pending = deque((list(part), True) for part in parts)
-    idle = [new_pool() for _ in range(min(processes, len(pending)))]
-    tasks: dict[Any, tuple[Any, list[Job], bool]] = {}
-    try:
-        while tasks or (pending and not board.is_set()):
-            while idle and pending and not board.is_set():
-                pool, (part, is_first) = idle.pop(), pending.popleft()
-                with _interrupts_ignored():  # the worker is started here, and takes it from its parent
-                    tasks[pool.submit(_work, extensions, part, path, total)] = pool, part, is_first
-            done, _ = wait(tasks, timeout=0.1, return_when=FIRST_COMPLETED)
-            tell()
-            for task in done:
-                pool, part, is_first = tasks.pop(task)
-                error, left = task.exception(), unfinished(part, board)
-                was_killed = isinstance(error, BrokenProcessPool)
-                if was_killed and is_first:
-                    pending.extend(([job], False) for job in left)
-                elif error is not None:
-                    for job in left:
-                        record_failure(
-                            job, "its worker process was killed twice" if was_killed else describe_error(error), board
-                        )
-                idle.append(new_pool() if was_killed else pool)
-    finally:
-        for pool in [*idle, *(pool for pool, *_ in tasks.values())]:
-            pool.shutdown(kill_workers=bool(tasks))
+    def retries(self, remaining: Sequence[Job]) -> list[_Task]:
+        """The tasks that follow after the task's worker was killed; none if its jobs have failed.
+
+        They are retried once as they were, then run by run, so that a run that kills its worker fails alone.
+        """
+        if not remaining:
+            return []
+        if self.kills == 0:
+            return [_Task(remaining, kills=1)]
+        if self.kills == 1 and len(remaining) > 1:
+            return [_Task([job], kills=2) for job in remaining]
+        return []
+
+
+class _WorkerPool:
+    """Worker processes that train the groups of a sweep.
+
+    Jobs of a killed worker are retried once, then run by run, then recorded as failed. Each worker is an executor
+    with one process, so that a killed worker breaks no other.
+
+    Args:
+        tasks: The groups.
+        processes: The number of worker processes at most.
+        extensions: Modules that a worker process imports first.
+        state: The state of the sweep.
+    """
+
+    def __init__(self, tasks: Sequence[_Task], processes: int, extensions: Sequence[str], state: SweepState) -> None:
+        self._extensions, self._state = tuple(extensions), state
+        self._pending = deque(tasks)
+        self._idle = [self._new_worker() for _ in range(min(processes, len(tasks)))]
+        self._running: dict[Future[None], tuple[ProcessPoolExecutor, _Task]] = {}
+
+    def _new_worker(self) -> ProcessPoolExecutor:
+        from loky import ProcessPoolExecutor
+
+        return ProcessPoolExecutor(
+            1,
+            env={"OPENBLAS_NUM_THREADS": "1"},
+            initializer=_watch_parent,
+            initargs=(os.getpid(), self._state.path, self._state.runs),
+        )
+
+    def run(self, update: Callable[[], None]) -> None:
+        """Train all tasks until they have ended or a stop is requested. `update` is called several times a second."""
+        try:
+            while self._running or (self._pending and not self._state.is_set()):
+                self._submit_pending()
+                done, _ = wait(self._running, timeout=SECONDS_BETWEEN_UPDATES, return_when=FIRST_COMPLETED)
+                update()
+                for future in done:
+                    self._finish(future)
+        finally:
+            must_kill = bool(self._running)
+            for worker in [*self._idle, *(worker for worker, _ in self._running.values())]:
+                worker.shutdown(kill_workers=must_kill)
+
+    def _submit_pending(self) -> None:
+        """Give each idle worker a task."""
+        while self._idle and self._pending and not self._state.is_set():
+            worker, task = self._idle.pop(), self._pending.popleft()
+            with _interrupts_ignored():  # the worker process is started here, and inherits its parent's handler
+                future = worker.submit(
+                    _train_in_worker, self._extensions, task.jobs, self._state.path, self._state.runs
+                )
+            self._running[future] = worker, task
+
+    def _finish(self, future: Future[None]) -> None:
+        """Take a task from its worker; its jobs that have not ended are retried or recorded as failed."""
+        from loky import BrokenProcessPool
+
+        worker, task = self._running.pop(future)
+        error, remaining = future.exception(), unfinished(task.jobs, self._state)
+        if isinstance(error, BrokenProcessPool):
+            self._idle.append(self._new_worker())
+            retries = task.retries(remaining)
+            self._pending.extend(retries)
+            if not retries:
+                times = "twice" if task.kills == 1 else f"{task.kills + 1} times"
+                self._record_failures(remaining, f"its worker process was killed {times}")
+        else:
+            self._idle.append(worker)
+            if error is not None:
+                self._record_failures(remaining, describe_error(error))
+
+    def _record_failures(self, jobs: Sequence[Job], error: str) -> None:
+        for job in jobs:
+            record_failure(job, error, self._state)
 
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Processes started inside never hear of Ctrl-C, which a terminal sends to all: it is the parent's to answer."""
+    """Processes started in this context ignore SIGINT, which a terminal sends to all: the parent handles it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -219,9 +309,31 @@ def _interrupts_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _work(extensions: Sequence[str], jobs: Sequence[Job], path: Path, total: int) -> None:
-    """A stack in a worker process."""
-    for name in extensions:
-        importlib.import_module(name)
-    if not SweepState(path, total).is_set():
-        train_stack(jobs, path, total, lambda: None)
+# In a worker process
+
+
+_is_training = threading.Lock()  # held while the worker process trains a group
+
+
+def _train_in_worker(extensions: Sequence[str], jobs: Sequence[Job], path: Path, runs: int) -> None:
+    """Train a group in a worker process."""
+    with _is_training:
+        for name in extensions:
+            importlib.import_module(name)
+        state = SweepState(path, runs)
+        if not state.is_set():
+            train_group(jobs, state, lambda: None)
+
+
+def _watch_parent(parent: int, path: Path, runs: int) -> None:
+    """Let this worker process stop its runs and exit if its parent is killed; otherwise it waits for tasks forever."""
+    state = SweepState(path, runs)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(SECONDS_BETWEEN_UPDATES)
+        state.set()
+        with _is_training:
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

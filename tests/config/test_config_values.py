@@ -185,7 +185,7 @@ MISTAKES = [
     (["lr=${foo}"], "lr: Interpolation key 'foo' not found"),
     (["network=[mlp,cnn]"], "network=['mlp', 'cnn']: expected one of"),
     (["network.widths=[100000000,100000000]"], "do not fit into memory"),
-    (["hydra.run.dir=/proc/none", "steps=5"], "hydra.run.dir=/proc/none: cannot be made"),
+    (["hydra.run.dir=/proc/none", "steps=5"], "hydra.run.dir=/proc/none: cannot be created"),
     (["network=cnn", "network.kernel_size=99"], "network.kernel_size=99: expected at most 8"),
     (["network=cnn", "network.channels=[8,8,8,8,8]"], "too small to be pooled 5 times"),
     (["loss=output"], "loss=output: is for data without a target"),

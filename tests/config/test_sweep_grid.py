@@ -105,5 +105,5 @@ def test_a_dry_run_lists_and_writes_nothing(command, arguments):
     status, out, _ = command("--dry-run", *arguments, *SMALL)
     assert status == 0
     assert "nothing was trained or written" in out
-    assert ("20 runs: 2 stacks" if arguments else "1 run: 1 stack of a run") in out
+    assert ("20 runs: 2 groups" if arguments else "1 run: 1 group of 1 run") in out
     assert not list(Path().iterdir())

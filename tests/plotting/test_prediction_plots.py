@@ -13,7 +13,7 @@ from minitrain.config import schema
 from minitrain.errors import first_line
 from minitrain.plotting import prediction_plots as model_plots
 from minitrain.storage.summary import read_summary
-from minitrain.sweep import workers as training
+from minitrain.sweep import workers
 
 FAST = ["steps=60", "eval_every=20", "batch_size=16"]
 MOONS = ["data=moons", "data.samples=100", "network.widths=[8]", *FAST]
@@ -241,7 +241,7 @@ def test_damaged_checkpoint_is_reported_in_one_line(tmp_path, command):
 
 @pytest.mark.parametrize("worth", [0.0, 1e9])
 def test_plots_in_a_sweep_equal_those_of_a_single_run(command, monkeypatch, worth):
-    monkeypatch.setattr(training, "WORTH_A_PROCESS", worth)  # in worker processes, and in this one
+    monkeypatch.setattr(workers, "SECONDS_WORTH_WORKERS", worth)  # in worker processes, and in this one
     assert command("-m", "seed=0,1", "plots=[confusion_matrix]", "hydra.sweep.dir=swept", *MOONS)[0] == 0
     assert command("seed=1", "plots=[confusion_matrix]", "hydra.run.dir=alone", *MOONS)[0] == 0
     assert Path("swept/0/confusion_matrix.svg").exists()

@@ -1,0 +1,124 @@
+"""Train the runs of a sweep that are not complete, and report how the sweep ends."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from minitrain.compare.comparison import compare
+from minitrain.compare.figures import write_comparison
+from minitrain.compare.results import load_runs
+from minitrain.compare.table import format_table
+from minitrain.config.schema import RunConfig
+from minitrain.errors import ConfigError, RecordError
+from minitrain.plotting.prediction_plots import draw_plots
+from minitrain.storage.lock import locked
+from minitrain.storage.summary import Status, exit_status, read_summary
+from minitrain.storage.sweep_directory import read_run_text, run_directories
+from minitrain.sweep.grouping import group_runs
+from minitrain.sweep.planning import PlacedRun
+from minitrain.sweep.progress import SweepReport, format_plan
+from minitrain.sweep.state import Job, append_log
+from minitrain.sweep.workers import train_jobs
+from minitrain.training.experiment import available_cores
+
+log = logging.getLogger("minitrain")
+
+
+def check_stored_configs(directory: Path, runs: Sequence[PlacedRun]) -> None:
+    """Check that the runs in the directory of a sweep are those of the sweep to be continued.
+
+    Raises:
+        ConfigError: A run in the directory is not a run of this sweep, or has another config.
+    """
+    texts = {run.directory: OmegaConf.to_yaml(run.spec.task) for run in runs}
+    for run in run_directories(directory) if directory.is_dir() else ():
+        if run not in texts or read_run_text(run / ".hydra" / "config.yaml") != texts[run]:
+            raise ConfigError(
+                f"hydra.sweep.dir={directory}: already contains another sweep: the run in {run} has another config; "
+                "repeat the command that started it, or choose a new directory"
+            )
+
+
+def train_incomplete(
+    jobs: Mapping[int, Job], directory: Path, extensions: Sequence[str], earlier: Mapping[int, Job] | None = None
+) -> bool:
+    """Train the runs that are not complete, from their checkpoints.
+
+    Args:
+        jobs: The jobs by number.
+        directory: The directory of the sweep.
+        extensions: Modules that a worker process imports first.
+        earlier: Jobs of the sweep that ended before, and are not trained again.
+
+    Returns:
+        Whether all runs ended without a request to stop.
+
+    Raises:
+        DirectoryInUseError: Another process trains one of the runs; nothing was changed.
+    """
+    complete = {number: job for number, job in jobs.items() if is_complete(job.directory)}
+    incomplete = {number: job for number, job in jobs.items() if number not in complete}
+    if complete:
+        suffix = "" if incomplete else ": nothing left to do"
+        log.info("%d of %d runs are complete%s", len(complete), len(jobs), suffix)
+        _draw_missing_plots(complete.values())
+    _require_unlocked(incomplete.values())
+    groups = group_runs({number: job.config for number, job in incomplete.items()}, available_cores())
+    if groups:
+        log.info("%s", format_plan(groups, available_cores()))
+    with SweepReport(incomplete, directory, {**(earlier or {}), **complete}) as report:
+        return not groups or train_jobs(incomplete, groups, available_cores(), extensions, report)
+
+
+def is_complete(directory: Path) -> bool:
+    """Whether a run has ended with a result: it completed or diverged."""
+    try:
+        return read_summary(directory).status.is_final
+    except RecordError:
+        return False
+
+
+def _require_unlocked(jobs: Iterable[Job]) -> None:
+    """Raise DirectoryInUseError for a run that another process trains, such as `minitrain resume RUN`."""
+    for job in jobs:
+        if (job.directory / "summary.json").exists():  # it has begun
+            with locked(job.directory):
+                pass
+
+
+def _draw_missing_plots(jobs: Iterable[Job]) -> None:
+    """Draw the plots that complete runs lack, such as runs that were killed while they drew them."""
+    for job in jobs:
+        for line in draw_plots(job.config, job.directory, missing=True):
+            append_log(job.directory, line)
+
+
+def finish_sweep(directory: Path, title: str, configs: Sequence[RunConfig], interrupted: bool) -> int:
+    """Compare the runs of a sweep, draw and log the comparison, and determine the exit status.
+
+    Args:
+        directory: The directory of the sweep.
+        title: The title of the figures.
+        configs: The config of each run.
+        interrupted: Whether the user stopped the sweep.
+    """
+    runs = load_runs(directory)
+    if runs:
+        comparison = compare(runs)
+        log.info("\n%s\n", format_table(comparison, rows=10))
+        for name, path in write_comparison(comparison, directory, title).items():
+            log.info("%-11s %s", name, path)
+    if interrupted:
+        ended = sum(run.status not in (Status.INTERRUPTED, Status.RUNNING) for run in runs)
+        log.info("interrupted: %d of %d runs have ended", ended, max(len(configs), len(runs)))
+        log.info("resume with  python -m minitrain resume %s", directory)
+        return 130
+    fails_on_divergence = any(config.on_divergence == "fail" for config in configs)
+    try:
+        return exit_status([read_summary(run) for run in run_directories(directory)], fails_on_divergence)
+    except RecordError:
+        return 1  # the summary of a run could not be written

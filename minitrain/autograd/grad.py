@@ -65,7 +65,7 @@ def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Callable[.
 def _evaluate(
     what: str, fn: Function, argnums: int | Sequence[int], args: Sequence[Any], kwargs: dict[str, Any]
 ) -> tuple[Tensor, list[Tensor]]:
-    """fn's value, and the arguments numbered that it was computed from, each a node of its own.
+    """Fn's value, and the arguments numbered that it was computed from, each a node of its own.
 
     It is recorded inside no_grad() too; a no_grad() inside fn holds.
     """

@@ -65,7 +65,7 @@ class CompiledEngine:
                 orders = [step.order(epoch) for step in self.steps]
                 self._orders = epoch, orders[0] if self.runs is None else np.stack(orders)
             inputs["rows"][...] = self._orders[1][..., rows]
-        if "x" in inputs or self.training.tape.draws:
+        if "x" in inputs or self.training.tape.random_inputs:
             for run, step in self._runs():
                 self._read(step, k, run)
                 self._draw(step, k, run)
@@ -167,7 +167,7 @@ class CompiledEngine:
     def _draw(self, step: TrainingStep, k: int, run: Any) -> None:
         """Random numbers of step k, as the layers' generators give them."""
         owners: dict[str, np.random.Generator] = {}
-        for draw in self.training.tape.draws:
+        for draw in self.training.tape.random_inputs:
             if draw.owner not in owners:
                 owners[draw.owner] = generator(step.config.seed, f"layer {draw.owner}", k)
             drawn = getattr(owners[draw.owner], draw.method)(*draw.arguments, **draw.options)

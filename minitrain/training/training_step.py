@@ -50,7 +50,7 @@ class Examples:
         return Examples(self.x[rows], None if self.y is None else self.y[rows])
 
     def tensors(self) -> tuple[Tensor, Tensor | None]:
-        return Tensor(self.x), None if self.y is None else Tensor(self.y)
+        return Tensor(self.x[:]), None if self.y is None else Tensor(self.y)
 
 
 class TrainingStep:

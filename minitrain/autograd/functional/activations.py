@@ -11,7 +11,7 @@ from minitrain.autograd.tensor import Tensor, apply, to_tensor
 
 
 def identity(x: Any) -> Tensor:
-    """x itself: the activation of a linear network.
+    """X itself: the activation of a linear network.
 
     >>> identity(2.0).item()
     2.0
@@ -29,7 +29,7 @@ def relu(x: Any) -> Tensor:
 
 
 def leaky_relu(x: Any, slope: float = 0.01) -> Tensor:
-    """x where x > 0, else slope x (Maas, Hannun, Ng 2013); its derivative at 0 is the slope.
+    """X where x > 0, else slope x (Maas, Hannun, Ng 2013); its derivative at 0 is the slope.
 
     >>> leaky_relu([-2.0, 3.0]).numpy()
     array([-0.02,  3.  ])
@@ -39,7 +39,7 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Tensor:
 
 
 def elu(x: Any, alpha: float = 1.0) -> Tensor:
-    """x where x > 0, else alpha (e^x - 1) (Clevert, Unterthiner, Hochreiter 2016, eq. 15).
+    """X where x > 0, else alpha (e^x - 1) (Clevert, Unterthiner, Hochreiter 2016, eq. 15).
 
     >>> elu([-1000.0, 3.0]).numpy()
     array([-1.,  3.])
@@ -58,7 +58,7 @@ SELU_SCALE = 1.0507009873554804934193349852946
 
 
 def selu(x: Any) -> Tensor:
-    """scale elu(x, alpha), which keeps mean 0 and variance 1 (Klambauer et al. 2017, eq. 2).
+    """Scale elu(x, alpha), which keeps mean 0 and variance 1 (Klambauer et al. 2017, eq. 2).
 
     >>> selu([-1000.0, 1.0]).numpy().round(4)
     array([-1.7581,  1.0507])
@@ -76,7 +76,7 @@ def sigmoid(x: Any) -> Tensor:
 
 
 def logsigmoid(x: Any) -> Tensor:
-    """log sigmoid(x) = -softplus(-x), without overflow.
+    """Log sigmoid(x) = -softplus(-x), without overflow.
 
     >>> logsigmoid(-1000.0).item()
     -1000.0
@@ -94,7 +94,7 @@ def softplus(x: Any) -> Tensor:
 
 
 def silu(x: Any) -> Tensor:
-    """x sigmoid(x) (Elfwing, Uchibe, Doya 2018, eq. 1), also called swish.
+    """X sigmoid(x) (Elfwing, Uchibe, Doya 2018, eq. 1), also called swish.
 
     >>> silu(0.0).item()
     0.0
@@ -103,7 +103,7 @@ def silu(x: Any) -> Tensor:
 
 
 def mish(x: Any) -> Tensor:
-    """x tanh(softplus(x)) (Misra 2020, eq. 1).
+    """X tanh(softplus(x)) (Misra 2020, eq. 1).
 
     >>> round(mish(1.0).item(), 6)
     0.865098
@@ -113,7 +113,7 @@ def mish(x: Any) -> Tensor:
 
 
 def gelu(x: Any, approximate: str = "none") -> Tensor:
-    """x Φ(x), Φ the normal distribution function (Hendrycks, Gimpel 2016, section 2).
+    """X Φ(x), Φ the normal distribution function (Hendrycks, Gimpel 2016, section 2).
 
     approximate: "none" for Φ(x) = (1 + erf(x / √2)) / 2, as PyTorch's default (JAX's is the other); "tanh" for
         (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2
@@ -131,7 +131,7 @@ def gelu(x: Any, approximate: str = "none") -> Tensor:
 
 
 def hardtanh(x: Any, low: float = -1.0, high: float = 1.0) -> Tensor:
-    """x held between two bounds (Collobert 2004); the derivative at a bound is 1, PyTorch's is 0.
+    """X held between two bounds (Collobert 2004); the derivative at a bound is 1, PyTorch's is 0.
 
     >>> hardtanh([-3.0, 0.5]).numpy()
     array([-1. ,  0.5])
@@ -140,7 +140,7 @@ def hardtanh(x: Any, low: float = -1.0, high: float = 1.0) -> Tensor:
 
 
 def hardswish(x: Any) -> Tensor:
-    """x clip(x + 3, 0, 6) / 6 (Howard et al. 2019, section 5.2), silu in straight pieces.
+    """X clip(x + 3, 0, 6) / 6 (Howard et al. 2019, section 5.2), silu in straight pieces.
 
     >>> hardswish([-4.0, 3.0]).numpy()
     array([-0.,  3.])

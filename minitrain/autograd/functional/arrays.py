@@ -239,7 +239,7 @@ def matmul(a: Any, b: Any) -> Tensor:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x Wᵀ + b: x: [..., in], weight: [out, in], bias: [out] -> [..., out], laid out as PyTorch's.
+    """X Wᵀ + b: x: [..., in], weight: [out, in], bias: [out] -> [..., out], laid out as PyTorch's.
 
     Raises ValueError where x has another size than `in`.
 

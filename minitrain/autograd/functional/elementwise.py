@@ -130,7 +130,7 @@ def minimum(a: Any, b: Any) -> Tensor:
 
 
 def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
-    """x held between two bounds, either of which may be None: x where low <= x <= high, else the bound.
+    """X held between two bounds, either of which may be None: x where low <= x <= high, else the bound.
 
     The derivative at a bound is 1, as PyTorch's; nan passes through.
     Raises ValueError where no bound is given.
@@ -149,7 +149,7 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
 
 
 def where(condition: Any, a: Any, b: Any) -> Tensor:
-    """a where the condition holds, else b, repeated to their joint shape.
+    """A where the condition holds, else b, repeated to their joint shape.
 
     The gradient of the branch not taken is 0 times its derivative, which is nan where that derivative is
     not finite: `where(x > 0, log(x), 0.0)` has gradient nan at 0. Make the argument safe first:

@@ -252,7 +252,7 @@ def _same_shape(what: str, name: str, given: Any, target: Any) -> tuple[Tensor, 
 
 
 def _weighted(q: Tensor, logs: Tensor) -> Tensor:
-    """q · logs, and 0 where q is 0, though the logarithm be -inf; truth values are 1 and 0."""
+    """Q · logs, and 0 where q is 0, though the logarithm be -inf; truth values are 1 and 0."""
     if q.dtype == bool:
         return q.masks(logs)
     return q * (q != 0.0).masks(logs)

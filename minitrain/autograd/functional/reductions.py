@@ -149,7 +149,7 @@ def largest(x: Tensor, axis: Axis) -> Tensor:
 
 
 def logsumexp(x: Any, axis: Axis = -1, keepdims: bool = False) -> Tensor:
-    """log sum exp(x) without overflow: the largest entry is taken out first; all -inf give -inf.
+    """Log sum exp(x) without overflow: the largest entry is taken out first; all -inf give -inf.
 
     >>> round(logsumexp([1000.0, 1000.0]).item(), 10)
     1000.6931471806
@@ -172,7 +172,7 @@ def softmax(x: Any, axis: int = -1) -> Tensor:
 
 
 def log_softmax(x: Any, axis: int = -1) -> Tensor:
-    """x - logsumexp(x) along an axis.
+    """X - logsumexp(x) along an axis.
 
     >>> log_softmax([1000.0, 0.0]).numpy()
     array([    0., -1000.])

@@ -14,7 +14,7 @@ from minitrain.compiler.tracing import ADVICE, trace, tracing
 from minitrain.errors import TracingError
 
 X = np.array([1.0, 2.0, 3.0])
-HERE = r"test_trace\.py line \d+"
+HERE = r"test_tracing\.py line \d+"
 WAY_OUT = "choose between values with where(condition, a, b), keep to functions of Tensors, or set engine=eager"
 
 # What is looked at -> (function, what the message calls it)
@@ -43,7 +43,7 @@ def test_what_depends_on_an_input_is_not_looked_at(name):
     message = str(error.value)
     line = fn.__code__.co_firstlineno
     assert message.startswith(what)
-    assert f" at test_trace.py line {line}: " in message
+    assert f" at test_tracing.py line {line}: " in message
     assert message.endswith(WAY_OUT)
     assert "\n" not in message
     assert recording.tracer is None
@@ -64,7 +64,7 @@ def test_a_random_number_drawn_inside_is_refused():
     pattern = rf"a value used at {HERE} changes from step to step \(f64\[3\]\), .*{re.escape(ADVICE)}$"
     with pytest.raises(TracingError, match=pattern):
         trace(lambda x: x * rng.normal(size=3), X)
-    with pytest.raises(TracingError, match=r"depends on the numbers of `random` or `np.random`"):
+    with pytest.raises(TracingError, match=r"depends on the global generators `random` or `np.random`"):
         trace(lambda x: x + np.random.rand(3), X)  # noqa: NPY002  # what a newcomer writes
 
 

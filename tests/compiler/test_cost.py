@@ -6,7 +6,7 @@ import pytest
 from minitrain.autograd import primitives as P
 from minitrain.autograd.functional.arrays import concatenate
 from minitrain.autograd.primitives import windows
-from minitrain.compiler.cost import ADDING, Cost, cost_of, largest_product
+from minitrain.compiler.cost import ACCUMULATING, Cost, cost_of, largest_product
 from minitrain.compiler.numpy_executor import NumpyExecutor
 from minitrain.compiler.passes import optimize
 from minitrain.compiler.tracing import trace
@@ -63,7 +63,7 @@ def test_every_kernel_is_counted_or_moves():
         P.cast, P.reinterpret, P.reshape, P.broadcast, P.transpose, P.concatenate, P.slice_, P.unslice, P.take,
         windows.unfold,
     }  # fmt: skip
-    assert {p for p in P.TABLE.values() if p.kernel is not None} == {P.matmul, P.pow_, *ADDING} | moving
+    assert {p for p in P.TABLE.values() if p.kernel is not None} == {P.matmul, P.pow_, *ACCUMULATING} | moving
 
 
 def test_the_largest_product_is_that_of_two_matrices():

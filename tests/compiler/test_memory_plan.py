@@ -87,9 +87,9 @@ def test_a_place_that_nothing_reads_any_more_is_used_again():
 
 def test_what_is_left_of_a_larger_place_is_used_too():
     arena = Arena()
-    whole = arena.take(192)
-    arena.give_back(whole, 192)
-    assert (arena.take(64), arena.take(128), arena.nbytes) == (0, 64, 192)
+    whole = arena.allocate(192)
+    arena.free(whole, 192)
+    assert (arena.allocate(64), arena.allocate(128), arena.nbytes) == (0, 64, 192)
 
 
 def test_a_product_s_operand_is_given_back_once_it_was_read():
@@ -141,7 +141,7 @@ def test_a_given_array_is_used_where_it_lies():
 
 
 def test_a_given_array_of_another_type_is_refused():
-    with pytest.raises(ValueError, match=r"replay: input a is f32\[6\], expected f64\[6\]"):
+    with pytest.raises(ValueError, match=r"executor: the array for input a is f32\[6\], expected f64\[6\]"):
         replay_of(lambda a: [a * 2.0], A, given={"a": A.astype("float32")})
 
 

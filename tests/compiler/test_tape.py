@@ -83,7 +83,7 @@ def test_a_stack_tells_0_from_minus_0():
 
 def test_tapes_of_other_keys_are_no_stack():
     other = trace(lambda x: (x * 0.5 + np.ones(3)).tanh(), np.ones(3))
-    with pytest.raises(ValueError, match=r"stack: run 1 computes something else than run 0: .*numbers alone"):
+    with pytest.raises(ValueError, match=r"stack: run 1 computes .*, where run 0 computes .*only in numbers"):
         stack([small(), other])
 
 
@@ -99,7 +99,7 @@ def test_the_checker_takes_a_tape_as_it_was_traced():
 def test_the_checker_refuses_a_wrong_type():
     tape = small()
     tape.types[4] = Type((3,), FLOATS)
-    with pytest.raises(ValueError, match=r"tape: %4: f64\[3\] = add %3 %2 is f64\[2\]"):
+    with pytest.raises(ValueError, match=r"tape: %4: add %3 %2 is declared as f64\[3\], expected f64\[2\]"):
         tape.check()
 
 
@@ -114,33 +114,33 @@ def test_the_checker_refuses_operands_that_do_not_go_together():
 def test_the_checker_refuses_a_value_that_is_missing():
     tape = small()
     tape.instructions.reverse()
-    with pytest.raises(ValueError, match=r"tape: %5 = tanh %4: %4 is not there yet"):
+    with pytest.raises(ValueError, match=r"tape: %5 = tanh %4: %4 is not defined before this line"):
         tape.check()
 
 
 def test_the_checker_refuses_a_value_that_is_there_twice():
     tape = small()
     tape.instructions.append(Instruction(3, P.tanh, (0,), {}))
-    with pytest.raises(ValueError, match=r"tape: %3 = tanh %0: the value is there already"):
+    with pytest.raises(ValueError, match=r"tape: %3 = tanh %0: the value is already defined"):
         tape.check()
 
 
 def test_the_checker_refuses_an_output_that_is_missing():
-    with pytest.raises(ValueError, match=r"tape: output y = %9 is not there"):
+    with pytest.raises(ValueError, match=r"tape: output y = %9 is not defined"):
         changed(outputs={"y": 9}).check()
 
 
 def test_the_checker_refuses_a_constant_of_another_shape():
     tape = small()
     tape.constants[2] = np.ones(3)
-    with pytest.raises(ValueError, match=r"tape: %2 is f64\[2\], and its array f64\[3\]"):
+    with pytest.raises(ValueError, match=r"tape: %2 is declared as f64\[2\], its array is f64\[3\]"):
         tape.check()
 
 
 def test_an_input_is_there_once():
     tape = Tape()
     tape.add_input("x", Type((), FLOATS))
-    with pytest.raises(ValueError, match="tape: an input x is there already"):
+    with pytest.raises(ValueError, match="tape: input x already exists"):
         tape.add_input("x", Type((), FLOATS))
 
 

@@ -4,8 +4,8 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from primitive_cases import CASES, as_arrays
 from programs import assert_same_bits
-from test_primitives import CASES, as_arrays
 from threadpoolctl import threadpool_limits
 
 from minitrain.autograd.grad import value_and_grad

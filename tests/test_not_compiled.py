@@ -59,8 +59,8 @@ MISTAKES = {
     "item": (FUNCTION, ("x * x.max().item()",), ".item() at mine.py line HERE"),
     "numpy": (FUNCTION, ("Tensor(np.abs(x.numpy()))",), ".numpy() at mine.py line HERE"),
     "data": (FUNCTION, ("Tensor(abs(x.data))",), ".data at mine.py line HERE"),
-    "random": (FUNCTION, ("x if random.random() < 1e-9 else -x",), "the numbers of `random` or `np.random`"),
-    "np.random": (FUNCTION, ("x if np.random.random() < 1e-9 else -x",), "the numbers of `random` or `np.random`"),
+    "random": (FUNCTION, ("x if random.random() < 1e-9 else -x",), "the global generators `random` or `np.random`"),
+    "np.random": (FUNCTION, ("x if np.random.random() < 1e-9 else -x",), "the global generators `random` or `np.random`"),
     "other generator": (
         FUNCTION,
         ("x + np.random.default_rng().random(x.shape)",),
@@ -71,11 +71,11 @@ MISTAKES = {
         ("", "x if self.training or x.max() > 0 else -x  # here"),
         "an `if`, at mine.py line HERE",
     ),
-    "rng, one number": (LAYER, ("", "x * self.rng.random()  # here"), "rng.random at mine.py line HERE gives a float"),
+    "rng, one number": (LAYER, ("", "x * self.rng.random()  # here"), "rng.random at mine.py line HERE returns a float"),
     "rng, in place": (
         LAYER,
         ("self.rng.shuffle(self.table)  # here", "x"),
-        "rng.shuffle at mine.py line HERE gives a NoneType",
+        "rng.shuffle at mine.py line HERE returns a NoneType",
     ),
     "counter": (
         LAYER,

@@ -167,7 +167,7 @@ def test_padding_may_be_with_1():
         (
             lambda: F.dropout(SIZES, 1.0, np.random.default_rng(0)),
             ValueError,
-            r"rate=1\.0 given, expected 0 <= rate < 1",
+            r"p=1\.0 given, expected 0 <= p < 1",
         ),
         (lambda: F.var([1.0]), ValueError, "1 values with correction=1"),
         (lambda: F.std(np.zeros((0, 2)), axis=0, correction=0), ValueError, "0 values with correction=0"),
@@ -198,13 +198,21 @@ def test_padding_may_be_with_1():
         (lambda: F.concatenate([Tensor([1.0]), Tensor(1.0)]), ValueError, r"concatenate: shapes \[1\], \[\]: expected"),
         (lambda: F.conv1d(SIZES, np.zeros((1, 2, 2))), ValueError, "with equal `in`"),
         (lambda: F.conv2d(SIZES, np.zeros((1, 3, 2, 2))), ValueError, r"expected \[batch, in, 2 more\]"),
-        (lambda: F.conv1d(SIZES, np.zeros((1, 3, 5))), ValueError, r"kernel \[5\], stride \[1\], padded input \[4\]"),
+        (
+            lambda: F.conv1d(SIZES, np.zeros((1, 3, 5))),
+            ValueError,
+            r"kernel_size \[5\], stride \[1\], padded input \[4\]",
+        ),
         (lambda: F.conv1d(SIZES, np.zeros((1, 3, 1)), stride=0), ValueError, r"stride \[0\]"),
         (lambda: F.conv1d(SIZES, np.zeros((1, 3, 1)), padding=-1), ValueError, "padding=-1 given"),
         (lambda: F.conv1d(SIZES, np.zeros((1, 3, 1)), Tensor([1.0, 2.0])), ValueError, r"bias \[2\], expected \[1\]"),
         (lambda: F.max_pool2d(SIZES, 2), ValueError, r"expected \[batch, channels, 2 more\]"),
-        (lambda: F.max_pool1d(SIZES, 2, padding=2), ValueError, "expected at most half the kernel"),
-        (lambda: F.avg_pool1d(SIZES, (2, 2)), ValueError, r"kernel=\(2, 2\) given, expected a whole number, or 1"),
+        (lambda: F.max_pool1d(SIZES, 2, padding=2), ValueError, "expected at most half the kernel size"),
+        (
+            lambda: F.avg_pool1d(SIZES, (2, 2)),
+            ValueError,
+            r"kernel_size=\(2, 2\) given, expected an integer of at least 0, or 1",
+        ),
     ],
 )
 def test_mistakes_have_clear_errors(mistake, error, message):

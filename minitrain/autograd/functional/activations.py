@@ -10,7 +10,7 @@ from minitrain.autograd.tensor import Tensor, TensorLike, apply, to_tensor
 
 
 def identity(x: TensorLike) -> Tensor:
-    """X itself: the activation of a linear network.
+    """Return x unchanged: the activation of a linear network.
 
     >>> identity(2.0).item()
     2.0

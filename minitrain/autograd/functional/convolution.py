@@ -161,8 +161,8 @@ def _windows(
     sizes = x.shape[2:]
     if min(stride) < 1 or min(kernel) < 1 or any(k > n for k, n in zip(kernel, sizes, strict=True)):
         raise ValueError(
-            f"{what}: kernel_size {list(kernel)}, stride {list(stride)}, padded input {list(sizes)}: expected sizes of at "
-            "least 1 and a kernel no larger than the input; increase padding, or reduce the kernel"
+            f"{what}: kernel_size {list(kernel)}, stride {list(stride)}, padded input {list(sizes)}: expected sizes of "
+            "at least 1 and a kernel no larger than the input; increase padding, or reduce the kernel"
         )
     return x.unfold(kernel, stride)
 

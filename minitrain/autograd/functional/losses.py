@@ -156,7 +156,7 @@ def mse_loss(prediction: TensorLike, target: TensorLike, reduction: str = "mean"
     """The squared error (p - t)² per entry: two of shape [...] -> [] or [...].
 
     Raises:
-        ValueError: The shapes differ. A target [batch] and a prediction [batch, 1] would be broadcast to [batch, batch].
+        ValueError: The shapes differ: a target [batch] and a prediction [batch, 1] would broadcast to [batch, batch].
 
     >>> mse_loss([1.0, 3.0], [0.0, 0.0]).item()
     5.0
@@ -237,7 +237,7 @@ def kl_div(log_input: TensorLike, target: TensorLike, reduction: str = "mean") -
 def accuracy(logits: TensorLike, target: Any) -> Tensor:
     """The fraction of rows whose predicted class is the target: [batch, classes], integers [batch] -> [], 0 to 1.
 
-    The predicted class is that of the largest logit. For a single logit [batch, 1], it is 1 where the logit is positive.
+    The predicted class is that of the largest logit; for a single logit [batch, 1], it is 1 where that is positive.
 
     Raises:
         ValueError: The target is not one class per row.

@@ -71,8 +71,8 @@ def var(x: TensorLike, axis: Axis = None, correction: float = 1, keepdims: bool 
     count = math.prod(x.shape[a] for a in axes)
     if count <= correction:
         raise ValueError(
-            f"var: {count} values with correction={correction}: the divisor would not be positive; pass more values, or "
-            "a smaller correction"
+            f"var: {count} values with correction={correction}: the divisor would not be positive; pass more "
+            "values or a smaller correction"
         )
     # Subtracting an entry does not change the variance, and makes that of equal values exactly 0.
     first = x

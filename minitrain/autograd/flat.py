@@ -103,7 +103,7 @@ class FlatParameters(FlatTensors):
                 f"no parameters given{frozen}: there is nothing to train; pass net.parameters(), or [w, b]"
             )
         if len({id(p) for p in named.values()}) < len(named):
-            raise ValueError(f"the same parameter given twice, among {', '.join(ordered)}; give each once")
+            raise ValueError(f"the same parameter given twice, among {', '.join(ordered)}; pass each once")
         super().__init__(trained, dtype)
         others = {name: p for name, p in ordered.items() if not p.requires_grad}
         self.frozen = FlatTensors(others, dtype or self.vector.dtype.name)

@@ -67,13 +67,13 @@ class enable_grad(_Mode):
 def topological_order(output: N) -> list[N]:
     """All values with a gradient that `output` was computed from; each follows everything that uses it."""
     order: list[N] = []
-    seen = {id(output)}
+    visited = {id(output)}
     path: list[tuple[N, Iterator[N]]] = [(output, iter(output.inputs))]
     while path:
         node, inputs = path[-1]
         for t in inputs:
-            if t.requires_grad and id(t) not in seen:
-                seen.add(id(t))
+            if t.requires_grad and id(t) not in visited:
+                visited.add(id(t))
                 path.append((t, iter(t.inputs)))
                 break
         else:

@@ -124,7 +124,11 @@ def test_what_cannot_be_compiled(command, own_components, text, parts, message):
 
 NOT_EVEN_EAGERLY = {
     "a NumPy function": (FUNCTION, ("np.maximum(x, 0)",), "line HERE); functions of minitrain.functional take Tensors"),
-    "np.where": (FUNCTION, ("np.where(x > 0, x, 0)",), "np.where: takes arrays and records no gradient; use minitrain."),
+    "np.where": (
+        FUNCTION,
+        ("np.where(x > 0, x, 0)",),
+        "np.where: takes arrays and records no gradient; use minitrain.",
+    ),
     "inside NumPy": (FUNCTION, ("x - np.mean(x)",), "(mine.py line HERE)"),
     "on a target": (LOSS, ("(output - np.equal(target, 1)).mean()",), "line HERE); functions of minitrain.functional"),
     "state not in init": (RULE, ("grads", "{'seen': grads}"), "update gives the state seen, and init nothing"),

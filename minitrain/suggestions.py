@@ -58,5 +58,7 @@ def unknown_key(key: str, valid: Sequence[str]) -> str:
     keys = f"valid keys: {', '.join(valid) or 'none'}"
     if key in SYNONYMS:
         return f"unknown key; set {SYNONYMS[key]}; {keys}"
-    suggestion = closest(key, valid)
-    return f"unknown key; did you mean {suggestion}? {keys}" if suggestion else f"unknown key; {keys}"
+    parent, _, name = key.rpartition(".")
+    suggestion = closest(name, [name.rpartition(".")[2] for name in valid])
+    full = f"{parent}.{suggestion}" if parent else suggestion
+    return f"unknown key; did you mean {full}? {keys}" if suggestion else f"unknown key; {keys}"

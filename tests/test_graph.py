@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from minitrain.compiler.format_listing import _short
 from threadpoolctl import threadpool_info
 
+from minitrain.compiler.listing import _short
 from minitrain.config.composition import Composer, task_config
 from minitrain.config.loading import to_run_config
 from minitrain.storage.summary import read_summary

@@ -1,7 +1,7 @@
-"""The lab notebook that minitrain began as: its expressions, printed names, values and gradients.
+"""The lab notebook from which minitrain originates: its expressions, printed names, values and gradients.
 
-Its mistakes are mended: activations add to a gradient and do not overwrite it, the walk does not depend on the
-order of a dictionary, and the loops reset gradients. Integers print as 4.0, and the first gradient as 1.0.
+Its errors are corrected: activations accumulate gradients instead of overwriting them, the traversal does not depend on
+the order of a dictionary, and the loops reset gradients. Integers print as 4.0, and the first gradient as 1.0.
 """
 
 import pytest
@@ -64,9 +64,9 @@ def test_3_a_neuron_and_4_a_second_backward_adds():
         "Parameter x1 * w1",
     ]
     assert out.item() == 0.999983298578152
-    # sigmoid' from the rounded sigmoid: 1 - s keeps 11 digits here, and the order of its products is free.
-    found = [float(value.grad) for value in (xw, x2w2, x1w1, x1, x2, w1, w2)]
-    assert found == pytest.approx([slope * k for k in (1, 1, 1, 1, 2, 3, 4)], rel=1e-14)
+    # The derivative uses the rounded sigmoid: 1 - s has 11 digits here, and the order of its products may differ.
+    gradients = [float(value.grad) for value in (xw, x2w2, x1w1, x1, x2, w1, w2)]
+    assert gradients == pytest.approx([slope * k for k in (1, 1, 1, 1, 2, 3, 4)], rel=1e-14)
 
     xx = x1 * x1
     xx.backward()
@@ -96,7 +96,7 @@ def test_6_shared_parts():
     ]
 
 
-def test_the_cross_check_with_pytorch():
+def test_7_gradients_that_pytorch_computes():
     x, y, w = Parameter(4.0, "x"), Parameter(4.0, "y"), Parameter(4.0, "w")
     u1 = x + y
     u2 = u1 * x
@@ -107,7 +107,7 @@ def test_the_cross_check_with_pytorch():
 
 
 def sgd(parameters, learning_rate=0.3):
-    """The notebook's own."""
+    """As in the notebook."""
     for p in parameters:
         p.data -= learning_rate * p.grad
 
@@ -139,7 +139,7 @@ def test_tasks_2_and_3_gradient_descent():
 @pytest.mark.parametrize(
     ("method", "name"), [("sigmoid", "σ([a + b])"), ("SiLU", "[a + b]*σ([a + b])"), ("ReLU", "max(0, [a + b])")]
 )
-def test_an_activation_adds_to_a_gradient(method, name):
+def test_activations_accumulate_gradients(method, name):
     a, b = Parameter(0.3, "a"), Parameter(0.4, "b")
     hidden = a + b
     activated = getattr(hidden, method)()

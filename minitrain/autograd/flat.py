@@ -1,6 +1,6 @@
-"""All of a network's parameters as one vector, of which each Parameter is a view.
+"""All parameters of a network as one flat vector, of which each Parameter is a view.
 
-An optimizer's update is then a few operations on one array, whatever the depth of the network.
+The update of an optimizer is then a few operations on one array, regardless of the depth of the network.
 """
 
 from __future__ import annotations
@@ -20,10 +20,18 @@ Values = TypeVar("Values", Array, Tensor)
 
 
 class FlatTensors:
-    """Tensors by name, made views of one `vector`, in the order given; there may be none.
+    """Tensors that become views of one vector, in the given order.
 
-    dtype: the type that all of them take; their own where it is not given
-    Raises ValueError for mixed types without `dtype`.
+    Args:
+        named: Name -> tensor; may be empty.
+        dtype: The dtype that all of them are converted to; None to keep theirs.
+
+    Attributes:
+        vector: The values of all tensors: [n].
+        tensors: Name -> tensor.
+
+    Raises:
+        ValueError: The tensors have several dtypes, and `dtype` is None.
 
     >>> mean, var = Tensor([0.0, 0.0]), Tensor([1.0, 1.0])
     >>> flat = FlatTensors({"mean": mean, "var": var})
@@ -38,18 +46,18 @@ class FlatTensors:
         self.tensors = dict(named)
         types = {t.dtype.name for t in named.values()}
         if dtype is None and len(types) > 1:
-            raise ValueError(f"parameters of types {' and '.join(sorted(types))}; give all of them one type")
+            raise ValueError(f"parameters of types {' and '.join(sorted(types))}; convert all of them to one type")
         parts = [t.numpy().ravel() for t in self.tensors.values()] or [np.empty(0)]
         self.move_to(np.concatenate(parts).astype(dtype or parts[0].dtype))
 
     def move_to(self, vector: Array) -> None:
-        """Live in another vector from now on, which holds the values."""
+        """Use another vector from now on, which already holds the values."""
         self.vector = vector
         for name, view in self.split(vector).items():
             self.tensors[name].rebind(view)
 
     def split(self, vector: Values) -> dict[str, Values]:
-        """Name -> part of a vector of this layout, in the tensor's shape; of an array, a view."""
+        """Split a vector of this layout: name -> part in the shape of the tensor; a view if the vector is an array."""
         parts, start = {}, 0
         for name, t in self.tensors.items():
             parts[name] = vector[start : start + t.size].reshape(t.shape)
@@ -57,19 +65,25 @@ class FlatTensors:
         return parts
 
     def assign(self, vector: Array) -> None:
-        """Give all tensors in `vector` new values."""
+        """Copy the values of another vector into `vector`."""
         self.vector[...] = vector
         for t in self.tensors.values():
             t.mark_changed()
 
 
 class FlatParameters(FlatTensors):
-    """Parameters by name, made views of one vector, ordered weights | biases (names that end in `bias`).
+    """Parameters that become views of one vector: first weights, then biases (names that end in `bias`).
 
-    `vector` has those that are trained; `frozen` the others (`requires_grad` False), in a vector of their own.
+    Args:
+        named: Name -> parameter.
+        dtype: The dtype that all of them are converted to; None to keep theirs.
 
-    dtype: the type that all of them take; their own where it is not given
-    Raises ValueError for nothing to train, for a parameter given twice, and for mixed types without `dtype`.
+    Attributes:
+        vector: The values of the trained parameters: [n].
+        frozen: The other parameters (`requires_grad` False), in a separate vector.
+
+    Raises:
+        ValueError: There is nothing to train, a parameter is given twice, or dtypes differ and `dtype` is None.
 
     >>> w, b = Parameter([[1.0, 2.0]]), Parameter([3.0])
     >>> flat = FlatParameters({"bias": b, "weight": w})
@@ -86,21 +100,21 @@ class FlatParameters(FlatTensors):
         if not trained:
             frozen = f": all {len(named)} are frozen" if named else ""
             raise ValueError(
-                f"no parameters given{frozen}: there is nothing to train; give net.parameters(), or [w, b]"
+                f"no parameters given{frozen}: there is nothing to train; pass net.parameters(), or [w, b]"
             )
         if len({id(p) for p in named.values()}) < len(named):
-            raise ValueError(f"the same parameter given twice, among {', '.join(ordered)}; give each once")
+            raise ValueError(f"the same parameter given twice, among {', '.join(ordered)}; pass each once")
         super().__init__(trained, dtype)
-        rest = {name: p for name, p in ordered.items() if not p.requires_grad}
-        self.frozen = FlatTensors(rest, dtype or self.vector.dtype.name)
+        others = {name: p for name, p in ordered.items() if not p.requires_grad}
+        self.frozen = FlatTensors(others, dtype or self.vector.dtype.name)
 
     @property
     def weights(self) -> int:
-        """How many entries of the vector belong to weights: those come first."""
+        """The number of entries of the vector that belong to weights, which come first."""
         return sum(t.size for name, t in self.tensors.items() if not _is_bias(name))
 
     def gradient(self, loss: Tensor) -> Tensor:
-        """The gradient of a scalar loss as one vector, without a graph of its own."""
+        """The gradient of a scalar loss as one vector, without a graph."""
         with no_grad():
             parts = gradients(loss, list(self.tensors.values()))
             return concatenate([g.reshape(-1) for g in parts])

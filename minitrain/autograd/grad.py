@@ -1,28 +1,36 @@
-"""Derivatives as functions: `grad`, `value_and_grad`, `gradients`, `hvp`, `jacobian`, `hessian`, and their check.
+"""Derivatives as functions: `grad`, `value_and_grad`, `gradients`, `hvp`, `jacobian`, `hessian`; and `check_grads`.
 
-What these give are Tensors with a graph of their own, so they can be differentiated again.
+Their results are Tensors with a graph, so they can be differentiated again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from minitrain.autograd import primitives as P
 from minitrain.autograd.functional.arrays import concatenate
 from minitrain.autograd.graph import enable_grad, flow_back, no_grad, recording, topological_order
-from minitrain.autograd.tensor import FLOATS, Tensor, apply, to_tensor
+from minitrain.autograd.tensor import FLOATS, Tensor, TensorLike, apply, to_tensor
 from minitrain.typing import Array
 
 Function = Callable[..., Tensor]
 
 
 def gradients(output: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
-    """The gradient of a scalar with respect to each input, of the input's shape; zeros where it does not depend on it.
+    """The gradients of a scalar with respect to each input.
 
-    Raises ValueError for an output that is not a scalar.
+    Args:
+        output: A scalar.
+        inputs: Leaves or intermediate values of its graph.
+
+    Returns:
+        One Tensor per input, of the input's shape; zeros if the output does not depend on it.
+
+    Raises:
+        ValueError: The output is not a scalar.
 
     >>> w = Tensor(3.0, requires_grad=True)
     >>> gradients(w * w, [w])[0].item()
@@ -30,60 +38,73 @@ def gradients(output: Tensor, inputs: Sequence[Tensor]) -> list[Tensor]:
     """
     if output.size != 1:
         raise ValueError(f"gradients: expected a scalar, got shape {list(output.shape)}; reduce it (.sum(), .mean())")
-    asked = {id(t) for t in inputs}
+    input_ids = {id(t) for t in inputs}
     order = topological_order(output)
-    leading_there = set(asked)
+    dependent = set(input_ids)  # values that depend on an input: gradients flow through no others
     for node in reversed(order):
-        if not leading_there.isdisjoint(map(id, node.inputs)):
-            leading_there.add(id(node))
-    found: dict[int, Tensor] = {}
-    if id(output) in leading_there:
+        if not dependent.isdisjoint(map(id, node.inputs)):
+            dependent.add(id(node))
+    results: dict[int, Tensor] = {}
+    if id(output) in dependent:
         seed = Tensor(np.ones(output.shape, output.dtype))
         with np.errstate(all="ignore"):  # 0 * inf is nan, without a warning
-            found = {id(node): g for node, g in flow_back(order, seed, leading_there) if id(node) in asked}
-    return [found[id(t)] if id(t) in found else Tensor(np.zeros(t.shape, t.dtype)) for t in inputs]
+            results = {id(node): g for node, g in flow_back(order, seed, dependent) if id(node) in input_ids}
+    return [results[id(t)] if id(t) in results else Tensor(np.zeros(t.shape, t.dtype)) for t in inputs]
 
 
-def value_and_grad(fn: Function, argnums: int | Sequence[int] = 0) -> Callable[..., tuple[Tensor, Any]]:
-    """A function that gives fn's scalar and its gradient with respect to the arguments numbered.
+@overload
+def value_and_grad(fn: Function, argnums: int = 0) -> Callable[..., tuple[Tensor, Tensor]]: ...
+@overload
+def value_and_grad(fn: Function, argnums: Sequence[int]) -> Callable[..., tuple[Tensor, list[Tensor]]]: ...
+def value_and_grad(
+    fn: Function, argnums: int | Sequence[int] = 0
+) -> Callable[..., tuple[Tensor, Tensor | list[Tensor]]]:
+    """A function that returns the value of a scalar function and its gradient.
 
-    The gradient is a Tensor of the argument's shape for one number, a list of them for several.
+    Args:
+        fn: A function that returns a scalar Tensor.
+        argnums: The position of the argument to differentiate with respect to, or several positions.
+
+    Returns:
+        A function of the arguments of fn. Its gradient is a Tensor of the argument's shape for one position, a list of
+        Tensors for several.
 
     >>> value, g = value_and_grad(lambda x: x**3)(2.0)
     >>> value.item(), g.item()
     (8.0, 12.0)
     """
 
-    def differentiated(*args: Any, **kwargs: Any) -> tuple[Tensor, Any]:
+    def differentiated(*args: TensorLike, **kwargs: Any) -> tuple[Tensor, Tensor | list[Tensor]]:
         value, inputs = _evaluate("grad", fn, argnums, args, kwargs)
-        found = gradients(value, inputs)
-        return value if recording.on else value.detach(), found[0] if isinstance(argnums, int) else found
+        results = gradients(value, inputs)
+        return value if recording.on else value.detach(), results[0] if isinstance(argnums, int) else results
 
     return differentiated
 
 
 def _evaluate(
-    what: str, fn: Function, argnums: int | Sequence[int], args: Sequence[Any], kwargs: dict[str, Any]
+    what: str, fn: Function, argnums: int | Sequence[int], args: Sequence[TensorLike], kwargs: dict[str, Any]
 ) -> tuple[Tensor, list[Tensor]]:
-    """fn's value, and the arguments numbered that it was computed from, each a node of its own.
+    """The value of fn, and the arguments to differentiate with respect to, each as a separate node.
 
-    It is recorded inside no_grad() too; a no_grad() inside fn holds.
+    The graph is recorded inside no_grad() too; a no_grad() inside fn is respected.
     """
     numbers = [argnums] if isinstance(argnums, int) else list(argnums)
     if not all(-len(args) <= i < len(args) for i in numbers):
-        raise ValueError(f"{what}: argnums {numbers} given for {len(args)} arguments; they count from 0")
+        raise ValueError(f"{what}: argnums {numbers} given for {len(args)} arguments; positions start at 0")
     arguments = list(args)
     with enable_grad():
-        for i in numbers:
-            arguments[i] = _own_node(args[i])
+        nodes = {i: _as_node(args[i]) for i in numbers}
+        for i, node in nodes.items():
+            arguments[i] = node
         value = fn(*arguments, **kwargs)
     if not isinstance(value, Tensor):
-        raise TypeError(f"{what}: the function gave a {type(value).__name__}, expected a Tensor")
-    return value, [arguments[i] for i in numbers]
+        raise TypeError(f"{what}: the function returned a {type(value).__name__}, expected a Tensor")
+    return value, [nodes[i] for i in numbers]
 
 
-def _own_node(x: Any) -> Tensor:
-    """A node of its own to differentiate at, that still leads back to x for the next order."""
+def _as_node(x: TensorLike) -> Tensor:
+    """A separate node to differentiate at, which still depends on x for derivatives of higher order."""
     if not isinstance(x, Tensor) or x.dtype not in FLOATS:
         return Tensor(x, requires_grad=True)
     node = apply(P.identity, x)
@@ -91,29 +112,47 @@ def _own_node(x: Any) -> Tensor:
     return node
 
 
-def grad(fn: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """A function that gives the gradient of fn's scalar result; apply it again for the next order.
+@overload
+def grad(fn: Function, argnums: int = 0) -> Callable[..., Tensor]: ...
+@overload
+def grad(fn: Function, argnums: Sequence[int]) -> Callable[..., list[Tensor]]: ...
+def grad(fn: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Tensor | list[Tensor]]:
+    """A function that returns the gradient of a scalar function; apply `grad` again for higher orders.
 
-    A parameter that the result does not depend on has gradient zero.
-    Raises ValueError where fn gives more than one number.
+    Args:
+        fn: A function that returns a scalar Tensor; otherwise the returned function raises ValueError.
+        argnums: The position of the argument to differentiate with respect to, or several positions.
+
+    Returns:
+        A function of the arguments of fn. It returns a Tensor of the argument's shape for one position, a list of
+        Tensors for several; zeros where the result does not depend on an argument.
 
     >>> grad(grad(lambda x: x**3))(2.0).item()
     12.0
     """
-    both = value_and_grad(fn, argnums)
+    both: Callable[..., tuple[Tensor, Tensor | list[Tensor]]] = value_and_grad(fn, argnums)
 
-    def gradient(*args: Any, **kwargs: Any) -> Any:
+    def gradient(*args: TensorLike, **kwargs: Any) -> Tensor | list[Tensor]:
         return both(*args, **kwargs)[1]
 
     return gradient
 
 
 def hvp(fn: Function, x: Any, v: Any) -> Any:
-    """The product H v of the Hessian of fn's scalar at x with a vector v of x's shape, of that shape.
+    """The Hessian-vector product H v of a scalar function.
 
-    It is the gradient of grad(fn)(x) · v: two or three times the time of a gradient, and H is never there.
-    A list or tuple x is several arguments of fn, and H goes over all of them; v and the result are lists too.
-    Raises ValueError where fn gives more than one number, and where v is shaped otherwise than x.
+    It is the gradient of grad(fn)(x) · v: it takes two or three times as long as a gradient, and H is never computed.
+
+    Args:
+        fn: A function that returns a scalar Tensor.
+        x: The point; a list or tuple for several arguments of fn, over all of which H extends.
+        v: The vector, of the shape of x; a list if x is one.
+
+    Returns:
+        A Tensor of the shape of x; a list if x is one.
+
+    Raises:
+        ValueError: fn does not return a scalar, or the shapes of v and x differ.
 
     >>> hvp(lambda x: (x**3).sum(), np.array([1.0, 2.0]), np.array([1.0, 10.0])).numpy()
     array([  6., 120.])
@@ -122,11 +161,11 @@ def hvp(fn: Function, x: Any, v: Any) -> Any:
     """
     several = isinstance(x, (list, tuple))
     points, vectors = ([*x], [*v]) if several else ([x], [v])
-    given, expected = ([list(to_tensor(u).shape) for u in each] for each in (vectors, points))
-    if given != expected:
+    shapes, expected = ([list(to_tensor(t).shape) for t in tensors] for tensors in (vectors, points))
+    if shapes != expected:
         raise ValueError(
-            f"hvp: v of shapes {given}, x of shapes {expected}: expected equal shapes; a list x is several arguments, "
-            "so give a single point as an array"
+            f"hvp: v of shapes {shapes}, x of shapes {expected}: expected equal shapes; a list x is several arguments, "
+            "so pass a single point as an array"
         )
     numbers = range(len(points))
 
@@ -134,40 +173,53 @@ def hvp(fn: Function, x: Any, v: Any) -> Any:
         slopes = grad(fn, numbers)(*args)
         return sum((g * u).sum() for g, u in zip(slopes, vectors, strict=True))
 
-    found = grad(slope_along_v, numbers)(*points)
-    return found if several else found[0]
+    products = grad(slope_along_v, numbers)(*points)
+    return products if several else products[0]
 
 
-def jacobian(fn: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Any]:
-    """A function that gives fn's Jacobian: out [*m], argument [*n] -> [*m, *n], d out[i] / d argument[j] at [i, j].
+@overload
+def jacobian(fn: Function, argnums: int = 0) -> Callable[..., Tensor]: ...
+@overload
+def jacobian(fn: Function, argnums: Sequence[int]) -> Callable[..., list[Tensor]]: ...
+def jacobian(fn: Function, argnums: int | Sequence[int] = 0) -> Callable[..., Tensor | list[Tensor]]:
+    """A function that returns the Jacobian: result [*m], argument [*n] -> [*m, *n], d result[i] / d argument[j].
 
-    A Tensor for one argument number, a list of them for several. It takes one walk back for each entry of fn's result.
+    It takes one backward pass per entry of the result.
+
+    Args:
+        fn: A function that returns a Tensor.
+        argnums: The position of the argument to differentiate with respect to, or several positions.
+
+    Returns:
+        A function of the arguments of fn. It returns a Tensor for one position, a list of Tensors for several.
 
     >>> jacobian(lambda x: x**2)([1.0, 2.0]).numpy()
     array([[2., 0.],
            [0., 4.]])
     """
 
-    def jacobians(*args: Any, **kwargs: Any) -> Any:
+    def jacobians(*args: TensorLike, **kwargs: Any) -> Tensor | list[Tensor]:
         value, inputs = _evaluate("jacobian", fn, argnums, args, kwargs)
         with enable_grad():
             entries = [value.reshape(-1)[i] for i in range(value.size)]
         rows = [gradients(entry, inputs) for entry in entries]
-        found = []
+        results = []
         for k, x in enumerate(inputs):
-            none = Tensor(np.empty((0, x.size), x.dtype))  # where fn's result has no entry
-            stacked = concatenate([none, *(row[k].reshape(1, -1) for row in rows)])
-            found.append(stacked.reshape(value.shape + x.shape))
-        return found[0] if isinstance(argnums, int) else found
+            empty = Tensor(np.empty((0, x.size), x.dtype))  # for a result without entries
+            stacked = concatenate([empty, *(row[k].reshape(1, -1) for row in rows)])
+            results.append(stacked.reshape(value.shape + x.shape))
+        return results[0] if isinstance(argnums, int) else results
 
     return jacobians
 
 
 def hessian(fn: Function) -> Callable[..., Tensor]:
-    """A function that gives the Hessian of fn's scalar in its first argument: x [*n] -> [*n, *n].
+    """A function that returns the Hessian of a scalar function in its first argument: x [*n] -> [*n, *n].
 
-    It takes one walk back for each entry of x; where only products with it are needed, `hvp` takes one.
-    Raises ValueError where fn gives more than one number.
+    It takes one backward pass per entry of x; if only products with the Hessian are needed, `hvp` takes one in total.
+
+    Args:
+        fn: A function that returns a scalar Tensor; otherwise the returned function raises ValueError.
 
     >>> hessian(lambda x: x[0] ** 2 * x[1])([3.0, 5.0]).numpy()
     array([[10.,  6.],
@@ -176,13 +228,21 @@ def hessian(fn: Function) -> Callable[..., Tensor]:
     return jacobian(grad(fn))
 
 
-def check_grads(fn: Function, *args: Any, order: int = 2, rtol: float = 1e-5, atol: float = 1e-7) -> None:
-    """Compare fn's derivatives with central differences, entry by entry, up to an order.
+def check_grads(fn: Function, *args: TensorLike, order: int = 2, rtol: float = 1e-5, atol: float = 1e-7) -> None:
+    """Compare the derivatives of a function with central differences, entry by entry.
 
-    args: float64 arrays or numbers of any shape, at which fn is differentiable; fn gives any shape
-    rtol, atol: how far they may part. A difference over a step of 1e-5 is right to about 1e-10 of a
-        well-scaled function, so a derivative that is wrong by 0.1 % does not pass.
-    Raises AssertionError naming the argument, the entry and both numbers.
+    A central difference with a step of 1e-5 is accurate to about 1e-10 for a well-scaled function, so a derivative that
+    is wrong by 0.1 % is detected.
+
+    Args:
+        fn: A function that returns a Tensor of any shape.
+        args: float64 arrays or numbers of any shape, at which fn is differentiable.
+        order: The highest order of derivatives to check.
+        rtol: The relative tolerance.
+        atol: The absolute tolerance.
+
+    Raises:
+        AssertionError: A derivative is wrong; names the argument, the entry and both numbers.
 
     >>> check_grads(lambda x: x.tanh(), 0.3)
     >>> check_grads(lambda x: x.abs(), [1.0, -2.0], order=1)
@@ -203,12 +263,12 @@ def check_grads(fn: Function, *args: Any, order: int = 2, rtol: float = 1e-5, at
                 f"check_grads: argument {i} has shape {list(points[i].shape)}, its derivative {list(exact.shape)}"
             )
         estimate = _central_difference(scalar, points, i)
-        wrong = ~np.isclose(exact.numpy(), estimate, rtol, atol)
-        if wrong.any():
-            at = tuple(int(k) for k in np.argwhere(wrong)[0])
+        is_wrong = ~np.isclose(exact.numpy(), estimate, rtol, atol)
+        if is_wrong.any():
+            at = tuple(int(k) for k in np.argwhere(is_wrong)[0])
             raise AssertionError(
                 f"check_grads: argument {i}, entry {list(at)}: the derivative is {exact.numpy()[at]:.12g}, "
-                f"differences give {estimate[at]:.12g}"
+                f"central differences give {estimate[at]:.12g}"
             )
     if order > 1:
         for i in numbers:

@@ -1,7 +1,7 @@
-"""The graph behind a value: whether one is recorded, and how gradients flow back through it.
+"""The graph of a value: whether it is recorded, and how gradients flow back through it.
 
-The walk is iterative, so that any depth of graph survives it, and its order is that of the
-expressions, never of a dictionary.
+The traversal is iterative, so the depth of a graph is not limited by Python's stack, and its order is that of the
+expressions, so it is deterministic.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ N = TypeVar("N", bound=Node)
 
 
 class _Recording(threading.local):
-    """Whether a graph is recorded in this thread, and whether it was outside each mode entered; who traces."""
+    """The state of a thread: whether a graph is recorded, the same outside each mode entered, and the tracer."""
 
     def __init__(self) -> None:
         self.on = True
@@ -30,7 +30,7 @@ recording = _Recording()
 
 
 class _Mode(ContextDecorator):
-    """Compute with recording on or off, and as before afterwards."""
+    """Switch recording on or off, and restore it at the end."""
 
     on: bool
 
@@ -43,9 +43,10 @@ class _Mode(ContextDecorator):
 
 
 class no_grad(_Mode):
-    """Compute without recording a graph: values made inside carry no gradient.
+    """Compute without recording a graph: values computed inside carry no gradient.
 
-    `grad` and its like record what they need themselves, and work inside; what they give carries no gradient then.
+    It is a context manager and a decorator. `grad` and the other functions that return derivatives record what they
+    need themselves, so they work inside; their results then carry no gradient.
 
     >>> from minitrain import Parameter, grad, no_grad
     >>> w = Parameter(2.0, "w")
@@ -58,21 +59,21 @@ class no_grad(_Mode):
 
 
 class enable_grad(_Mode):
-    """Record a graph, inside no_grad() too."""
+    """Record a graph, also inside no_grad()."""
 
     on = True
 
 
 def topological_order(output: N) -> list[N]:
-    """All values with a gradient that `output` was computed from, each after everything that uses it."""
+    """All values with a gradient that `output` was computed from; each follows everything that uses it."""
     order: list[N] = []
-    seen = {id(output)}
+    visited = {id(output)}
     path: list[tuple[N, Iterator[N]]] = [(output, iter(output.inputs))]
     while path:
         node, inputs = path[-1]
         for t in inputs:
-            if t.requires_grad and id(t) not in seen:
-                seen.add(id(t))
+            if t.requires_grad and id(t) not in visited:
+                visited.add(id(t))
                 path.append((t, iter(t.inputs)))
                 break
         else:
@@ -82,11 +83,17 @@ def topological_order(output: N) -> list[N]:
 
 
 def flow_back(order: Sequence[N], seed: N, wanted: Container[int] | None = None) -> Iterator[tuple[N, N]]:
-    """Yield each value of a topological order with its gradient, the output, whose gradient is given, first.
+    """Apply the chain rule: yield every value of a topological order with its gradient, the output first.
 
-    That is the chain rule. wanted: the ids of the values to go on to; all, where it is not given
+    Args:
+        order: The values, from the output to the leaves.
+        seed: The gradient of the output.
+        wanted: The ids of the values to propagate gradients to; all values by default.
+
+    Raises:
+        RuntimeError: A value that a derivative needs was overwritten.
     """
-    pending: dict[int, Any] = {id(order[0]): seed}
+    pending: dict[int, Any] = {id(order[0]): seed}  # derivatives return values of the kind they are applied to
     for node in order:
         g = pending.pop(id(node), None)
         if g is None:
@@ -102,8 +109,8 @@ def flow_back(order: Sequence[N], seed: N, wanted: Container[int] | None = None)
                 part = node.primitive.derivatives[0](g, node, *node.inputs, **node.options, index=i)
             else:
                 part = node.primitive.derivatives[i](g, node, *node.inputs, **node.options)
-            seen = pending.get(id(t))
-            pending[id(t)] = part if seen is None else seen + part
+            total = pending.get(id(t))
+            pending[id(t)] = part if total is None else total + part
 
 
 def _check_versions(node: Node) -> None:
@@ -111,5 +118,5 @@ def _check_versions(node: Node) -> None:
         if t.primitive is None and t.version() != version:
             raise RuntimeError(
                 f"backward: {t.label()} was overwritten after it was used in {formula(node)}, and the derivative needs "
-                "the value it had; call backward before changing it, or compute the result again"
+                "the old value; call backward before changing it, or compute the result again"
             )

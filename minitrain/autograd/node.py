@@ -1,55 +1,72 @@
-"""What the walk over a graph needs of a value, and what a tracer offers: the seams between graph, tensor and tracing."""
+"""Protocols between graph, tensor and tracing, which let each of them be imported without the others."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, Self
+from typing import Protocol, Self
 
-from minitrain.autograd.primitives import Primitive
-from minitrain.typing import Array
+from minitrain.autograd.primitives.table import Options, Primitive
+from minitrain.typing import Array, Shape, Typed
 
 
 class Node(Protocol):
-    """A value in a graph: the primitive that computed it, and the values that it was computed from."""
+    """A value in a graph: what `graph` and `formula` need of a Tensor."""
 
     @property
-    def name(self) -> str | None: ...
+    def name(self) -> str | None:
+        """The name of a leaf; None for a result without a name."""
 
     @property
-    def ndim(self) -> int: ...
+    def shape(self) -> Shape:
+        """The size of every axis."""
 
     @property
-    def shape(self) -> tuple[int, ...]: ...
+    def requires_grad(self) -> bool:
+        """Whether gradients flow to it."""
 
     @property
-    def requires_grad(self) -> bool: ...
+    def primitive(self) -> Primitive | None:
+        """The primitive that computed it; None for a leaf."""
 
     @property
-    def primitive(self) -> Primitive | None: ...
+    def inputs(self) -> tuple[Self, ...]:
+        """The values that it was computed from."""
 
     @property
-    def inputs(self) -> tuple[Self, ...]: ...
+    def options(self) -> Options:
+        """The keyword arguments of the primitive."""
 
     @property
-    def options(self) -> dict[str, Any]: ...
+    def input_versions(self) -> tuple[int, ...]:
+        """The versions of the inputs when it was computed."""
 
-    @property
-    def input_versions(self) -> tuple[int, ...]: ...
+    def version(self) -> int:
+        """The number of times that its array has changed."""
 
-    def version(self) -> int: ...
+    def label(self) -> str:
+        """Its class and name, for messages."""
 
-    def label(self) -> str: ...
+    def numpy(self) -> Array:
+        """A copy of its array."""
 
-    def numpy(self) -> Array: ...
+
+class Traceable(Typed, Protocol):
+    """A value that a tracer records: what it needs of a Tensor."""
+
+    _data: Array
 
 
 class Recorder(Protocol):
-    """Writes down the primitives that are applied, while a function is traced."""
+    """A tracer: records the primitives that are applied while a function is traced."""
 
-    def alias(self, tensor: Any, value: Any) -> None: ...
+    def alias(self, tensor: Traceable, value: Traceable) -> None:
+        """Let a Tensor stand for the value of another from now on."""
 
-    def record(self, primitive: Primitive, inputs: Sequence[Any], options: dict[str, Any], result: Any) -> None: ...
+    def record(self, primitive: Primitive, inputs: Sequence[Traceable], options: Options, result: Traceable) -> None:
+        """Record the application of a primitive."""
 
-    def refuse(self, tensor: Any, what: str) -> None: ...
+    def check_access(self, tensor: Traceable, access: str) -> None:
+        """Raise TracingError if Python may not read the value; `access` describes the attempt."""
 
-    def is_changing(self, tensor: Any) -> bool: ...
+    def depends_on_input(self, tensor: Traceable) -> bool:
+        """Whether the value depends on an input of the traced function."""

@@ -1,4 +1,4 @@
-"""Shapes, axes and indexes, worked out and checked before anything is computed."""
+"""Shapes, axes and indices, resolved and validated before anything is computed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from minitrain.autograd.primitives.movement import Key
-from minitrain.typing import Array
+from minitrain.typing import Array, Shape
 
 
-def joint_shape(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:
-    """The shape that all can be repeated to, None where there is none (np.broadcast_shapes takes 10 times longer).
+def joint_shape(*shapes: Shape) -> Shape | None:
+    """The shape that all shapes can be broadcast to, or None; np.broadcast_shapes takes 10 times as long.
 
     >>> joint_shape((3, 1), (4,)), joint_shape((3,), (4,))
     ((3, 4), None)
@@ -28,8 +28,52 @@ def joint_shape(*shapes: tuple[int, ...]) -> tuple[int, ...] | None:
     return tuple(joint[::-1])
 
 
-def fitting_shape(shape: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape to reshape to, with the size that -1 stands for.
+def broadcast_shape(operation: str, *shapes: Shape) -> Shape:
+    """The shape that the operands of an operation are broadcast to.
+
+    Raises:
+        ValueError: There is none.
+    """
+    shape = joint_shape(*shapes)
+    if shape is None:
+        operands = ", ".join(str(list(s)) for s in shapes)
+        raise ValueError(
+            f"{operation}: shapes {operands} cannot be broadcast: aligned at the last axis, sizes must be equal or 1"
+        )
+    return shape
+
+
+def product_shapes(a: Shape, b: Shape) -> tuple[Shape, Shape, Shape]:
+    """The shapes that the factors of a matrix product are broadcast to, and the shape of the result.
+
+    Raises:
+        ValueError: A factor is a scalar, the inner sizes differ, or the leading axes cannot be broadcast.
+
+    >>> product_shapes((5, 2, 3), (3,))
+    ((5, 2, 3), (5, 3, 1), (5, 2))
+    """
+    factors = f"matmul: left {list(a)}, right {list(b)}"
+    if not a or not b:
+        raise ValueError(f"{factors}: a scalar has no inner size; use * to multiply by a scalar")
+    left, right = (a if len(a) > 1 else (1, *a)), (b if len(b) > 1 else (*b, 1))
+    if left[-1] != right[-2]:
+        raise ValueError(
+            f"{factors}: inner sizes {left[-1]} and {right[-2]} differ; the last axis of the left factor must be as "
+            "long as the second-last axis of the right factor"
+        )
+    batch = joint_shape(left[:-2], right[:-2])
+    if batch is None:
+        raise ValueError(f"{factors}: the leading axes cannot be broadcast; their sizes must be equal or 1")
+    rows = left[-2:-1] if len(a) > 1 else ()
+    columns = right[-1:] if len(b) > 1 else ()
+    return batch + left[-2:], batch + right[-2:], batch + rows + columns
+
+
+def fitting_shape(shape: Shape, sizes: Shape) -> Shape:
+    """The sizes to reshape to, with -1 replaced by the size that it stands for.
+
+    Raises:
+        ValueError: The number of entries differs.
 
     >>> fitting_shape((2, 6), (3, -1))
     (3, 4)
@@ -38,69 +82,89 @@ def fitting_shape(shape: tuple[int, ...], sizes: tuple[int, ...]) -> tuple[int, 
     if -1 in sizes and known and size % known == 0:
         sizes = tuple(size // known if n == -1 else n for n in sizes)
     if min(sizes, default=0) < 0 or prod(sizes) != size:
-        raise ValueError(f"reshape: {list(shape)} has {size} entries, they do not fit {list(sizes)}")
+        raise ValueError(f"reshape: {list(shape)} has {size} entries, which do not fit shape {list(sizes)}")
     return sizes
 
 
-def axes_from_end(what: str, shape: tuple[int, ...], axis: int | Sequence[int] | None) -> tuple[int, ...]:
-    """Axes counted from the end, in order; all of them for None.
+def axes_from_end(operation: str, shape: Shape, axis: int | Sequence[int] | None) -> tuple[int, ...]:
+    """The axes counted from the end, in order; all axes for None.
+
+    Raises:
+        ValueError: There is no such axis.
 
     >>> axes_from_end("sum", (2, 3, 4), (0, -1))
     (-3, -1)
     """
     ndim = len(shape)
-    given = range(ndim) if axis is None else [axis] if isinstance(axis, int) else axis
-    for each in given:
-        if not -ndim <= each < ndim:
-            raise ValueError(f"{what}: axis {each} of shape {list(shape)}: expected {-ndim} to {ndim - 1}")
-    return tuple(sorted({each if each < 0 else each - ndim for each in given}))
+    axes = range(ndim) if axis is None else [axis] if isinstance(axis, int) else axis
+    for a in axes:
+        if not -ndim <= a < ndim:
+            raise ValueError(f"{operation}: axis {a} of shape {list(shape)}: expected {-ndim} to {ndim - 1}")
+    return tuple(sorted({a if a < 0 else a - ndim for a in axes}))
 
 
-def slices_of(shape: tuple[int, ...], keys: tuple[Any, ...]) -> tuple[Key | None, list[int]] | None:
-    """One slice per axis and the shape that remains, for integers, slices, None and `...`.
+def slices_of(shape: Shape, keys: tuple[Any, ...]) -> tuple[Key | None, list[int]] | None:
+    """Convert an index of integers, slices, None and `...` to slices.
 
-    The slices are None where they take everything; the answer is None for an index with arrays.
+    Returns:
+        One slice per axis, or None if they select everything; and the shape of the result. None for an index that has
+        arrays.
+
+    Raises:
+        IndexError: There are too many indices, or one is out of range.
 
     >>> slices_of((4, 5), (0, slice(1, 3)))
     ((slice(0, 1, None), slice(1, 3, None)), [2])
     """
     if not all(k is None or k is Ellipsis or isinstance(k, (int, np.integer, slice)) for k in keys):
         return None
-    missing = len(shape) - sum(k is not None and k is not Ellipsis for k in keys)
-    if missing < 0:
-        raise IndexError(
-            f"index: {len(shape) - missing} indexes given for shape {list(shape)}; give at most {len(shape)}"
-        )
-    at = keys.index(Ellipsis) if Ellipsis in keys else len(keys)
     slices: list[slice] = []
-    remaining: list[int] = []
-    for k in keys[:at] + (slice(None),) * missing + keys[at + 1 :]:
+    result_shape: list[int] = []
+    for k in _expand_ellipsis(shape, keys):
         if k is None:
-            remaining.append(1)
+            result_shape.append(1)
             continue
         axis, size = len(slices), shape[len(slices)]
         if isinstance(k, slice):
             slices.append(k)
-            remaining.append(len(range(*k.indices(size))))
-        elif -size <= k < size:
-            slices.append(slice(int(k) % size, int(k) % size + 1))
+            result_shape.append(len(range(*k.indices(size))))
         else:
-            raise IndexError(
-                f"index: {k} is out of range for axis {axis} of size {size}; expected {-size} to {size - 1}"
-            )
+            slices.append(_slice_of_integer(k, axis, size))
     everything = all(k.indices(n) == (0, n, 1) for k, n in zip(slices, shape, strict=True))
-    return None if everything else tuple(slices), remaining
+    return None if everything else tuple(slices), result_shape
+
+
+def _expand_ellipsis(shape: Shape, keys: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The keys with full slices in place of `...`, or at the end: one key per axis, beside None."""
+    missing = len(shape) - sum(k is not None and k is not Ellipsis for k in keys)
+    if missing < 0:
+        raise IndexError(
+            f"index: {len(shape) - missing} indices given for shape {list(shape)}; expected at most {len(shape)}"
+        )
+    at = keys.index(Ellipsis) if Ellipsis in keys else len(keys)
+    return keys[:at] + (slice(None),) * missing + keys[at + 1 :]
+
+
+def _slice_of_integer(index: int, axis: int, size: int) -> slice:
+    if not -size <= index < size:
+        raise IndexError(
+            f"index: {index} is out of range for axis {axis} of size {size}; expected {-size} to {size - 1}"
+        )
+    return slice(int(index) % size, int(index) % size + 1)
 
 
 def row_numbers(rows: Array, size: int, axis: int = 0) -> Array:
-    """Places along an axis from 0 on; negative ones count from the end.
+    """Indices along an axis, with negative ones counted from its end.
+
+    Raises:
+        IndexError: An index is out of range.
 
     >>> row_numbers(np.array([0, -1]), 4)
     array([0, 3])
     """
-    wrong = rows[(rows < -size) | (rows >= size)]
-    if wrong.size:
+    invalid = rows[(rows < -size) | (rows >= size)]
+    if invalid.size:
         raise IndexError(
-            f"index: {wrong[0]} is out of range for axis {axis} of size {size}; expected {-size} to {size - 1}"
+            f"index: {invalid[0]} is out of range for axis {axis} of size {size}; expected {-size} to {size - 1}"
         )
     return np.where(rows < 0, rows + size, rows)

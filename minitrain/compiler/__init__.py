@@ -1,1 +1,4 @@
-"""A step as a typed tape: tracing, passes, memory plan, cost and the NumPy executor. Imports autograd."""
+"""A computation as a typed tape: tracing, passes, memory plan, cost and the NumPy executor.
+
+Imports `autograd` and the loose modules.
+"""

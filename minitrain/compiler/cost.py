@@ -1,12 +1,12 @@
-"""What the instructions of a tape cost, counted and not measured: NumPy calls, bytes and floating-point operations.
+"""Cost of the instructions of a tape, counted rather than measured: NumPy calls, bytes, floating-point operations.
 
-Operations (flops), by the kind of instruction:
-- a product of [m, k] and [k, n]: 2 m k n, a multiplication and an addition for each of m k n pairs;
-- an elementwise function: one for each entry of its result, be it `add`, `exp`, a comparison or one on bits;
-- a reduction or running sum, and what adds up entries where they came from: one for each entry it reads;
-- a move (a view, a copy, another shape or type, rows that are taken): 0.
+Floating-point operations (flops), by kind of instruction:
+- a product of [m, k] and [k, n]: 2 m k n, one multiplication and one addition for each of m k n pairs;
+- an elementwise function: one per entry of its result, whether `add`, `exp`, a comparison or a function of bits;
+- a reduction, a cumulative sum or a scatter-add: one per entry that it reads;
+- data movement (a view, a copy, another shape or dtype, selected rows): 0.
 
-Bytes are what has to be read and written at least: each input once and the result once, whatever the caches keep.
+Bytes are the minimum traffic: each input is read once and the result is written once, regardless of caches.
 """
 
 from __future__ import annotations
@@ -23,12 +23,17 @@ from minitrain.compiler.symbols import Operation
 from minitrain.compiler.tape import Instruction, Tape
 from minitrain.compiler.types import Type
 
-ADDING: tuple[Operation, ...] = (P.sum_, P.max_, P.argmax, P.cumsum, P.scatter_add, windows.fold)
+ACCUMULATING: tuple[Operation, ...] = (P.sum_, P.max_, P.argmax, P.cumsum, P.scatter_add, windows.fold)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """NumPy calls, bytes read and written, and floating-point operations.
+    """The cost of some instructions.
+
+    Attributes:
+        calls: NumPy calls.
+        nbytes: Bytes read and written.
+        flops: Floating-point operations.
 
     >>> Cost(1, 24, 3) + Cost(0, 0, 0) + Cost(2, 8, 1)
     Cost(calls=3, nbytes=32, flops=4)
@@ -43,9 +48,12 @@ class Cost:
 
 
 def cost_of(i: Instruction, plan: Plan, calls: int) -> Cost:
-    """The cost of one instruction of one run, which takes so many calls; without calls there is none.
+    """The cost of one instruction, for one run.
 
-    plan: tells which parts of a joined vector are there already
+    Args:
+        i: The instruction.
+        plan: The memory plan, which determines the parts of a concatenated vector that need no copy.
+        calls: The number of NumPy calls that the instruction takes; without calls it costs nothing.
     """
     if not calls:
         return Cost()
@@ -57,7 +65,7 @@ def cost_of(i: Instruction, plan: Plan, calls: int) -> Cost:
         written = sum(types[v].nbytes for v in inputs)
     read = sum(types[v].nbytes for v in inputs)
     if i.operation is P.take:
-        read += result.nbytes - types[inputs[0]].nbytes  # the rows that are taken, not all there are
+        read += result.nbytes - types[inputs[0]].nbytes  # only the selected rows are read
     return Cost(calls, read + written, flops(i, types))
 
 
@@ -73,19 +81,22 @@ def flops(i: Instruction, types: Mapping[int, Type]) -> int:
         return types[i.value].size
     if i.operation is P.matmul:
         return types[i.value].size * 2 * _inner_size(i, types)
-    return types[i.inputs[0]].size if i.operation in ADDING else 0
+    return types[i.inputs[0]].size if i.operation in ACCUMULATING else 0
 
 
 def largest_product(tape: Tape) -> int:
-    """Flops of the largest product of two matrices in a tape, 0 without one; a stack of products is many small ones."""
-    return max((_one_product(i, tape.types) for i in tape.instructions if i.operation is P.matmul), default=0)
+    """Flops of the largest product of two matrices in a tape; 0 if it has none.
+
+    A batched product counts as many small ones.
+    """
+    return max((_matrix_product(i, tape.types) for i in tape.instructions if i.operation is P.matmul), default=0)
 
 
-def _one_product(i: Instruction, types: Mapping[int, Type]) -> int:
+def _matrix_product(i: Instruction, types: Mapping[int, Type]) -> int:
     rows, columns = types[i.value].shape[-2:]
     return 2 * rows * columns * _inner_size(i, types)
 
 
 def _inner_size(i: Instruction, types: Mapping[int, Type]) -> int:
-    """k of a product of [m, k] and [k, n]."""
+    """The size k of a product of [m, k] and [k, n]."""
     return types[i.inputs[0]].shape[-2 if i.options["transpose_a"] else -1]

@@ -1,4 +1,4 @@
-"""What `minitrain graph` shows: the listing of a compiled step, with the cost of each line, and the network's graph."""
+"""The listing of a compiled step that `minitrain graph` prints, with the cost of each line."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from minitrain.compiler.cost import Cost, cost_of
 from minitrain.compiler.numpy_executor import NumpyExecutor
 
 Row = tuple[Cost | None, str]
-
-
-Section = tuple[str, list[Row]]
+Section = tuple[str, list[Row]]  # heading and lines
 
 
 def format_listing(step: NumpyExecutor) -> str:
-    """A step's inputs and constants, then its instructions in the order in which they are computed, and their sum.
+    """The inputs and constants of a step, its instructions in the order in which they run, and their total cost.
 
     >>> import numpy as np
     >>> from minitrain.compiler.passes import optimize
@@ -61,7 +59,7 @@ def format_listing(step: NumpyExecutor) -> str:
 
 
 def _sections(step: NumpyExecutor) -> list[Section]:
-    """What is given, what computes the loss, and what updates: a heading and the lines below it."""
+    """Inputs and constants, the instructions that compute the loss, and those of the update."""
     tape, plan = step.tape, step.plan
     definitions = tape.definitions()
     widest = max(len(f"%{value}: {t}") for value, t in tape.types.items())
@@ -69,15 +67,15 @@ def _sections(step: NumpyExecutor) -> list[Section]:
     def text(value: int) -> str:
         return f"{f'%{value}: {tape.types[value]}':<{widest}} = {definitions[value]}"
 
-    given: list[Row] = [(None, text(value)) for value in (*tape.inputs.values(), *tape.constants)]
+    defined: list[Row] = [(None, text(value)) for value in (*tape.inputs.values(), *tape.constants)]
     rows: list[Row] = [(cost_of(i, plan, step.counts[i.value]), text(i.value)) for i in plan.order]
     loss, update = rows[: plan.boundary], rows[plan.boundary :]
     early = {i.value for i in plan.order[: plan.boundary]}
     for name, value in tape.outputs.items():
-        copied = step.counts.get(name, 0)
-        cost = Cost(copied, 2 * tape.types[value].nbytes) if copied else None
+        copies = step.counts.get(name, 0)
+        cost = Cost(copies, 2 * tape.types[value].nbytes) if copies else None
         (loss if value in early else update).append((cost, f"output {name} = %{value}"))
-    sections = [("inputs and constants", given), ("loss", loss), ("update", update)]
+    sections = [("inputs and constants", defined), ("loss", loss), ("update", update)]
     return [(title, rows) for title, rows in sections if rows]
 
 
@@ -86,7 +84,7 @@ def _numbers(cost: Cost) -> tuple[int, int, int]:
 
 
 def _short(number: float, unit: str) -> str:
-    """Three digits or more: `313 kB`, `6.94 Mflop`, `1,234 Gflop`."""
+    """A number with a metric prefix and at least three digits: `313 kB`, `6.94 Mflop`, `1,234 Gflop`."""
     for prefix in ("", "k", "M", "G"):
         if number < 1000 or prefix == "G":
             break

@@ -1,7 +1,7 @@
-"""Passes: each takes a Tape and gives one that computes the same bits in fewer calls.
+"""Passes: each takes a Tape and returns one that computes the same bits with fewer calls.
 
-A pass rewrites a tape instruction by instruction, in order. What it may do is what keeps the bits: nothing
-is reassociated, distributed or multiplied out. (Of a nan only that it is one is kept, not its sign.)
+A pass rewrites a tape instruction by instruction, in order. To keep the bits, no pass reassociates, distributes or
+multiplies out. (The sign and payload of a NaN are not preserved.)
 """
 
 from __future__ import annotations
@@ -11,173 +11,256 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from minitrain.autograd import primitives as P
-from minitrain.compiler.symbols import Operation, Options, Symbol, calls_of
+from minitrain.autograd.primitives.table import Options
+from minitrain.compiler.symbols import Operation, Symbol, calls_of
 from minitrain.compiler.tape import Instruction, Tape, renumbered
+from minitrain.compiler.types import Type
 from minitrain.typing import Array
 
 Pass = Callable[[Tape], Tape]
 
 
-class Rewriting:
-    """A tape being written anew: `values` says what became of the old tape's values."""
+class TapeRewriter:
+    """Writes a new tape from an old one.
+
+    Attributes:
+        old: The tape that is rewritten.
+        tape: The new tape.
+        values: Value of the old tape -> the value of the new tape that replaces it.
+        producers: Value of the new tape -> the instruction that computes it.
+    """
 
     def __init__(self, old: Tape) -> None:
-        self.tape = Tape(dict(old.types), dict(old.inputs), dict(old.constants), varying=old.varying, draws=old.draws)
+        self.tape = Tape(
+            dict(old.types),
+            dict(old.inputs),
+            dict(old.constants),
+            varying=old.varying,
+            random_inputs=old.random_inputs,
+        )
         self.old = old
         self.values = {v: v for v in (*old.inputs.values(), *old.constants)}
-        self.made_by: dict[int, Instruction] = {}
+        self.producers: dict[int, Instruction] = {}
 
     def add(self, operation: Operation, inputs: Sequence[int], options: Options) -> int:
+        """Append an instruction and return its value."""
         value = self.tape.add(operation, inputs, options)
-        self.made_by[value] = self.tape.instructions[-1]
+        self.producers[value] = self.tape.instructions[-1]
         return value
 
-    def constant(self, array: Array) -> int:
+    def add_constant(self, array: Array) -> int:
+        """Add a constant and return its value."""
         return self.tape.add_constant(array)
 
-    def known(self, value: int) -> Array | None:
-        """The array of a constant that is the same for all runs."""
+    def constant_of(self, value: int) -> Array | None:
+        """The array of a constant that is the same for all runs; None for other values."""
         return None if value in self.tape.varying else self.tape.constants.get(value)
 
+    def inputs_of(self, i: Instruction) -> list[int]:
+        """The values of the new tape that replace the inputs of an instruction."""
+        return [self.values[v] for v in i.inputs]
+
     def finish(self) -> Tape:
+        """The new tape with the outputs of the old one."""
         self.tape.outputs = {name: self.values[v] for name, v in self.old.outputs.items()}
         return renumbered(self.tape)
 
 
 def lower_to_numpy(tape: Tape) -> Tape:
-    """Every elementwise primitive as the NumPy calls that it makes; kernels stay what they are."""
-    new = Rewriting(tape)
+    """Replace every elementwise primitive by the NumPy calls that it makes; kernels are kept."""
+    new = TapeRewriter(tape)
     for i in tape.instructions:
-        inputs = [new.values[v] for v in i.inputs]
+        inputs = new.inputs_of(i)
         if isinstance(i.operation, np.ufunc) or i.operation.kernel is not None:
             new.values[i.value] = new.add(i.operation, inputs, i.options)
             continue
         symbols, result, calls = calls_of(i.operation, [tape.types[v] for v in i.inputs], i.options)
         lowered: dict[int, int] = {id(s): v for s, v in zip(symbols, inputs, strict=True)}
         for call in calls:
-            arguments = [lowered[id(x)] if isinstance(x, Symbol) else new.constant(x) for x in call.inputs]
+            arguments = [lowered[id(x)] if isinstance(x, Symbol) else new.add_constant(x) for x in call.inputs]
             lowered[id(call.output)] = new.add(call.operation, arguments, call.options)
         new.values[i.value] = lowered[id(result)]
     return new.finish()
 
 
 def eliminate_dead_code(tape: Tape) -> Tape:
-    """Without what no output depends on. Inputs stay: they are what a caller gives."""
+    """Remove instructions and constants that no output depends on; inputs are kept, because callers fill them."""
     used = set(tape.outputs.values())
-    kept = []
+    live = []
     for i in reversed(tape.instructions):
         if i.value in used:
             used.update(i.inputs)
-            kept.append(i)
+            live.append(i)
     constants = {v: array for v, array in tape.constants.items() if v in used}
-    return renumbered(Tape(tape.types, tape.inputs, constants, kept[::-1], tape.outputs, tape.varying, tape.draws))
+    return renumbered(
+        Tape(tape.types, tape.inputs, constants, live[::-1], tape.outputs, tape.varying, tape.random_inputs)
+    )
 
 
 def eliminate_common_subexpressions(tape: Tape) -> Tape:
-    """What is computed twice from the same values is computed once; equal constants are one."""
-    new = Rewriting(tape)
+    """Compute once what is computed repeatedly from the same values, and merge equal constants."""
+    new = TapeRewriter(tape)
     constants: dict[tuple[str, bytes], int] = {}
     for v, array in tape.constants.items():
         if v not in tape.varying:
             new.values[v] = constants.setdefault((str(tape.types[v]), array.tobytes()), v)
-    seen: dict[tuple[object, ...], int] = {}
+    computed: dict[tuple[object, ...], int] = {}
     for i in tape.instructions:
-        inputs = [new.values[v] for v in i.inputs]
+        inputs = new.inputs_of(i)
         key = (i.operation, *inputs, repr(i.options))
-        if key not in seen:
-            seen[key] = new.add(i.operation, inputs, i.options)
-        new.values[i.value] = seen[key]
+        if key not in computed:
+            computed[key] = new.add(i.operation, inputs, i.options)
+        new.values[i.value] = computed[key]
     return new.finish()
 
 
 def fold_constants(tape: Tape) -> Tape:
-    """What depends on constants alone is computed now."""
-    new = Rewriting(tape)
+    """Compute what depends on constants alone."""
+    new = TapeRewriter(tape)
     for i in tape.instructions:
-        inputs = [new.values[v] for v in i.inputs]
-        known = [new.known(v) for v in inputs]
-        arrays = [array for array in known if array is not None]
-        repeats_a_number = i.operation is P.broadcast and new.tape.types[inputs[0]].size == 1  # better kept as one
-        if len(arrays) == len(known) and not repeats_a_number:
+        inputs = new.inputs_of(i)
+        constants = [array for array in map(new.constant_of, inputs) if array is not None]
+        repeats_a_scalar = i.operation is P.broadcast and new.tape.types[inputs[0]].size == 1  # cheaper as a scalar
+        if len(constants) == len(inputs) and not repeats_a_scalar:
             with np.errstate(all="ignore"):
                 forward = i.operation if isinstance(i.operation, np.ufunc) else i.operation.forward
-                new.values[i.value] = new.constant(np.array(forward(*arrays, **i.options), order="C"))
+                new.values[i.value] = new.add_constant(np.array(forward(*constants, **i.options), order="C"))
         else:
             new.values[i.value] = new.add(i.operation, inputs, i.options)
     return new.finish()
 
 
 def simplify_algebra(tape: Tape) -> Tape:
-    """Without operations that only pass their input on, and with numbers kept as numbers instead of repeated."""
-    new = Rewriting(tape)
+    """Remove operations that return their input unchanged, and keep repeated scalars as scalars."""
+    new = TapeRewriter(tape)
     for i in tape.instructions:
-        inputs = [new.values[v] for v in i.inputs]
-        new.values[i.value] = _simplified(new, i, inputs)
+        inputs = new.inputs_of(i)
+        simplify = _simplify_ufunc if isinstance(i.operation, np.ufunc) else _simplify_kernel
+        new.values[i.value] = simplify(new, i, inputs)
     return new.finish()
 
 
-# The operands that leave the other one as it is where they are 1.
-_EXACT_ONES: dict[Operation, tuple[int, ...]] = {np.multiply: (0, 1), np.divide: (1,)}
+# Rewrites of one instruction. Each takes the new tape, the old instruction and its inputs in the new tape, and returns
+# a value of the new tape: an existing one, or that of a new instruction. A rewrite that may not apply returns None.
+
+_KEEPS_ITS_INPUT = (P.reshape, P.cast, P.reinterpret, P.broadcast, P.concatenate)  # where the result has its type
 
 
-def _simplified(new: Rewriting, i: Instruction, inputs: list[int]) -> int:
-    """The value of an instruction: one that is there already, or that of a new instruction."""
-    types, result = new.tape.types, new.old.types[i.value]
-    operation, first = i.operation, inputs[0]
-    if isinstance(operation, np.ufunc):
-        return _simplified_call(new, i, inputs)
-    if operation in (P.reshape, P.cast, P.reinterpret, P.broadcast, P.concatenate) and types[first] == result:
-        return first
-    source = new.made_by.get(first)
-    if operation in (P.reshape, P.reinterpret) and source is not None and source.operation is operation:
-        return _simplified(new, i, [source.inputs[0]])
-    if operation is P.reinterpret and source is not None and source.operation is P.broadcast:
-        return new.add(P.broadcast, [new.add(operation, source.inputs, i.options)], source.options)
-    if operation is P.reshape and source is not None and source.operation is P.broadcast:
-        number = _number(new, first)
-        if number is not None:
-            return new.add(P.broadcast, [number], {"shape": result.shape})
-    return new.add(operation, inputs, i.options)
+def _simplify_kernel(new: TapeRewriter, i: Instruction, inputs: list[int]) -> int:
+    if i.operation in _KEEPS_ITS_INPUT and new.tape.types[inputs[0]] == _result(new, i):
+        return inputs[0]
+    for rewrite in (_merge_repeated, _reinterpret_before_broadcast, _reshape_repeated_scalar):
+        value = rewrite(new, i, inputs)
+        if value is not None:
+            return value
+    return new.add(i.operation, inputs, i.options)
 
 
-def _simplified_call(new: Rewriting, i: Instruction, inputs: list[int]) -> int:
-    types, result = new.tape.types, new.old.types[i.value]
-    operation, first = i.operation, inputs[0]
-    if operation is np.positive:
-        return first
-    source = new.made_by.get(first)
-    if operation is np.negative and source is not None and source.operation is np.negative and not i.options:
-        return source.inputs[0]
-    for one in _EXACT_ONES.get(operation, ()):
-        known, other = new.known(inputs[one]), inputs[1 - one]
-        if known is not None and types[other] == result and (known == 1).all():
-            return other
-    numbers = [v if types[v].shape == () else _number(new, v) for v in inputs]
-    if result.shape and all(v is not None for v in numbers):
-        # A function of repeated numbers is that of the numbers, repeated.
-        number = new.add(operation, [v for v in numbers if v is not None], i.options)
-        return new.add(P.broadcast, [number], {"shape": result.shape})
-    arguments = [v if n is None else n for v, n in zip(inputs, numbers, strict=True)]
-    if operation in (np.add, np.subtract):
-        negated = new.made_by.get(arguments[1])
-        if negated is not None and negated.operation is np.negative:
-            opposite = np.subtract if operation is np.add else np.add
-            return new.add(opposite, [arguments[0], negated.inputs[0]], i.options)
-    return new.add(operation, arguments, i.options)
-
-
-def _number(new: Rewriting, value: int) -> int | None:
-    """The 0-d value that this one repeats."""
-    source = new.made_by.get(value)
-    while source is not None and source.operation in (P.broadcast, P.reshape):
-        value = source.inputs[0]
-        if new.tape.types[value].size == 1 and source.operation is P.broadcast:
-            return value if new.tape.types[value].shape == () else new.add(P.reshape, [value], {"shape": ()})
-        source = new.made_by.get(value)
+def _merge_repeated(new: TapeRewriter, i: Instruction, inputs: list[int]) -> int | None:
+    """reshape(reshape(x)) -> reshape(x), and the same for reinterpret."""
+    producer = new.producers.get(inputs[0])
+    if i.operation in (P.reshape, P.reinterpret) and producer is not None and producer.operation is i.operation:
+        return _simplify_kernel(new, i, [producer.inputs[0]])
     return None
 
 
-# In order. Simplifying and folding open up more to share; what is left over goes last.
+def _reinterpret_before_broadcast(new: TapeRewriter, i: Instruction, inputs: list[int]) -> int | None:
+    """reinterpret(broadcast(x)) -> broadcast(reinterpret(x))."""
+    producer = new.producers.get(inputs[0])
+    if i.operation is P.reinterpret and producer is not None and producer.operation is P.broadcast:
+        return new.add(P.broadcast, [new.add(i.operation, producer.inputs, i.options)], producer.options)
+    return None
+
+
+def _reshape_repeated_scalar(new: TapeRewriter, i: Instruction, inputs: list[int]) -> int | None:
+    """reshape(broadcast(scalar)) -> broadcast(scalar)."""
+    producer = new.producers.get(inputs[0])
+    if i.operation is not P.reshape or producer is None or producer.operation is not P.broadcast:
+        return None
+    scalar = _repeated_scalar(new, inputs[0])
+    return None if scalar is None else new.add(P.broadcast, [scalar], {"shape": _result(new, i).shape})
+
+
+def _simplify_ufunc(new: TapeRewriter, i: Instruction, inputs: list[int]) -> int:
+    for rewrite in (_skip_identity, _cancel_double_negation, _skip_one, _apply_to_scalars):
+        value = rewrite(new, i, inputs)
+        if value is not None:
+            return value
+    arguments = [_as_scalar(new, v) for v in inputs]
+    value = _absorb_negation(new, i, arguments)
+    return new.add(i.operation, arguments, i.options) if value is None else value
+
+
+def _skip_identity(new: TapeRewriter, i: Instruction, inputs: list[int]) -> int | None:
+    """positive(x) -> x."""
+    return inputs[0] if i.operation is np.positive else None
+
+
+def _cancel_double_negation(new: TapeRewriter, i: Instruction, inputs: list[int]) -> int | None:
+    """-(-x) -> x."""
+    producer = new.producers.get(inputs[0])
+    if i.operation is np.negative and producer is not None and producer.operation is np.negative and not i.options:
+        return producer.inputs[0]
+    return None
+
+
+# Operation -> the positions of the operands that, where they are 1, leave the other operand unchanged.
+_EXACT_ONES: dict[Operation, tuple[int, ...]] = {np.multiply: (0, 1), np.divide: (1,)}
+
+
+def _skip_one(new: TapeRewriter, i: Instruction, inputs: list[int]) -> int | None:
+    """X * 1 -> x, 1 * x -> x, x / 1 -> x."""
+    for position in _EXACT_ONES.get(i.operation, ()):
+        constant, other = new.constant_of(inputs[position]), inputs[1 - position]
+        if constant is not None and new.tape.types[other] == _result(new, i) and (constant == 1).all():
+            return other
+    return None
+
+
+def _apply_to_scalars(new: TapeRewriter, i: Instruction, inputs: list[int]) -> int | None:
+    """f(broadcast(a), broadcast(b)) -> broadcast(f(a, b)) for scalars a and b."""
+    shape = _result(new, i).shape
+    arguments = [_as_scalar(new, v) for v in inputs]
+    if not shape or any(new.tape.types[v].shape != () for v in arguments):
+        return None
+    scalar = new.add(i.operation, arguments, i.options)
+    return new.add(P.broadcast, [scalar], {"shape": shape})
+
+
+def _absorb_negation(new: TapeRewriter, i: Instruction, inputs: list[int]) -> int | None:
+    """A + -b -> a - b, a - -b -> a + b."""
+    if i.operation not in (np.add, np.subtract):
+        return None
+    negation = new.producers.get(inputs[1])
+    if negation is None or negation.operation is not np.negative:
+        return None
+    opposite = np.subtract if i.operation is np.add else np.add
+    return new.add(opposite, [inputs[0], negation.inputs[0]], i.options)
+
+
+def _result(new: TapeRewriter, i: Instruction) -> Type:
+    """The type of the old instruction's result."""
+    return new.old.types[i.value]
+
+
+def _as_scalar(new: TapeRewriter, value: int) -> int:
+    """The scalar that a value repeats; the value itself where it is a scalar or repeats none."""
+    scalar = None if new.tape.types[value].shape == () else _repeated_scalar(new, value)
+    return value if scalar is None else scalar
+
+
+def _repeated_scalar(new: TapeRewriter, value: int) -> int | None:
+    """The scalar (0-d) that a value repeats; None where it repeats none."""
+    producer = new.producers.get(value)
+    while producer is not None and producer.operation in (P.broadcast, P.reshape):
+        value = producer.inputs[0]
+        if new.tape.types[value].size == 1 and producer.operation is P.broadcast:
+            return value if new.tape.types[value].shape == () else new.add(P.reshape, [value], {"shape": ()})
+        producer = new.producers.get(value)
+    return None
+
+
+# In order. Simplification and folding create new common subexpressions; dead code is removed last.
 PASSES: tuple[Pass, ...] = (
     lower_to_numpy,
     eliminate_dead_code,
@@ -193,8 +276,12 @@ PASSES: tuple[Pass, ...] = (
 
 
 def optimize(tape: Tape) -> Tape:
-    """All passes, with the tape checked after each."""
-    for each in PASSES:
-        tape = each(tape)
+    """Apply all passes, and check the tape after each.
+
+    Raises:
+        ValueError: A pass returned a tape that is not valid.
+    """
+    for apply_pass in PASSES:
+        tape = apply_pass(tape)
         tape.check()
     return tape

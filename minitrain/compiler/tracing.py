@@ -1,7 +1,7 @@
-"""Trace: run a function of Tensors once, and keep what it computed as a Tape.
+"""Tracing: run a function of Tensors once, and record what it computes as a Tape.
 
-While it runs, every value is there, so shapes and types are known; only what depends on an input must not
-be looked at from Python, because another run would see something else.
+While the function runs, every value exists, so shapes and dtypes are known. Values that depend on an input must not be
+read from Python, because another run would read other values.
 """
 
 from __future__ import annotations
@@ -13,105 +13,112 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
 from minitrain.autograd.graph import recording
-from minitrain.autograd.primitives.table import Primitive
+from minitrain.autograd.node import Traceable
+from minitrain.autograd.primitives.table import Options, Primitive
 from minitrain.autograd.tensor import Tensor
-from minitrain.compiler.symbols import Options
-from minitrain.compiler.tape import Draw, Tape, describe, renumbered
+from minitrain.compiler.tape import RandomInput, Tape, describe, renumbered
 from minitrain.compiler.types import type_of
 from minitrain.errors import TracingError
 
 PACKAGE = Path(__file__).parents[1]
-
-
 ADVICE = (
-    "keep what a layer remembers in a Buffer and what an optimizer does in its state, draw random numbers from a "
-    "layer's `rng`, or set engine=eager"
+    "keep a layer's memory in a Buffer and an optimizer's in its state, draw random numbers from a layer's `rng`, "
+    "or set engine=eager"
 )
 
 
 class Tracer:
-    """Writes down on a tape what is computed while it is the thread's tracer."""
+    """Records on a tape the primitives that are applied while it is the tracer of the thread.
+
+    Attributes:
+        tape: The tape so far.
+        first_uses: Constant -> file and line of its first use.
+    """
 
     def __init__(self) -> None:
         self.tape = Tape()
-        self.places: dict[int, str] = {}  # constant -> where it was used first
+        self.first_uses: dict[int, str] = {}
         self._values: dict[int, int] = {}  # id of a Tensor -> its value
-        self._alive: list[Tensor] = []  # so that no id is used twice
-        self._changing: set[int] = set()  # values that depend on an input
+        self._tensors: list[Traceable] = []  # keeps the Tensors alive, so that no id is reused
+        self._input_dependent: set[int] = set()
 
     def input(self, name: str, tensor: Tensor) -> Tensor:
-        """Let a Tensor be an input of the tape."""
+        """Declare a Tensor as an input of the tape, and return it."""
         value = self.tape.add_input(name, type_of(tensor))
-        self._changing.add(value)
-        self._know(tensor, value)
+        self._input_dependent.add(value)
+        self._assign(tensor, value)
         return tensor
 
-    def alias(self, tensor: Tensor, value: Tensor) -> None:
-        """Let a Tensor stand for the value of another from now on: a Parameter for a part of an input."""
-        self._know(tensor, self.value(value))
+    def alias(self, tensor: Traceable, value: Traceable) -> None:
+        """Let a Tensor stand for the value of another from now on, such as a Parameter for a part of an input."""
+        self._assign(tensor, self.value(value))
 
-    def record(self, primitive: Primitive, inputs: Sequence[Tensor], options: Options, result: Tensor) -> None:
+    def record(self, primitive: Primitive, inputs: Sequence[Traceable], options: Options, result: Traceable) -> None:
+        """Append the application of a primitive."""
         values = [self.value(t) for t in inputs]
         value = self.tape.add(primitive, values, options)
-        if not self._changing.isdisjoint(values):
-            self._changing.add(value)
-        self._know(result, value)
+        if not self._input_dependent.isdisjoint(values):
+            self._input_dependent.add(value)
+        self._assign(result, value)
 
-    def value(self, tensor: Tensor) -> int:
-        """The number of a Tensor's value; one not seen yet is a constant."""
-        known = self._values.get(id(tensor))
-        if known is None:
-            known = self.tape.add_constant(tensor._data.copy())
-            self.places[known] = _place()
-            self._know(tensor, known)
-        return known
+    def value(self, tensor: Traceable) -> int:
+        """The value of a Tensor; a Tensor that was not recorded becomes a constant."""
+        value = self._values.get(id(tensor))
+        if value is None:
+            value = self.tape.add_constant(tensor._data.copy())
+            self.first_uses[value] = _user_location()
+            self._assign(tensor, value)
+        return value
 
-    def is_changing(self, tensor: Tensor) -> bool:
-        return self._values.get(id(tensor)) in self._changing
+    def depends_on_input(self, tensor: Traceable) -> bool:
+        """Whether another run may have another value here."""
+        return self._values.get(id(tensor)) in self._input_dependent
 
-    def refuse(self, tensor: Tensor, what: str) -> None:
-        """Raise TracingError where a Tensor's value may not be looked at."""
-        if self.is_changing(tensor):
-            _refuse(what)
+    def check_access(self, tensor: Traceable, access: str) -> None:
+        """Check that Python may read a Tensor's value.
 
-    def generator(self, owner: str, rng: np.random.Generator) -> Draws:
-        return Draws(self, owner, rng)
+        Raises:
+            TracingError: The value depends on an input.
+        """
+        if self.depends_on_input(tensor):
+            raise TracingError(
+                f"{access} at {_user_location()}: a compiled step is recorded once and cannot depend on a value that "
+                "changes; choose between values with where(condition, a, b), keep to functions of Tensors, or set "
+                "engine=eager"
+            )
 
-    def _know(self, tensor: Tensor, value: int) -> None:
+    def generator(self, owner: str, rng: np.random.Generator) -> TracedGenerator:
+        """A generator whose random numbers become inputs of the tape."""
+        return TracedGenerator(self, owner, rng)
+
+    def _assign(self, tensor: Traceable, value: int) -> None:
         self._values[id(tensor)] = value
-        self._alive.append(tensor)
-
-
-def _refuse(what: str) -> NoReturn:
-    raise TracingError(
-        f"{what} at {_place()}: a compiled step is written down once and cannot depend on a value that changes; "
-        "choose between values with where(condition, a, b), keep to functions of Tensors, or set engine=eager"
-    )
+        self._tensors.append(tensor)
 
 
 @cache
 def is_user_code(file: str) -> bool:
-    """Whether a file is a person's own: neither of this package nor of NumPy."""
+    """Whether a file belongs to the user: neither to this package nor to NumPy."""
     return not any(Path(file).is_relative_to(package) for package in (PACKAGE, Path(np.__file__).parent))
 
 
-def _place() -> str:
-    """File and line of the first caller in a person's own file."""
+def _user_location() -> str:
+    """File and line of the innermost call in user code."""
     frame = inspect.currentframe()
     while frame is not None and not is_user_code(frame.f_code.co_filename):
         frame = frame.f_back
     if frame is None:
-        return "a place inside minitrain"
+        return "a line inside minitrain"
     return f"{Path(frame.f_code.co_filename).name} line {frame.f_lineno}"
 
 
-class Draws:
-    """Stands in for a layer's generator while tracing: what it draws is an input, drawn anew at each step."""
+class TracedGenerator:
+    """Takes the place of a layer's generator during tracing: its numbers become inputs, which each step draws again."""
 
     def __init__(self, tracer: Tracer, owner: str, rng: np.random.Generator) -> None:
         self._tracer = tracer
@@ -120,22 +127,23 @@ class Draws:
 
     def __getattr__(self, method: str) -> Callable[..., Tensor]:
         def draw(*arguments: Any, **options: Any) -> Tensor:
-            drawn = getattr(self._rng, method)(*arguments, **options)
-            if not isinstance(drawn, np.ndarray):
+            numbers = getattr(self._rng, method)(*arguments, **options)
+            if not isinstance(numbers, np.ndarray):
                 raise TracingError(
-                    f"rng.{method} at {_place()} gives a {type(drawn).__name__}, and a compiled step draws arrays: "
-                    "give it a size, e.g. rng.random(x.shape), or set engine=eager"
+                    f"rng.{method} at {_user_location()} returns a {type(numbers).__name__}, and a compiled step draws "
+                    "arrays: pass a size, e.g. rng.random(x.shape), or set engine=eager"
                 )
-            name = f"random.{len(self._tracer.tape.draws)}"
-            self._tracer.tape.draws.append(Draw(name, self._owner, method, arguments, options))
-            return self._tracer.input(name, Tensor(drawn))
+            random_inputs = self._tracer.tape.random_inputs
+            name = f"random.{len(random_inputs)}"
+            random_inputs.append(RandomInput(name, self._owner, method, arguments, options))
+            return self._tracer.input(name, Tensor(numbers))
 
         return draw
 
 
 @contextmanager
 def tracing() -> Iterator[Tracer]:
-    """Keep what is computed in this thread."""
+    """Record what is computed in this thread."""
     outer, tracer = recording.tracer, Tracer()
     recording.tracer = tracer
     try:
@@ -144,13 +152,21 @@ def tracing() -> Iterator[Tracer]:
         recording.tracer = outer
 
 
-def trace(fn: Callable[..., Any], *example_inputs: Any) -> Tape:
-    """The Tape of a function of Tensors: what it computes for inputs of these shapes and types.
+Result = Tensor | Sequence[Tensor] | Mapping[str, Tensor]
 
-    fn: gives a Tensor, or several by name or in order; it is run twice, to see that it does the same again
-    example_inputs: Tensors, arrays or numbers; everything else that fn uses becomes a constant of the tape
-    Raises TracingError where fn looks at a value that depends on an input (bool, float, item, numpy, an `if`), and
-    where a constant of the second run is another: a random number, or an array that has changed.
+
+def trace(fn: Callable[..., Result], *example_inputs: Any) -> Tape:
+    """The Tape of a function of Tensors, for inputs of these shapes and dtypes.
+
+    Args:
+        fn: Returns a Tensor, a sequence of Tensors, or Tensors by name. It is run twice, to verify that it computes
+            the same each time.
+        example_inputs: Tensors, arrays or numbers. Everything else that fn uses becomes a constant of the tape.
+
+    Raises:
+        TracingError: fn reads a value that depends on an input (bool, float, item, numpy, an `if`), or uses a constant
+            that changes from run to run: a random number, or an array that was modified.
+        TypeError: fn returns something else than Tensors.
 
     >>> print(trace(lambda x: (x * 2.0).tanh().sum(), np.ones(3)))
     %0: f64[3] = input x
@@ -161,72 +177,80 @@ def trace(fn: Callable[..., Any], *example_inputs: Any) -> Tape:
     %5: f64[] = sum %4 axes=(-2,-1)
     output 0 = %5
     """
-    inputs = dict(zip(_names(fn, len(example_inputs)), example_inputs, strict=True))
+    inputs = dict(zip(_argument_names(fn, len(example_inputs)), example_inputs, strict=True))
 
-    def once(tracer: Tracer) -> Mapping[str, Tensor]:
+    def run(tracer: Tracer) -> Mapping[str, Tensor]:
         tensors = [tracer.input(k, x if isinstance(x, Tensor) else Tensor(x)) for k, x in inputs.items()]
-        given = fn(*tensors)
-        if isinstance(given, Tensor):
-            given = [given]
-        found = given if isinstance(given, Mapping) else {str(i): t for i, t in enumerate(given)}
-        for name, t in found.items():
-            if not isinstance(t, Tensor):
-                raise TypeError(f"trace: output {name} is a {type(t).__name__}, expected a Tensor")
-        return found
+        return _named_outputs(fn(*tensors))
 
-    return trace_twice(once, once)
+    return trace_twice(run, run)
 
 
-def _names(fn: Callable[..., Any], count: int) -> list[str]:
+def _argument_names(fn: Callable[..., object], count: int) -> list[str]:
     try:
-        known = [p.name for p in inspect.signature(fn).parameters.values() if p.kind is not p.VAR_POSITIONAL]
+        names = [p.name for p in inspect.signature(fn).parameters.values() if p.kind is not p.VAR_POSITIONAL]
     except (TypeError, ValueError):
-        known = []
-    return [known[i] if i < len(known) else f"input{i}" for i in range(count)]
+        names = []
+    return [names[i] if i < len(names) else f"input{i}" for i in range(count)]
 
 
-Traced = Callable[[Tracer], Mapping[str, Tensor]]
+def _named_outputs(result: Result) -> Mapping[str, Tensor]:
+    """The outputs of a traced function by name; by position where they have none."""
+    if isinstance(result, Tensor):
+        result = [result]
+    outputs = result if isinstance(result, Mapping) else {str(i): t for i, t in enumerate(result)}
+    for name, t in outputs.items():
+        if not isinstance(t, Tensor):
+            raise TypeError(f"trace: output {name} is a {type(t).__name__}, expected a Tensor")
+    return outputs
 
 
-def trace_once(fn: Traced) -> Tape:
-    """The tape of what `fn` computes of the inputs that it gives the tracer."""
-    return renumbered(_traced(fn)[0])
+TracedFunction = Callable[[Tracer], Mapping[str, Tensor]]
 
 
-def trace_twice(first: Traced, second: Traced) -> Tape:
-    """The tape of `first`, held against that of `second`, which does the same for other values of the inputs."""
-    before = _common_generators()
-    tape, places = _traced(first)
-    again, _ = _traced(second)
-    if _common_generators() != before:
-        raise TracingError(f"what is computed depends on the numbers of `random` or `np.random`; {ADVICE}")
-    _compare(tape, again, places)
+def trace_once(fn: TracedFunction) -> Tape:
+    """The tape of what `fn` computes from the inputs that it declares to the tracer."""
+    return renumbered(_record(fn)[0])
+
+
+def trace_twice(first: TracedFunction, second: TracedFunction) -> Tape:
+    """The tape of `first`, compared with that of `second`, which computes the same from other input values.
+
+    Raises:
+        TracingError: The two tapes differ, or one of the functions used a global random generator.
+    """
+    before = _global_random_states()
+    tape, first_uses = _record(first)
+    second_tape, _ = _record(second)
+    if _global_random_states() != before:
+        raise TracingError(f"the computation depends on the global generators `random` or `np.random`; {ADVICE}")
+    _check_equal(tape, second_tape, first_uses)
     return renumbered(tape)
 
 
-def _traced(fn: Traced) -> tuple[Tape, dict[int, str]]:
-    """A tape, and where each of its constants was used first."""
+def _record(fn: TracedFunction) -> tuple[Tape, dict[int, str]]:
+    """The tape of a function, and constant -> file and line of its first use."""
     with tracing() as tracer, np.errstate(all="ignore"):
         outputs = fn(tracer)
         tracer.tape.outputs = {name: tracer.value(t) for name, t in outputs.items()}
-    return tracer.tape, tracer.places
+    return tracer.tape, tracer.first_uses
 
 
-def _common_generators() -> tuple[Any, ...]:
-    """The states of the generators that all of a program draws from."""
-    return random.getstate(), pickle.dumps(np.random.get_state())  # noqa: NPY002  # a person may draw from it
+def _global_random_states() -> tuple[object, bytes]:
+    return random.getstate(), pickle.dumps(np.random.get_state())  # noqa: NPY002  # user code may draw from it
 
 
-def _compare(tape: Tape, again: Tape, places: dict[int, str]) -> None:
-    for value, other in zip(tape.constants, again.constants, strict=False):
-        a, b = tape.constants[value], again.constants[other]
-        if value == other and type_of(a) == type_of(b) and a.tobytes() != b.tobytes():
+def _check_equal(tape: Tape, other: Tape, first_uses: Mapping[int, str]) -> None:
+    """Check that two traces of one function differ in the values of inputs alone."""
+    for value, other_value in zip(tape.constants, other.constants, strict=False):
+        a, b = tape.constants[value], other.constants[other_value]
+        if value == other_value and type_of(a) == type_of(b) and a.tobytes() != b.tobytes():
             raise TracingError(
-                f"a value used at {places[value]} changes from step to step ({type_of(a)}), and a compiled step would "
-                f"keep the first; {ADVICE}"
+                f"a value used at {first_uses[value]} changes from step to step ({type_of(a)}), and a compiled step "
+                f"would keep the first one; {ADVICE}"
             )
-    for i, j in zip(tape.instructions, again.instructions, strict=False):
+    for i, j in zip(tape.instructions, other.instructions, strict=False):
         if describe(i) != describe(j):
             raise TracingError(f"the operations change from step to step: {describe(i)}, then {describe(j)}; {ADVICE}")
-    if tape.key != again.key:
+    if tape.key != other.key:
         raise TracingError(f"the number of operations changes from step to step; {ADVICE}")

@@ -82,7 +82,7 @@ class CompiledEngine:
                 orders = [step.order(epoch) for step in self.steps]
                 self._orders = epoch, orders[0] if self.runs is None else np.stack(orders)
             inputs["rows"][...] = self._orders[1][..., batch]
-        if "x" in inputs or self.training.tape.draws:
+        if "x" in inputs or self.training.tape.random_inputs:
             for run, step in self._indexed_steps():
                 self._read_batch(step, k, run)
                 self._draw(step, k, run)
@@ -164,7 +164,7 @@ class CompiledEngine:
     def _draw(self, step: TrainingStep, k: int, run: Index) -> None:
         """Draw the random numbers of step k, as the generators of the layers would."""
         generators: dict[str, np.random.Generator] = {}
-        for draw in self.training.tape.draws:
+        for draw in self.training.tape.random_inputs:
             if draw.owner not in generators:
                 generators[draw.owner] = generator(step.config.seed, f"layer {draw.owner}", k)
             values = getattr(generators[draw.owner], draw.method)(*draw.arguments, **draw.options)

@@ -53,7 +53,7 @@ class Examples:
 
     def tensors(self) -> tuple[Tensor, Tensor | None]:
         """Inputs and targets as Tensors."""
-        return Tensor(self.x), None if self.y is None else Tensor(self.y)
+        return Tensor(self.x[:]), None if self.y is None else Tensor(self.y)
 
 
 class TrainingStep:

@@ -1,4 +1,4 @@
-"""Values and gradients agree with PyTorch's, for every function that both have, at edge shapes too."""
+"""Values and gradients compared with PyTorch, for every function that both have, including edge shapes."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -21,12 +21,12 @@ BINARY = [((), ()), ((3,), ()), ((), (2, 3)), ((2, 3), (2, 3)), ((2, 3), (3,)), 
           ((1,), (0,)), ((2, 1, 3), (4, 1))]  # fmt: skip
 AXES = [((3,),), ((1,),), ((2, 3),), ((2, 1),), ((0, 3),), ((2, 3, 4),)]  # the last axis has entries
 MATRICES = [((2, 3),), ((1, 1),), ((3, 1),), ((2, 3, 4),)]  # at least two axes, and entries
-PICKED = np.array([[2, 0, 2], [1, 1, 0]])
+INDEX_ARRAY = np.array([[2, 0, 2], [1, 1, 0]])
 MEAN, VARIANCE = np.array([0.5, -1.0, 2.0]), np.array([1.0, 0.1, 3.0])
 CHANNELS = [((4, 3), (3,), (3,)), ((2, 3, 5), (3,), (3,)), ((2, 3, 2, 1), (3,), (3,)), ((0, 3), (3,), (3,))]
 
 
-PLACES = torch.tensor(PICKED)
+INDICES = torch.tensor(INDEX_ARRAY)
 POOLING = (3, 2), (2, 1), (1, 0)  # kernel, stride, padding
 
 
@@ -74,7 +74,7 @@ def reduction(name, ours, theirs, shapes, **options):
 
 
 TABLE = [
-    # Each entry
+    # Elementwise
     Row("exp", F.exp, torch.exp, UNARY),
     Row("expm1", F.expm1, torch.expm1, UNARY),
     Row("log", F.log, torch.log, UNARY, positive),
@@ -162,14 +162,14 @@ TABLE = [
         [((2, 3), (2, 1)), ((2, 0), (2, 2)), ((0, 1), (0, 2))]),
     Row("stack", lambda a, b: F.stack([a, b, a]), lambda a, b: torch.stack([a, b, a]), [((2, 3),) * 2, ((),) * 2]),
     Row("stack", lambda a, b: F.stack([a, b], -1), lambda a, b: torch.stack([a, b], -1), [((2, 3),) * 2, ((0,),) * 2]),
-    Row("take_along_axis", lambda x: F.take_along_axis(x, PICKED), lambda x: x.take_along_dim(PLACES, -1),
+    Row("take_along_axis", lambda x: F.take_along_axis(x, INDEX_ARRAY), lambda x: x.take_along_dim(INDICES, -1),
         [((2, 3),), ((2, 4),)]),
-    Row("take_along_axis", lambda x: F.take_along_axis(x, PICKED, 0), lambda x: x.take_along_dim(PLACES, 0),
+    Row("take_along_axis", lambda x: F.take_along_axis(x, INDEX_ARRAY, 0), lambda x: x.take_along_dim(INDICES, 0),
         [((4, 3),), ((3, 1),)]),
-    Row("one_hot", lambda x: F.one_hot(PICKED, 4, x.dtype), lambda x: TF.one_hot(PLACES, 4).to(x), [((),)]),
-    Row("embedding", lambda w: F.embedding(PICKED, w), lambda w: TF.embedding(PLACES, w),
+    Row("one_hot", lambda x: F.one_hot(INDEX_ARRAY, 4, x.dtype), lambda x: TF.one_hot(INDICES, 4).to(x), [((),)]),
+    Row("embedding", lambda w: F.embedding(INDEX_ARRAY, w), lambda w: TF.embedding(INDICES, w),
         [((3, 4),), ((5, 1),), ((3, 0),)]),
-    Row("[]", lambda x: x[PICKED], lambda x: x[PLACES], [((3,),), ((4, 2),), ((3, 0),)]),
+    Row("[]", lambda x: x[INDEX_ARRAY], lambda x: x[INDICES], [((3,),), ((4, 2),), ((3, 0),)]),
     Row("[]", lambda x: x[1], lambda x: x[1], [((3,),), ((2, 3),), ((2, 0, 1),)]),
     Row("[]", lambda x: x[:, None, ..., -1:], lambda x: x[:, None, ..., -1:], MATRICES),
     Row("[]", lambda x: x[:, [0, 0]], lambda x: x[:, [0, 0]], MATRICES),
@@ -215,7 +215,7 @@ TABLE = [
         [((2, 3, 5, 4),), ((1, 1, 1, 2),)]),
 ]  # fmt: skip
 
-# Names that are not compared here, and why.
+# Functions that are not compared here, with the reason.
 ELSEWHERE = {
     **{
         name: "losses: tests/autograd/test_losses.py"
@@ -266,6 +266,6 @@ def test_value_and_gradient(row, shapes, dtype, layout):
         )
 
 
-def test_every_function_is_compared_or_named_with_a_reason():
+def test_every_function_is_compared_or_excluded_with_a_reason():
     compared = {row.name for row in TABLE}
     assert set(F.__all__) - compared == ELSEWHERE.keys()

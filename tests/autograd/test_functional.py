@@ -1,4 +1,4 @@
-"""Every function of the room: derivatives to order 2, its errors, and what is not compared with PyTorch."""
+"""Every function: derivatives to order 2, errors, and properties that are not compared with PyTorch."""
 
 import numpy as np
 import pytest
@@ -14,15 +14,15 @@ def between(low, high):
     return lambda *shape: np.random.default_rng(11).uniform(low, high, shape)
 
 
-# Two intervals that no kink lies in, and every function of one entry that has a derivative.
+# Two intervals without kinks, and every elementwise function that has a derivative.
 NEGATIVE, POSITIVE = between(-2.5, -1.2), between(0.2, 0.9)
-EACH_ENTRY = ["exp", "expm1", "sin", "cos", "tanh", "erf", "abs", "identity", "relu", "leaky_relu", "elu", "selu",
+ELEMENTWISE = ["exp", "expm1", "sin", "cos", "tanh", "erf", "abs", "identity", "relu", "leaky_relu", "elu", "selu",
               "sigmoid", "logsigmoid", "softplus", "silu", "mish", "gelu", "hardtanh", "hardswish"]  # fmt: skip
 x = np.random.default_rng(12).normal(size=(2, 3, 4))
 
 # Name -> pairs of a function and the points at which it is differentiated.
 CASES = {
-    **{name: [(getattr(F, name), (NEGATIVE(3),)), (getattr(F, name), (POSITIVE(2, 2),))] for name in EACH_ENTRY},
+    **{name: [(getattr(F, name), (NEGATIVE(3),)), (getattr(F, name), (POSITIVE(2, 2),))] for name in ELEMENTWISE},
     **{name: [(getattr(F, name), (POSITIVE(3),))] for name in ("log", "log1p", "sqrt")},
     "maximum": [(F.maximum, (x[0], x[1]))],
     "minimum": [(F.minimum, (x[0], x[1]))],
@@ -69,7 +69,7 @@ CASES = {
 CASES["gelu"].append((lambda x: F.gelu(x, approximate="tanh"), (x[0],)))
 ALL = [pytest.param(*case, id=f"{name}-{i}") for name, cases in CASES.items() for i, case in enumerate(cases)]
 WITHOUT_DERIVATIVE = {"sign", "argmax", "one_hot", "accuracy"}
-# tests/autograd/test_losses.py has these
+# in tests/autograd/test_losses.py
 LOSSES = {n for n, fn in vars(losses).items() if n in F.__all__ and fn.__module__ == losses.__name__}
 
 
@@ -82,37 +82,37 @@ def test_derivatives_to_order_2(fn, points):
     check_grads(fn, *points, order=2)
 
 
-def test_a_convolution_is_what_its_formula_says():
+def test_convolution_follows_its_formula():
     rng = np.random.default_rng(13)
     image, weight, bias = rng.normal(size=(2, 3, 5, 6)), rng.normal(size=(4, 3, 3, 2)), rng.normal(size=4)
-    found = F.conv2d(image, weight, Tensor(bias), stride=(2, 3), padding=(1, 0)).numpy()
+    result = F.conv2d(image, weight, Tensor(bias), stride=(2, 3), padding=(1, 0)).numpy()
     padded = np.pad(image, ((0, 0), (0, 0), (1, 1), (0, 0)))
-    assert found.shape == (2, 4, 3, 2)
-    for b, o, i, j in np.ndindex(found.shape):
+    assert result.shape == (2, 4, 3, 2)
+    for b, o, i, j in np.ndindex(result.shape):
         window = padded[b, :, 2 * i : 2 * i + 3, 3 * j : 3 * j + 2]
-        assert found[b, o, i, j] == pytest.approx((window * weight[o]).sum() + bias[o])
+        assert result[b, o, i, j] == pytest.approx((window * weight[o]).sum() + bias[o])
     along_one = F.conv1d(image[:, :, 0], weight[:, :, 0], stride=3).numpy()
     in_two = F.conv2d(image[:, :, :1], weight[:, :, :1], stride=3).numpy()
     assert (along_one == in_two[:, :, 0]).all()
 
 
-def test_tied_entries_of_a_pool_share_the_gradient_evenly():
+def test_tied_entries_of_a_max_pool_share_the_gradient_evenly():
     p = Parameter([[[2.0, 2.0, 1.0]]])
     F.max_pool1d(p, 3).sum().backward()
     assert p.grad.tolist() == [[[0.5, 0.5, 0]]]
 
 
 @pytest.mark.parametrize("pool", [F.max_pool1d, F.avg_pool1d])
-def test_padding_of_a_pool(pool):
-    found = pool([[[-1.0, -3.0]]], 2, stride=2, padding=1).numpy().tolist()
-    assert found == ([[[-1, -3]]] if pool is F.max_pool1d else [[[-0.5, -1.5]]])
+def test_pooling_pads_with_the_neutral_value(pool):
+    result = pool([[[-1.0, -3.0]]], 2, stride=2, padding=1).numpy().tolist()
+    assert result == ([[[-1, -3]]] if pool is F.max_pool1d else [[[-0.5, -1.5]]])
 
 
-def test_dropout_keeps_the_expected_value_and_only_its_generator_decides():
+def test_dropout_preserves_the_expected_value_and_depends_on_its_generator_alone():
     ones = np.ones((1000, 100))
     dropped = F.dropout(ones, 0.3, np.random.default_rng(1)).numpy()
     assert set(np.unique(dropped)) == {0, 1 / 0.7}
-    # The share kept of 100,000 has a standard deviation of 0.0014.
+    # The fraction of 100,000 retained has a standard deviation of 0.0014.
     assert abs((dropped > 0).mean() - 0.7) < 0.006
     again = F.dropout(ones.astype("float32"), 0.3, np.random.default_rng(1))
     assert again.dtype == "float32"
@@ -120,25 +120,25 @@ def test_dropout_keeps_the_expected_value_and_only_its_generator_decides():
     assert (F.dropout(ones, 0.3, np.random.default_rng(2)).numpy() != dropped).any()
 
 
-def test_dropout_of_rate_0_gives_x():
+def test_dropout_with_p_0_returns_x():
     p = Parameter([1.0, -0.0, np.inf])
     assert F.dropout(p, 0.0, np.random.default_rng(1)).numpy().tobytes() == p.numpy().tobytes()
 
 
-def test_the_gradient_of_dropout_goes_where_the_entry_was_kept():
+def test_dropout_propagates_gradients_to_retained_entries():
     p = Parameter(np.ones(50))
     out = F.dropout(p, 0.4, np.random.default_rng(1))
     out.sum().backward()
     assert (p.grad == out.numpy()).all()
 
 
-def test_a_number_on_the_left_does_not_promote():
+def test_a_scalar_on_the_left_does_not_promote_the_dtype():
     single = Parameter(np.float32([1.0, 2.0]))
     for result in (F.maximum(1.5, single), F.minimum(1.5, single), F.minimum(single, 1.5), F.clip(single, 0.1, 1.5)):
         assert result.dtype == "float32"
 
 
-def test_a_linear_layer_of_three_axes_gives_its_weight_one_gradient():
+def test_linear_with_three_axes_has_one_gradient_of_the_weight():
     w = Parameter(np.ones((2, 3)))
     F.linear(Tensor(np.ones((5, 4, 3))), w).sum().backward()
     assert w.grad.tolist() == [[20] * 3] * 2
@@ -147,7 +147,7 @@ def test_a_linear_layer_of_three_axes_gives_its_weight_one_gradient():
 SIZES, THREE = np.zeros((2, 3, 4)), np.ones(3)
 
 
-def test_small_values_show_the_eps_of_layer_norm():
+def test_normalization_of_small_values_uses_eps():
     x = np.array([0.001, -0.001])
     np.testing.assert_allclose(F.layer_norm(x).numpy(), x / np.sqrt(1e-6 + 1e-5), rtol=1e-12)
     np.testing.assert_allclose(
@@ -155,19 +155,19 @@ def test_small_values_show_the_eps_of_layer_norm():
     )
 
 
-def test_padding_may_be_with_1():
+def test_pad_accepts_the_value_1():
     assert F.pad([2.0], [(1, 0)], value=1.0).numpy().tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(
-    ("mistake", "error", "message"),
+    ("call", "error", "message"),
     [
         (lambda: F.clip(1.0), ValueError, "no bound given"),
         (lambda: F.gelu(1.0, approximate="erf"), ValueError, "'erf' given, expected 'none' or 'tanh'"),
         (
             lambda: F.dropout(SIZES, 1.0, np.random.default_rng(0)),
             ValueError,
-            r"rate=1\.0 given, expected 0 <= rate < 1",
+            r"p=1\.0 given, expected 0 <= p < 1",
         ),
         (lambda: F.var([1.0]), ValueError, "1 values with correction=1"),
         (lambda: F.std(np.zeros((0, 2)), axis=0, correction=0), ValueError, "0 values with correction=0"),
@@ -198,15 +198,23 @@ def test_padding_may_be_with_1():
         (lambda: F.concatenate([Tensor([1.0]), Tensor(1.0)]), ValueError, r"concatenate: shapes \[1\], \[\]: expected"),
         (lambda: F.conv1d(SIZES, np.zeros((1, 2, 2))), ValueError, "with equal `in`"),
         (lambda: F.conv2d(SIZES, np.zeros((1, 3, 2, 2))), ValueError, r"expected \[batch, in, 2 more\]"),
-        (lambda: F.conv1d(SIZES, np.zeros((1, 3, 5))), ValueError, r"kernel \[5\], stride \[1\], padded input \[4\]"),
+        (
+            lambda: F.conv1d(SIZES, np.zeros((1, 3, 5))),
+            ValueError,
+            r"kernel_size \[5\], stride \[1\], padded input \[4\]",
+        ),
         (lambda: F.conv1d(SIZES, np.zeros((1, 3, 1)), stride=0), ValueError, r"stride \[0\]"),
         (lambda: F.conv1d(SIZES, np.zeros((1, 3, 1)), padding=-1), ValueError, "padding=-1 given"),
         (lambda: F.conv1d(SIZES, np.zeros((1, 3, 1)), Tensor([1.0, 2.0])), ValueError, r"bias \[2\], expected \[1\]"),
         (lambda: F.max_pool2d(SIZES, 2), ValueError, r"expected \[batch, channels, 2 more\]"),
-        (lambda: F.max_pool1d(SIZES, 2, padding=2), ValueError, "expected at most half the kernel"),
-        (lambda: F.avg_pool1d(SIZES, (2, 2)), ValueError, r"kernel=\(2, 2\) given, expected an integer, or 1"),
+        (lambda: F.max_pool1d(SIZES, 2, padding=2), ValueError, "expected at most half the kernel size"),
+        (
+            lambda: F.avg_pool1d(SIZES, (2, 2)),
+            ValueError,
+            r"kernel_size=\(2, 2\) given, expected an integer of at least 0, or 1",
+        ),
     ],
 )
-def test_mistakes_have_clear_errors(mistake, error, message):
+def test_invalid_arguments_have_clear_errors(call, error, message):
     with pytest.raises(error, match=message):
-        mistake()
+        call()

@@ -1,4 +1,4 @@
-"""Gradients as functions: nested, several at once, and the checker of derivatives."""
+"""Derivatives as functions: nested, of several arguments, and check_grads."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from minitrain import Parameter, Tensor, check_grads, grad, gradients, hessian, 
 from minitrain import functional as F
 
 
-def test_orders_of_a_cube():
+def test_derivatives_of_a_cube_to_order_3():
     cube = lambda x: x**3  # noqa: E731
     assert [f(2.0).item() for f in (grad(cube), grad(grad(cube)), grad(grad(grad(cube))))] == [12, 12, 6]
 
@@ -33,7 +33,7 @@ def test_an_inner_gradient_at_an_outer_argument():
     assert grad(lambda x: x * grad(lambda y: x * y * y)(x))(2.0).item() == 24
 
 
-def test_a_parameter_without_influence():
+def test_gradient_is_zero_for_an_unused_parameter():
     a, b = Parameter([1.0, 2.0]), Parameter([3.0])
     loss = (a * a).sum()
     assert gradients(loss, [a, b])[1].numpy().tolist() == [0]
@@ -48,13 +48,13 @@ def test_gradients_of_an_intermediate_value():
     assert gradients(square * square, [square, a, square])[0].item() == 18
 
 
-def test_gradients_leaves_grad_alone():
+def test_gradients_does_not_change_grad():
     a = Parameter(3.0)
     gradients(a * a, [a])
     assert a.grad is None
 
 
-def test_inside_no_grad_derivatives_are_what_they_are_outside():
+def test_derivatives_inside_no_grad_equal_those_outside():
     w = Parameter(3.0, "w")
     fn = lambda x: w * x[0] ** 2 * x[1]  # noqa: E731
     x, v = np.array([2.0, 5.0]), np.array([1.0, -1.0])
@@ -71,7 +71,7 @@ def test_inside_no_grad_derivatives_are_what_they_are_outside():
     assert value_and_grad(fn)(x)[0].requires_grad
 
 
-def test_a_no_grad_inside_the_function_holds():
+def test_no_grad_inside_the_function_is_respected():
     def fn(x):
         with no_grad():
             constant = x * grad(lambda y: y**2)(x)  # 2 x²
@@ -82,10 +82,10 @@ def test_a_no_grad_inside_the_function_holds():
 
 
 @pytest.mark.parametrize(
-    ("mistake", "error", "message"),
+    ("call", "error", "message"),
     [
         (lambda: grad(lambda x: x * 2.0)(np.ones(3)), ValueError, r"expected a scalar, got shape \[3\]"),
-        (lambda: grad(lambda x: 1.0)(2.0), TypeError, "the function gave a float, expected a Tensor"),
+        (lambda: grad(lambda x: 1.0)(2.0), TypeError, "the function returned a float, expected a Tensor"),
         (lambda: grad(lambda x: x, argnums=1)(2.0), ValueError, r"argnums \[1\] given for 1 arguments"),
         (lambda: grad(lambda x: x.sum())(np.arange(3)), TypeError, "cannot carry a gradient"),
         (lambda: hessian(lambda x: x * 2.0)(np.ones(3)), ValueError, r"expected a scalar, got shape \[3\]"),
@@ -100,16 +100,16 @@ def test_a_no_grad_inside_the_function_holds():
             ValueError,
             r"v of shapes \[\[\]\], x of shapes \[\[\], \[\]\]",
         ),
-        (lambda: jacobian(lambda x: 1.0)(2.0), TypeError, "jacobian: the function gave a float, expected a Tensor"),
+        (lambda: jacobian(lambda x: 1.0)(2.0), TypeError, "jacobian: the function returned a float, expected a Tensor"),
         (lambda: jacobian(lambda x: x, argnums=1)(2.0), ValueError, r"jacobian: argnums \[1\] given for 1 arguments"),
     ],
 )
-def test_mistakes_have_clear_errors(mistake, error, message):
+def test_invalid_arguments_have_clear_errors(call, error, message):
     with pytest.raises(error, match=message):
-        mistake()
+        call()
 
 
-def cube_right_to(order):
+def cube_correct_to(order):
     """x³, whose derivatives above an order are 0: around each point, its Taylor polynomial of that degree."""
 
     def fn(x):
@@ -122,28 +122,28 @@ def cube_right_to(order):
 
 
 @pytest.mark.parametrize("order", [1, 2])
-def test_the_checker_finds_a_wrong_order(order):
-    check_grads(cube_right_to(order), 1.5, order=order)
-    with pytest.raises(AssertionError, match="the derivative is 0, differences give"):
-        check_grads(cube_right_to(order), 1.5, order=order + 1)
+def test_check_grads_detects_a_derivative_of_wrong_order(order):
+    check_grads(cube_correct_to(order), 1.5, order=order)
+    with pytest.raises(AssertionError, match="the derivative is 0, central differences give"):
+        check_grads(cube_correct_to(order), 1.5, order=order + 1)
 
 
-def test_the_checker_goes_to_order_2_if_not_told_otherwise():
-    check_grads(cube_right_to(2), 1.5)
+def test_check_grads_checks_order_2_by_default():
+    check_grads(cube_correct_to(2), 1.5)
     with pytest.raises(AssertionError, match="the derivative is 0"):
-        check_grads(cube_right_to(1), 1.5)
+        check_grads(cube_correct_to(1), 1.5)
 
 
-def test_the_checker_s_tolerance_is_that_of_all_orders():
-    check_grads(cube_right_to(1), 1.5, order=2, atol=20.0)
-    check_grads(cube_right_to(1), 1.5, order=2, rtol=1.1)
+def test_check_grads_uses_one_tolerance_for_all_orders():
+    check_grads(cube_correct_to(1), 1.5, order=2, atol=20.0)
+    check_grads(cube_correct_to(1), 1.5, order=2, rtol=1.1)
 
 
-def test_arguments_are_counted_from_the_end_too():
+def test_argnums_may_be_negative():
     assert [grad(lambda x, y: x * y * y, i)(2.0, 3.0).item() for i in (-2, -1)] == [9.0, 12.0]
 
 
-def test_the_checker_counts_every_argument_and_entry():
+def test_check_grads_checks_every_argument_and_entry():
     def fn(x, y):
         with no_grad():
             hidden = Tensor(y.numpy()[1] ** 2)
@@ -199,9 +199,9 @@ def test_the_jacobian_of_a_product_in_each_factor():
 @pytest.mark.parametrize("out", [(), (4,), (2, 3), (0,), (2, 0)])
 @pytest.mark.parametrize("inn", [(), (5,), (3, 2)])
 def test_a_jacobian_has_the_shape_of_the_result_then_of_the_argument(out, inn):
-    found = jacobian(lambda x: x.sum() * np.ones(out))(np.ones(inn, "float32").reshape(inn))
-    assert found.shape == out + inn
-    assert (found.numpy() == 1).all()
+    result = jacobian(lambda x: x.sum() * np.ones(out))(np.ones(inn, "float32").reshape(inn))
+    assert result.shape == out + inn
+    assert (result.numpy() == 1).all()
     assert jacobian(lambda x: Tensor(np.ones(out)))(np.ones(inn)).numpy().tolist() == np.zeros(out + inn).tolist()
 
 
@@ -217,8 +217,8 @@ def test_the_hessian_of_a_quadratic_form():
 
 def test_the_hessian_in_a_matrix_has_its_shape_twice():
     x = random(2, 3)
-    found = hessian(lambda x: (x**3).sum())(x).numpy()
-    np.testing.assert_allclose(found, (np.eye(6) * 6 * x.reshape(-1)).reshape(2, 3, 2, 3), rtol=1e-15)
+    result = hessian(lambda x: (x**3).sum())(x).numpy()
+    np.testing.assert_allclose(result, (np.eye(6) * 6 * x.reshape(-1)).reshape(2, 3, 2, 3), rtol=1e-15)
 
 
 def test_a_linear_function_has_no_curvature():
@@ -226,7 +226,7 @@ def test_a_linear_function_has_no_curvature():
     assert hvp(F.sum, np.ones(2), np.ones(2)).numpy().tolist() == [0, 0]
 
 
-def test_they_can_be_differentiated_again():
+def test_jacobian_hessian_and_hvp_can_be_differentiated():
     x, v = random(3), random(3, seed=6)
 
     def fn(x):
@@ -241,13 +241,13 @@ def test_they_can_be_differentiated_again():
     np.testing.assert_allclose(w.grad, (6 * x * v).sum(), rtol=1e-14)
 
 
-def test_a_product_with_the_hessian_never_makes_it():
+def test_hvp_does_not_allocate_the_hessian():
     n = 100_000  # whose Hessian would be of 80 GB
     x = np.ones(n)
     assert (hvp(lambda x: (x.sum() ** 2) * 0.5, x, x).numpy() == n).all()
 
 
-def test_they_stay_float32_whatever_the_vector():
+def test_jacobian_hessian_and_hvp_keep_float32():
     x = np.ones(3, "float32")
     fn = lambda x: (x**3).sum()  # noqa: E731
     results = [jacobian(F.tanh)(x), hessian(fn)(x), hvp(fn, x, np.ones(3))]
@@ -281,7 +281,7 @@ def vector(arrays):
     return np.concatenate([a.reshape(-1) for a in arrays])
 
 
-def test_of_a_networks_loss_against_pytorch():
+def test_derivatives_of_a_network_match_pytorch():
     torch = pytest.importorskip("torch")
     from torch.autograd.functional import hessian as their_hessian
     from torch.autograd.functional import hvp as their_hvp

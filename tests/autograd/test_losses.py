@@ -1,4 +1,4 @@
-"""Losses: values and gradients against PyTorch, the hard places, and what they refuse."""
+"""Losses: values and gradients compared with PyTorch, extreme points, and invalid arguments."""
 
 import math
 import warnings
@@ -61,7 +61,7 @@ def weights(shape):
 
 @pytest.mark.filterwarnings("ignore:reduction. 'mean' divides")  # PyTorch's advice to use batchmean
 @pytest.mark.parametrize(("name", "reduction"), BOTH)
-def test_values_and_gradients_are_pytorchs(name, reduction):
+def test_values_and_gradients_match_pytorch(name, reduction):
     loss, theirs, x, target, options = CASES[name]
     point = Parameter(x)
     value = loss(point, target, reduction=reduction, **options)
@@ -75,7 +75,7 @@ def test_values_and_gradients_are_pytorchs(name, reduction):
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_the_hinge_loss_is_pytorchs_ranking_loss_against_0(reduction):
+def test_hinge_loss_matches_the_margin_ranking_loss_of_pytorch(reduction):
     point = Parameter(SCORES)
     value = F.hinge_loss(point, SIGNS, reduction=reduction)
     (value * weights(value.shape)).sum().backward()
@@ -89,7 +89,7 @@ def test_the_hinge_loss_is_pytorchs_ranking_loss_against_0(reduction):
     np.testing.assert_allclose(point.grad, gradient, rtol=1e-9)
 
 
-def test_reductions_of_one_loss():
+def test_reductions_are_consistent():
     rows = F.cross_entropy(SCORES, CLASSES, reduction="none").numpy()
     assert rows.shape == (6,)
     assert F.cross_entropy(SCORES, CLASSES, reduction="sum").item() == pytest.approx(rows.sum(), rel=1e-14)
@@ -106,7 +106,7 @@ def test_derivatives_to_order_2_against_differences(name, reduction):
 
 
 @pytest.mark.parametrize("loss", [F.mse_loss, F.binary_cross_entropy_with_logits, F.kl_div, F.huber_loss])
-def test_a_target_that_carries_a_gradient_gets_one(loss):
+def test_gradients_flow_to_the_target(loss):
     check_grads(lambda x, t: loss(x, t), LOG_ROWS[:2], ROWS[:2])
 
 
@@ -121,7 +121,7 @@ def at(fn, x):
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_sure_mistakes(dtype):
+def test_confident_wrong_predictions(dtype):
     logits = np.array([[1000.0, 0.0]], dtype)
     assert at(lambda x: F.cross_entropy(x, [1]), logits) == (1000, [[1, -1]])
     assert at(lambda x: F.cross_entropy(x, [[0.0, 1.0]]), logits) == (1000, [[1, -1]])
@@ -132,7 +132,7 @@ def test_sure_mistakes(dtype):
     assert at(lambda x: binary(x, [0.0]), np.array([-1000.0], dtype)) == (0, [0])
 
 
-def test_a_logit_of_0_is_no_kink_of_the_binary_cross_entropy():
+def test_binary_cross_entropy_is_smooth_at_a_logit_of_0():
     loss = lambda x: F.binary_cross_entropy_with_logits(x, 0.0)  # noqa: E731
     orders = [f(0.0).item() for f in (loss, grad(loss), grad(grad(loss)), grad(grad(grad(loss))))]
     assert orders == pytest.approx([math.log(2), 0.5, 0.25, 0], rel=1e-15)
@@ -145,7 +145,7 @@ def test_kinks_have_derivative_0():
     assert at(lambda x: F.huber_loss(x, [0.0]), [1.0]) == (0.5, [1])
 
 
-def test_a_probability_of_0_costs_nothing_where_the_logarithm_is_minus_infinity():
+def test_a_probability_of_0_contributes_nothing_for_a_logarithm_of_minus_infinity():
     assert at(lambda x: F.kl_div(x, [0.0, 1.0], reduction="sum"), [-math.inf, 0.0]) == (0, [0, -1])
     assert at(lambda x: F.cross_entropy(x, [[0.0, 1.0]]), [[-math.inf, 0.0]]) == (0, [[0, 0]])
     assert at(lambda x: F.cross_entropy(x, [1]), [[-math.inf, 0.0]]) == (0, [[0, 0]])
@@ -153,16 +153,16 @@ def test_a_probability_of_0_costs_nothing_where_the_logarithm_is_minus_infinity(
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_float32_stays_float32_whatever_the_target(name):
+def test_losses_keep_float32_for_any_target(name):
     loss, _, x, target, options = CASES[name]
-    for given in (target, Tensor(target)):
+    for converted in (target, Tensor(target)):
         point = Parameter(x.astype("float32"))
-        value = loss(point, given, **options)
+        value = loss(point, converted, **options)
         value.backward()
         assert (value.dtype, point.grad.dtype) == ("float32", "float32")
 
 
-def test_whole_numbers_are_numbers():
+def test_losses_accept_integers():
     assert F.mse_loss([1, 3], [0.5, 2.5]).item() == 0.25
     assert F.hinge_loss([0, 3], [1, 1]).item() == 0.5
     assert F.cross_entropy([[0, 0]], [1]).item() == math.log(2)
@@ -185,13 +185,13 @@ ELEMENTWISE = {
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_a_column_against_a_row_is_refused(name):
+def test_column_and_row_are_not_broadcast(name):
     with pytest.raises(ValueError, match=rf"{name}: \w+ \[3, 1\], target \[3\]: expected equal shapes"):
         ELEMENTWISE[name](np.ones((3, 1)), np.ones(3))
 
 
 @pytest.mark.parametrize("name", [*ELEMENTWISE, "cross_entropy", "nll_loss", "multi_margin_loss"])
-def test_another_reduction_is_refused(name):
+def test_unknown_reduction_is_rejected(name):
     target = np.ones((2, 2)) if name in ELEMENTWISE else np.array([0, 1])
     with pytest.raises(ValueError, match=f"{name}: reduction='max': expected one of mean, sum, none"):
         getattr(F, name)(np.ones((2, 2)), target, reduction="max")
@@ -208,13 +208,13 @@ def test_another_reduction_is_refused(name):
         (np.ones((3, 2)), np.array([0, -1, 1]), "classes from -1 to 1, and 2 scores"),
     ],
 )
-def test_targets_that_are_no_classes_are_refused(loss, scores, target, message):
+def test_targets_that_are_not_classes_are_rejected(loss, scores, target, message):
     with pytest.raises(ValueError, match=f"{loss.__name__}: .*{message}"):
         loss(scores, target)
 
 
 @pytest.mark.parametrize(
-    ("mistake", "message"),
+    ("call", "message"),
     [
         (
             lambda: F.cross_entropy(np.ones((3, 2)), np.ones((3, 1))),
@@ -231,7 +231,7 @@ def test_targets_that_are_no_classes_are_refused(loss, scores, target, message):
         (lambda: F.accuracy(np.ones((3, 2)), np.ones((3, 1))), r"accuracy: logits \[3, 2\], target \[3, 1\]"),
     ],
 )
-def test_mistakes_have_clear_errors(mistake, message):
+def test_invalid_arguments_have_clear_errors(call, message):
     with pytest.raises(ValueError, match=message) as error:
-        mistake()
+        call()
     assert "\n" not in str(error.value)

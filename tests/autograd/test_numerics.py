@@ -1,4 +1,4 @@
-"""What a value and its gradient are at the hard places, in float64 and, where it matters, float32."""
+"""Values and gradients at extreme points, in float64 and, where it matters, float32."""
 
 import math
 import warnings
@@ -67,12 +67,12 @@ def at(fn, x, dtype="float64"):
         (F.exp, 1000.0, math.inf, math.inf),
     ],
 )
-def test_hard_places(fn, x, value, gradient, dtype):
+def test_values_and_gradients_at_extreme_points(fn, x, value, gradient, dtype):
     assert at(fn, x, dtype) == (value, gradient)
 
 
 @pytest.mark.parametrize(("dtype", "ulps"), [("float64", 4), ("float32", 4)])
-def test_sigmoid_of_minus_20_is_right_in_relative_terms(dtype, ulps):
+def test_sigmoid_of_minus_20_has_a_small_relative_error(dtype, ulps):
     exact = 1 / (1 + math.exp(20.0))
     value, gradient = at(F.sigmoid, -20.0, dtype)
     assert abs(value / exact - 1) <= ulps * np.finfo(dtype).eps
@@ -97,13 +97,13 @@ def test_softmax_of_large_values():
     assert F.log_softmax([1000.0, 0.0]).numpy().tolist() == [0, -1000]
 
 
-def test_cross_entropy_of_a_sure_mistake():
+def test_cross_entropy_of_a_confident_wrong_prediction():
     value, gradient = at(lambda x: F.cross_entropy(x, np.array([1])), [[1000.0, 0.0]])
     assert value == 1000
     assert gradient == [[1, -1]]
 
 
-def test_relu_and_maximum_pass_nan_forward():
+def test_relu_and_maximum_propagate_nan():
     assert math.isnan(F.relu(math.nan).item())
     assert math.isnan(F.maximum(math.nan, 1.0).item())
     assert math.isnan(F.max([1.0, math.nan]).item())
@@ -164,13 +164,13 @@ SMOOTH = {
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-def test_gradients_of_gradients_are_right_to_1e_6(name):
+def test_second_derivatives_are_accurate_to_1e_6(name):
     fn, x = SMOOTH[name]
-    # Beside 1e-6 of the value, what the differences themselves are wrong by where it is near 0.
+    # atol covers the error of the differences themselves for values near 0.
     check_grads(fn, x, order=2, rtol=1e-6, atol=1e-9)
 
 
-def test_softplus_never_gives_x_itself():
+def test_softplus_is_exact_for_large_x():
     value, gradient = at(F.softplus, 25.0)
     assert value == 25 + 1.388794386486758e-11
     assert gradient == pytest.approx(1 - 1.3887943864771144e-11, abs=2.3e-16)  # two units in the last place
@@ -182,10 +182,10 @@ def test_logsigmoid_of_a_large_value_is_minus_0():
 
 
 @pytest.mark.parametrize(("dtype", "ulps"), [("float64", 4), ("float32", 5)])
-def test_erf_is_right_to_a_few_units_in_the_last_place(dtype, ulps):
+def test_erf_is_accurate_to_a_few_units_in_the_last_place(dtype, ulps):
     x = np.concatenate([np.linspace(-7, 7, 20001), np.geomspace(1e-30, 1, 1001), [0.0, math.inf, -math.inf]])
     x = x.astype(dtype)
-    exact = np.array([math.erf(each) for each in x.tolist()])
+    exact = np.array([math.erf(entry) for entry in x.tolist()])
     apart = np.abs(F.erf(x).numpy().astype("float64") - exact)
     assert (apart <= ulps * np.spacing(np.abs(exact).astype(dtype))).all()
     assert math.isnan(F.erf(math.nan).item())
@@ -200,7 +200,7 @@ def test_equal_values_share_the_gradient_of_minimum_evenly():
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_norm_and_std_of_nothing_to_measure(dtype):
+def test_norm_of_zeros_and_std_of_equal_values(dtype):
     assert at(F.norm, [0.0, 0.0, 0.0], dtype) == (0, [0, 0, 0])
     # The mean of three times 0.1 is not 0.1 in floating point.
     assert at(F.std, [0.1, 0.1, 0.1], dtype) == (0, [0, 0, 0])
@@ -220,12 +220,12 @@ def test_products_with_zeros():
     assert at(lambda x: slope(x)[0], [0.0, 2.0, 0.0, 5.0])[1] == [0, 0, 10, 0]
 
 
-def test_clip_passes_nan_and_the_high_bound_wins():
+def test_clip_propagates_nan_and_the_high_bound_takes_precedence():
     assert math.isnan(F.clip(math.nan, 0.0, 1.0).item())
     assert F.clip(5.0, low=3.0, high=1.0).item() == 1
 
 
-def test_where_keeps_the_nan_of_the_branch_not_taken_unless_its_argument_is_safe():
+def test_where_propagates_nan_of_the_other_branch_unless_its_argument_is_safe():
     x = Parameter([0.0, 1.0])
     F.where(x > 0, F.log(x), 0.0).sum().backward()
     assert math.isnan(x.grad[0])

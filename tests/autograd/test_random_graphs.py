@@ -1,4 +1,4 @@
-"""Random graphs over all primitives: PyTorch's values and gradients, and the same bits alone and in stacks."""
+"""Random graphs of all primitives: compared with PyTorch, and for equal bits alone and in stacks."""
 
 import hypothesis
 import numpy as np
@@ -25,7 +25,7 @@ def part_of_10_000(number):
 
 @pytest.fixture(autouse=True)
 def quiet_and_alone():
-    """As training runs: one thread, and no warning of inf and nan."""
+    """One BLAS thread and no warnings, as in training."""
     with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
         yield
 
@@ -54,13 +54,13 @@ def test_10_000_graphs_have_the_same_bits(number):
 
 
 def test_operations_reach_every_primitive():
-    """A new entry of the table has to be reached by an operation, or by a derivative of one."""
-    seen = set()
+    """Every entry of the table must be used by an operation or by its derivative."""
+    reached = set()
     for name in OPERATIONS:
         graph = Graph(((2, 3), (2, 3)), ((name, 0, 1, 1),), seed=0)
         tape = trace(with_gradients(graph, order=1), *graph.inputs())
-        seen |= {i.name for each in (tape, lower_to_numpy(tape)) for i in each.instructions}
-    assert TABLE.keys() <= seen
+        reached |= {i.name for t in (tape, lower_to_numpy(tape)) for i in t.instructions}
+    assert TABLE.keys() <= reached
 
 
 # PyTorch
@@ -69,7 +69,7 @@ NEAR = 1e-6  # to a kink: rounding, which two libraries do otherwise, may decide
 LARGE = 100.0  # values whose functions would lose the digits that are compared
 
 
-class Theirs:
+class PyTorchFunctions:
     """PyTorch's functions by the names and arguments of minitrain's functional."""
 
     def __init__(self, torch):
@@ -124,7 +124,7 @@ def check_against_pytorch(torch, graph):
     ours = [Tensor(x, requires_grad=True) for x in graph.inputs()]
     theirs = [torch.tensor(x, requires_grad=True) for x in graph.inputs()]
     values = graph.values(F, ours, keep_away_from_kinks)
-    expected = graph.values(Theirs(torch), theirs, keep_away_from_kinks)
+    expected = graph.values(PyTorchFunctions(torch), theirs, keep_away_from_kinks)
     compare(values, expected)
     total, expected_total = total_of(values, Tensor), total_of(expected, torch.tensor)
     for _ in range(2):
@@ -148,13 +148,13 @@ COMPARABLE = tuple(name for name in OPERATIONS if name != "astype")  # rounding 
 
 @FEW
 @given(graphs(COMPARABLE))
-def test_graphs_have_pytorchs_values_and_gradients(graph):
+def test_graphs_match_values_and_gradients_of_pytorch(graph):
     check_against_pytorch(pytest.importorskip("torch"), graph)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(PARTS))
-def test_10_000_graphs_have_pytorchs_values_and_gradients(number):
+def test_10_000_graphs_match_values_and_gradients_of_pytorch(number):
     torch = pytest.importorskip("torch")
 
     def check(graph):

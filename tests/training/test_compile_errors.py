@@ -59,8 +59,12 @@ COMPILE_ERRORS = {
     "item": (FUNCTION, ("x * x.max().item()",), ".item() at mine.py line HERE"),
     "numpy": (FUNCTION, ("Tensor(np.abs(x.numpy()))",), ".numpy() at mine.py line HERE"),
     "data": (FUNCTION, ("Tensor(abs(x.data))",), ".data at mine.py line HERE"),
-    "random": (FUNCTION, ("x if random.random() < 1e-9 else -x",), "the numbers of `random` or `np.random`"),
-    "np.random": (FUNCTION, ("x if np.random.random() < 1e-9 else -x",), "the numbers of `random` or `np.random`"),
+    "random": (FUNCTION, ("x if random.random() < 1e-9 else -x",), "the global generators `random` or `np.random`"),
+    "np.random": (
+        FUNCTION,
+        ("x if np.random.random() < 1e-9 else -x",),
+        "the global generators `random` or `np.random`",
+    ),
     "other generator": (
         FUNCTION,
         ("x + np.random.default_rng().random(x.shape)",),
@@ -71,11 +75,15 @@ COMPILE_ERRORS = {
         ("", "x if self.training or x.max() > 0 else -x  # here"),
         "an `if`, at mine.py line HERE",
     ),
-    "rng, one number": (LAYER, ("", "x * self.rng.random()  # here"), "rng.random at mine.py line HERE gives a float"),
+    "rng, one number": (
+        LAYER,
+        ("", "x * self.rng.random()  # here"),
+        "rng.random at mine.py line HERE returns a float",
+    ),
     "rng, in place": (
         LAYER,
         ("self.rng.shuffle(self.table)  # here", "x"),
-        "rng.shuffle at mine.py line HERE gives a NoneType",
+        "rng.shuffle at mine.py line HERE returns a NoneType",
     ),
     "counter": (
         LAYER,
@@ -124,7 +132,11 @@ def test_steps_that_cannot_be_compiled(command, own_components, text, parts, mes
 
 ERRORS_OF_ALL_ENGINES = {
     "a NumPy function": (FUNCTION, ("np.maximum(x, 0)",), "line HERE); functions of minitrain.functional take Tensors"),
-    "np.where": (FUNCTION, ("np.where(x > 0, x, 0)",), "np.where: takes arrays, where gradients end; use minitrain."),
+    "np.where": (
+        FUNCTION,
+        ("np.where(x > 0, x, 0)",),
+        "np.where: takes arrays and records no gradient; use minitrain.",
+    ),
     "inside NumPy": (FUNCTION, ("x - np.mean(x)",), "(mine.py line HERE)"),
     "on a target": (LOSS, ("(output - np.equal(target, 1)).mean()",), "line HERE); functions of minitrain.functional"),
     "state not in init": (RULE, ("grads", "{'seen': grads}"), "update returns the state seen, and init nothing"),

@@ -1,7 +1,7 @@
-"""Functions of Tensors, composed from primitives; their derivatives follow.
+"""Functions of Tensors, composed of primitives, so that they have derivatives of any order.
 
-Every function takes Tensors, arrays or numbers and gives a Tensor. `from minitrain import functional as F`
-is the usual way in.
+Every function accepts Tensors, arrays or numbers, and returns a Tensor. They are usually imported as
+`from minitrain import functional as F`.
 """
 
 from minitrain.autograd.functional.activations import (

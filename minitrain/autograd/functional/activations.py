@@ -1,17 +1,16 @@
-"""Activations, functions of each entry: x: [...] -> [...], finite for every finite x, and so are their derivatives."""
+"""Elementwise activation functions: x: [...] -> [...]; they and their derivatives are finite for every finite x."""
 
 from __future__ import annotations
 
 from math import pi
-from typing import Any
 
 from minitrain.autograd.functional.elementwise import clip, erf, expm1
 from minitrain.autograd.primitives import special
-from minitrain.autograd.tensor import Tensor, apply, to_tensor
+from minitrain.autograd.tensor import Tensor, TensorLike, apply, to_tensor
 
 
-def identity(x: Any) -> Tensor:
-    """x itself: the activation of a linear network.
+def identity(x: TensorLike) -> Tensor:
+    """Return x unchanged: the activation of a linear network.
 
     >>> identity(2.0).item()
     2.0
@@ -19,8 +18,8 @@ def identity(x: Any) -> Tensor:
     return to_tensor(x)
 
 
-def relu(x: Any) -> Tensor:
-    """max(0, x); its derivative at 0 is 0 and nan passes through.
+def relu(x: TensorLike) -> Tensor:
+    """max(0, x); its derivative at 0 is 0, and nan is propagated.
 
     >>> relu(-3.0).item()
     0.0
@@ -28,8 +27,11 @@ def relu(x: Any) -> Tensor:
     return to_tensor(x).relu()
 
 
-def leaky_relu(x: Any, slope: float = 0.01) -> Tensor:
-    """x where x > 0, else slope x (Maas, Hannun, Ng 2013); its derivative at 0 is the slope.
+def leaky_relu(x: TensorLike, slope: float = 0.01) -> Tensor:
+    """Leaky ReLU: x where x > 0, else slope x; its derivative at 0 is the slope.
+
+    References:
+        Maas, Hannun, Ng 2013: Rectifier nonlinearities improve neural network acoustic models.
 
     >>> leaky_relu([-2.0, 3.0]).numpy()
     array([-0.02,  3.  ])
@@ -38,27 +40,31 @@ def leaky_relu(x: Any, slope: float = 0.01) -> Tensor:
     return (x > 0.0).where(x, x * slope)
 
 
-def elu(x: Any, alpha: float = 1.0) -> Tensor:
-    """x where x > 0, else alpha (e^x - 1) (Clevert, Unterthiner, Hochreiter 2016, eq. 15).
+def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
+    """Exponential linear unit: x where x > 0, else alpha (e^x - 1).
+
+    References:
+        Clevert, Unterthiner, Hochreiter 2016, eq. 15.
 
     >>> elu([-1000.0, 3.0]).numpy()
     array([-1.,  3.])
     """
     x = to_tensor(x)
     positive = x > 0.0
-    # e^x must not overflow in the branch not taken: its gradient would be 0 * inf.
+    # e^x must not overflow in the branch that is not selected: its gradient would be 0 * inf.
     return positive.where(x, expm1(positive.where(0.0, x)) * alpha)
 
 
 # The fixed point of mean 0 and variance 1 (Klambauer et al. 2017, eq. 14).
 SELU_ALPHA = 1.6732632423543772848170429916717
-
-
 SELU_SCALE = 1.0507009873554804934193349852946
 
 
-def selu(x: Any) -> Tensor:
-    """scale elu(x, alpha), which keeps mean 0 and variance 1 (Klambauer et al. 2017, eq. 2).
+def selu(x: TensorLike) -> Tensor:
+    """Scaled ELU: scale elu(x, alpha), which preserves mean 0 and variance 1.
+
+    References:
+        Klambauer et al. 2017, eq. 2.
 
     >>> selu([-1000.0, 1.0]).numpy().round(4)
     array([-1.7581,  1.0507])
@@ -66,8 +72,8 @@ def selu(x: Any) -> Tensor:
     return elu(x, SELU_ALPHA) * SELU_SCALE
 
 
-def sigmoid(x: Any) -> Tensor:
-    """The logistic function 1 / (1 + e^-x), right in relative terms for large negative x too.
+def sigmoid(x: TensorLike) -> Tensor:
+    """The logistic function 1 / (1 + e^-x), with a small relative error for large negative x too.
 
     >>> sigmoid(0.0).item()
     0.5
@@ -75,8 +81,8 @@ def sigmoid(x: Any) -> Tensor:
     return to_tensor(x).sigmoid()
 
 
-def logsigmoid(x: Any) -> Tensor:
-    """log sigmoid(x) = -softplus(-x), without overflow.
+def logsigmoid(x: TensorLike) -> Tensor:
+    """The logarithm of the sigmoid, -softplus(-x), without overflow.
 
     >>> logsigmoid(-1000.0).item()
     -1000.0
@@ -84,8 +90,11 @@ def logsigmoid(x: Any) -> Tensor:
     return -softplus(-to_tensor(x))
 
 
-def softplus(x: Any) -> Tensor:
-    """log(1 + e^x), a smooth relu (Dugas et al. 2001); PyTorch gives x itself above 20, ours never does.
+def softplus(x: TensorLike) -> Tensor:
+    """log(1 + e^x), a smooth ReLU. PyTorch returns x itself above 20; this function is exact.
+
+    References:
+        Dugas et al. 2001.
 
     >>> round(softplus(25.0).item(), 13)
     25.0000000000139
@@ -93,8 +102,11 @@ def softplus(x: Any) -> Tensor:
     return apply(special.softplus, to_tensor(x))
 
 
-def silu(x: Any) -> Tensor:
-    """x sigmoid(x) (Elfwing, Uchibe, Doya 2018, eq. 1), also called swish.
+def silu(x: TensorLike) -> Tensor:
+    """SiLU, also called swish: x sigmoid(x).
+
+    References:
+        Elfwing, Uchibe, Doya 2018, eq. 1.
 
     >>> silu(0.0).item()
     0.0
@@ -102,8 +114,11 @@ def silu(x: Any) -> Tensor:
     return to_tensor(x).silu()
 
 
-def mish(x: Any) -> Tensor:
-    """x tanh(softplus(x)) (Misra 2020, eq. 1).
+def mish(x: TensorLike) -> Tensor:
+    """Mish: x tanh(softplus(x)).
+
+    References:
+        Misra 2020, eq. 1.
 
     >>> round(mish(1.0).item(), 6)
     0.865098
@@ -112,12 +127,19 @@ def mish(x: Any) -> Tensor:
     return x * softplus(x).tanh()
 
 
-def gelu(x: Any, approximate: str = "none") -> Tensor:
-    """x Φ(x), Φ the normal distribution function (Hendrycks, Gimpel 2016, section 2).
+def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
+    """GELU: x Φ(x), where Φ is the normal distribution function.
 
-    approximate: "none" for Φ(x) = (1 + erf(x / √2)) / 2, as PyTorch's default (JAX's is the other); "tanh" for
-        (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2
-    Raises ValueError for another `approximate`.
+    Args:
+        x: [...].
+        approximate: "none" for Φ(x) = (1 + erf(x / √2)) / 2, the default of PyTorch; "tanh" for
+            (1 + tanh(√(2/π) (x + 0.044715 x³))) / 2, the default of JAX.
+
+    Raises:
+        ValueError: Another value of `approximate`.
+
+    References:
+        Hendrycks, Gimpel 2016, section 2.
 
     >>> round(gelu(1.0).item(), 6), round(gelu(1.0, approximate="tanh").item(), 6)
     (0.841345, 0.841192)
@@ -130,8 +152,11 @@ def gelu(x: Any, approximate: str = "none") -> Tensor:
     raise ValueError(f"gelu: approximate={approximate!r} given, expected 'none' or 'tanh'")
 
 
-def hardtanh(x: Any, low: float = -1.0, high: float = 1.0) -> Tensor:
-    """x held between two bounds (Collobert 2004); the derivative at a bound is 1, PyTorch's is 0.
+def hardtanh(x: TensorLike, low: float = -1.0, high: float = 1.0) -> Tensor:
+    """Limit x to two bounds; the derivative at a bound is 1, where PyTorch's is 0.
+
+    References:
+        Collobert 2004.
 
     >>> hardtanh([-3.0, 0.5]).numpy()
     array([-1. ,  0.5])
@@ -139,8 +164,11 @@ def hardtanh(x: Any, low: float = -1.0, high: float = 1.0) -> Tensor:
     return clip(x, low, high)
 
 
-def hardswish(x: Any) -> Tensor:
-    """x clip(x + 3, 0, 6) / 6 (Howard et al. 2019, section 5.2), silu in straight pieces.
+def hardswish(x: TensorLike) -> Tensor:
+    """Hard swish: x clip(x + 3, 0, 6) / 6, a piecewise approximation of SiLU.
+
+    References:
+        Howard et al. 2019, section 5.2.
 
     >>> hardswish([-4.0, 3.0]).numpy()
     array([-0.,  3.])

@@ -1,24 +1,24 @@
-"""Functions that shape, join, pick and multiply arrays."""
+"""Functions that reshape, join, index and multiply arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from minitrain.autograd import primitives as P
 from minitrain.autograd.shapes import axes_from_end, row_numbers
-from minitrain.autograd.tensor import Tensor, apply, inspectable, to_tensor
+from minitrain.autograd.tensor import Tensor, TensorLike, apply, inspectable, to_tensor
 
 # Shapes
 
 
-def reshape(x: Any, shape: Sequence[int]) -> Tensor:
-    """The same values in another shape; one size may be -1.
+def reshape(x: TensorLike, shape: Sequence[int]) -> Tensor:
+    """The same entries in another shape; one size may be -1.
 
-    Raises ValueError where the entries do not fit.
+    Raises:
+        ValueError: The number of entries differs.
 
     >>> reshape(np.zeros((2, 6)), (3, -1)).shape
     (3, 4)
@@ -26,10 +26,11 @@ def reshape(x: Any, shape: Sequence[int]) -> Tensor:
     return to_tensor(x).reshape(shape)
 
 
-def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
-    """Axes in the given order; reversed where none is given, as NumPy's.
+def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:
+    """The axes in the given order; reversed if no axes are given, as in NumPy.
 
-    Raises ValueError where `axes` does not name each axis once.
+    Raises:
+        ValueError: `axes` does not contain each axis once.
 
     >>> transpose(np.zeros((2, 3, 4)), (1, 0, 2)).shape
     (3, 2, 4)
@@ -38,8 +39,8 @@ def transpose(x: Any, axes: Sequence[int] | None = None) -> Tensor:
     return x.transpose() if axes is None else x.transpose(axes)
 
 
-def swapaxes(x: Any, a: int, b: int) -> Tensor:
-    """Two axes exchanged: [..., m, ..., n, ...] -> [..., n, ..., m, ...].
+def swapaxes(x: TensorLike, a: int, b: int) -> Tensor:
+    """Exchange two axes: [..., m, ..., n, ...] -> [..., n, ..., m, ...].
 
     >>> swapaxes(np.zeros((2, 3, 4)), 0, -1).shape
     (4, 3, 2)
@@ -51,22 +52,23 @@ def swapaxes(x: Any, a: int, b: int) -> Tensor:
     return x.transpose(axes)
 
 
-def expand_dims(x: Any, axis: int) -> Tensor:
-    """A new axis of size 1, at place `axis` of the result.
+def expand_dims(x: TensorLike, axis: int) -> Tensor:
+    """Insert an axis of size 1, at position `axis` of the result.
 
     >>> expand_dims(np.zeros((2, 3)), 1).shape
     (2, 1, 3)
     """
     x = to_tensor(x)
-    (place,) = axes_from_end("expand_dims", (*x.shape, 1), axis)
-    at = place + x.ndim + 1
+    (from_end,) = axes_from_end("expand_dims", (*x.shape, 1), axis)
+    at = from_end + x.ndim + 1
     return x.reshape(*x.shape[:at], 1, *x.shape[at:])
 
 
-def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Tensor:
-    """Without axes of size 1: those given, or all.
+def squeeze(x: TensorLike, axis: int | Sequence[int] | None = None) -> Tensor:
+    """Remove axes of size 1: those given, or all.
 
-    Raises ValueError where an axis given has another size, as NumPy and JAX do (PyTorch keeps that axis).
+    Raises:
+        ValueError: A given axis has another size, as in NumPy and JAX; PyTorch keeps that axis.
 
     >>> squeeze(np.zeros((1, 3, 1))).shape, squeeze(np.zeros((1, 3, 1)), axis=0).shape
     ((3,), (3, 1))
@@ -80,10 +82,11 @@ def squeeze(x: Any, axis: int | Sequence[int] | None = None) -> Tensor:
     return x.reshape([n for i, n in enumerate(x.shape) if i - x.ndim not in axes])
 
 
-def broadcast_to(x: Any, shape: Sequence[int]) -> Tensor:
-    """Repeated along new leading axes and along axes of size 1: [n] -> [m, n].
+def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
+    """Repeat entries along new leading axes and along axes of size 1: [n] -> [m, n].
 
-    Raises ValueError where a size is neither equal nor 1.
+    Raises:
+        ValueError: A size is neither equal nor 1.
 
     >>> broadcast_to([1.0, 2.0], (2, 2)).numpy()
     array([[1., 2.],
@@ -92,11 +95,16 @@ def broadcast_to(x: Any, shape: Sequence[int]) -> Tensor:
     return to_tensor(x).broadcast_to(shape)
 
 
-def pad(x: Any, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
-    """Entries of a constant value before and after each axis: size n -> before + n + after.
+def pad(x: TensorLike, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
+    """Add entries of a constant value before and after each axis: size n -> before + n + after.
 
-    widths: (before, after) for every axis, the first axis first, as NumPy's (PyTorch lists the last axis first)
-    Raises ValueError where an axis has no pair, or a width is negative.
+    Args:
+        x: [...].
+        widths: (before, after) for every axis, starting with the first axis as in NumPy; PyTorch starts with the last.
+        value: The constant.
+
+    Raises:
+        ValueError: An axis has no pair, or a width is negative.
 
     >>> pad([1.0, 2.0], [(1, 2)], value=9.0).numpy()
     array([9., 1., 2., 9., 9.])
@@ -121,28 +129,30 @@ def pad(x: Any, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor
 
 
 def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """Tensors one after another along an axis: [m, ...], [n, ...] -> [m + n, ...].
+    """Join tensors along an axis: [m, ...], [n, ...] -> [m + n, ...].
 
-    Raises ValueError for no tensors, and where the other sizes differ.
+    Raises:
+        ValueError: There are no tensors, or their other sizes differ.
 
     >>> concatenate([Tensor([1.0]), Tensor([2.0, 3.0])]).numpy()
     array([1., 2., 3.])
     """
     if not tensors:
-        raise ValueError("concatenate: no tensors given; give at least one")
+        raise ValueError("concatenate: no tensors given; pass at least one")
     ndim = tensors[0].ndim
     (axis,) = axes_from_end("concatenate", tensors[0].shape, axis)
     others = {t.shape[: axis % ndim] + t.shape[axis % ndim + 1 :] if t.ndim == ndim else None for t in tensors}
     if len(others) > 1:
         shapes = ", ".join(str(list(t.shape)) for t in tensors)
-        raise ValueError(f"concatenate: shapes {shapes}: expected equal sizes on all axes but the one joined")
+        raise ValueError(f"concatenate: shapes {shapes}: expected equal sizes on all axes except the joined one")
     return apply(P.concatenate, *tensors, axis=axis)
 
 
 def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """Tensors of equal shape side by side along a new axis: k of [n] -> [k, n].
+    """Join tensors of one shape along a new axis: k of [n] -> [k, n].
 
-    Raises ValueError for no tensors, and where the shapes differ.
+    Raises:
+        ValueError: There are no tensors, or their shapes differ.
 
     >>> stack([Tensor([1.0, 2.0]), Tensor([3.0, 4.0])], axis=1).numpy()
     array([[1., 3.],
@@ -154,14 +164,18 @@ def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     return concatenate([expand_dims(t, axis) for t in tensors], axis)
 
 
-# Picking
+# Indexing
 
 
-def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
-    """Along one axis, the entries at the given places: x: [..., n], indices: [..., k] -> [..., k].
+def take_along_axis(x: TensorLike, indices: TensorLike, axis: int = -1) -> Tensor:
+    """Select entries along one axis by index: x: [..., n], indices: [..., k] -> [..., k].
 
-    The other sizes are equal, or 1 and repeated. An entry picked more than once gets the sum of its gradients.
-    Raises ValueError where the shapes do not go together, IndexError for a place outside the axis.
+    The other sizes are broadcast. An entry that is selected more than once gets the sum of its gradients.
+
+    Raises:
+        ValueError: The numbers of axes differ.
+        IndexError: An index is out of range.
+        TypeError: The indices are not integers.
 
     >>> take_along_axis([[1.0, 2.0], [3.0, 4.0]], np.array([[1], [0]])).numpy()
     array([[2.],
@@ -174,16 +188,23 @@ def take_along_axis(x: Any, indices: Any, axis: int = -1) -> Tensor:
             f"take_along_axis: shape {list(x.shape)}, indices {list(indices.shape)}: expected as many axes; "
             "add axes of size 1 to the indices"
         )
+    # Positions in the flattened x: those of the first entries along the axis, plus the index times the stride.
     first = np.arange(x.size).reshape(x.shape).take([0], axis)
-    places = _places("take_along_axis", indices, x.shape[axis], axis) * prod(x.shape[x.ndim + axis + 1 :]) + first
-    return x.reshape(-1).take(places)
+    stride = prod(x.shape[x.ndim + axis + 1 :])
+    return x.reshape(-1).take(_nonnegative("take_along_axis", indices, x.shape[axis], axis) * stride + first)
 
 
-def one_hot(ids: Any, classes: int, dtype: str = "float64") -> Tensor:
-    """1 at the place of each id, 0 elsewhere: integers [...] -> [..., classes], floating-point.
+def one_hot(ids: TensorLike, classes: int, dtype: str = "float64") -> Tensor:
+    """One-hot encoding, 1 at the index of each id and 0 elsewhere: integers [...] -> [..., classes].
 
-    PyTorch's are integers; dtype: the type of ours
-    Raises TypeError for ids that are not integers, IndexError for one outside 0 to classes - 1.
+    Args:
+        ids: Integers from 0 to classes - 1.
+        classes: The number of classes.
+        dtype: The type of the result; PyTorch's is integer.
+
+    Raises:
+        TypeError: The ids are not integers.
+        IndexError: An id is outside 0 to classes - 1.
 
     >>> one_hot([0, 2], 3).numpy()
     array([[1., 0., 0.],
@@ -191,27 +212,30 @@ def one_hot(ids: Any, classes: int, dtype: str = "float64") -> Tensor:
     """
     ids = _integers("one_hot", to_tensor(ids))
     values = inspectable(ids)
-    if values is not None and (wrong := values[(values < 0) | (values >= classes)]).size:
-        raise IndexError(f"one_hot: id {wrong[0]} given for {classes} classes; expected 0 to {classes - 1}")
+    if values is not None and (invalid := values[(values < 0) | (values >= classes)]).size:
+        raise IndexError(f"one_hot: id {invalid[0]} given for {classes} classes; expected 0 to {classes - 1}")
     return (ids[..., None] == np.arange(classes)).astype(dtype)
 
 
-def embedding(ids: Any, weight: Tensor) -> Tensor:
+def embedding(ids: TensorLike, weight: Tensor) -> Tensor:
     """The row of each id: integers [...], weight: [rows, width] -> [..., width].
 
-    A row used more than once gets the sum of its gradients.
-    Raises TypeError for ids that are not integers, IndexError for one that weight has no row for.
+    A row that is used more than once gets the sum of its gradients.
+
+    Raises:
+        TypeError: The ids are not integers.
+        IndexError: An id is not a row of weight.
 
     >>> embedding([1, 1, 0], Tensor([[1.0, 2.0], [3.0, 4.0]])).numpy()
     array([[3., 4.],
            [3., 4.],
            [1., 2.]])
     """
-    return weight.take(_places("embedding", to_tensor(ids), weight.shape[0]))
+    return weight.take(_nonnegative("embedding", to_tensor(ids), weight.shape[0]))
 
 
-def _places(what: str, indices: Tensor, size: int, axis: int = 0) -> Tensor:
-    """Places along an axis, from 0 on; negative ones count from the end."""
+def _nonnegative(what: str, indices: Tensor, size: int, axis: int = 0) -> Tensor:
+    """Indices along an axis of a size, with negative ones counted from its end."""
     values = inspectable(_integers(what, indices))
     if values is None:
         return (indices < 0).where(indices + size, indices)
@@ -227,10 +251,11 @@ def _integers(what: str, value: Tensor) -> Tensor:
 # Products
 
 
-def matmul(a: Any, b: Any) -> Tensor:
-    """The matrix product [..., m, k] @ [..., k, n] -> [..., m, n]; leading axes repeated to their joint shape.
+def matmul(a: TensorLike, b: TensorLike) -> Tensor:
+    """The matrix product [..., m, k] @ [..., k, n] -> [..., m, n]; leading axes are broadcast.
 
-    Raises ValueError where the inner sizes differ.
+    Raises:
+        ValueError: The inner sizes differ.
 
     >>> matmul([[1.0, 2.0]], [[3.0], [4.0]]).numpy()
     array([[11.]])
@@ -239,9 +264,10 @@ def matmul(a: Any, b: Any) -> Tensor:
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """x Wᵀ + b: x: [..., in], weight: [out, in], bias: [out] -> [..., out], laid out as PyTorch's.
+    """The affine map x Wᵀ + b, as in PyTorch: x: [..., in], weight: [out, in], bias: [out] -> [..., out].
 
-    Raises ValueError where x has another size than `in`.
+    Raises:
+        ValueError: The last axis of x has another size than `in`.
 
     >>> linear(Tensor([[1.0, 2.0]]), Tensor([[3.0, 4.0]]), Tensor([0.5])).numpy()
     array([[11.5]])
@@ -251,7 +277,7 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
             f"linear: input {list(x.shape)}, weight {list(weight.shape)}: expected an input of shape "
             f"[batch, {weight.shape[-1]}]; build the layer with in_features={x.shape[-1] if x.ndim else 1}"
         )
-    # As one product of two matrices: in a batched one, the gradient of the weight would be one for each leading index.
+    # One product of two matrices: a batched one would compute a gradient of the weight for each leading index.
     result = x.reshape(prod(x.shape[:-1]), x.shape[-1]).matmul(weight, transpose_other=True)
     result = result if bias is None else result + bias
     return result.reshape(*x.shape[:-1], weight.shape[0])

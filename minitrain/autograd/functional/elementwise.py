@@ -1,17 +1,15 @@
-"""Functions of each entry: x: [...] -> [...]; of two operands, repeated to their joint shape."""
+"""Elementwise functions: x: [...] -> [...]; several operands are broadcast to one shape."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 
 from minitrain.autograd import primitives as P
 from minitrain.autograd.primitives import special
-from minitrain.autograd.tensor import Tensor, apply, elementwise, to_tensor
+from minitrain.autograd.tensor import Tensor, TensorLike, apply, elementwise, to_tensor
 
 
-def exp(x: Any) -> Tensor:
+def exp(x: TensorLike) -> Tensor:
     """The exponential e^x.
 
     >>> exp(0.0).item()
@@ -20,8 +18,8 @@ def exp(x: Any) -> Tensor:
     return to_tensor(x).exp()
 
 
-def expm1(x: Any) -> Tensor:
-    """e^x - 1, right in relative terms near 0 too.
+def expm1(x: TensorLike) -> Tensor:
+    """e^x - 1, with a small relative error near 0 too.
 
     >>> expm1(1e-20).item()
     1e-20
@@ -29,7 +27,7 @@ def expm1(x: Any) -> Tensor:
     return apply(special.expm1, to_tensor(x))
 
 
-def log(x: Any) -> Tensor:
+def log(x: TensorLike) -> Tensor:
     """The natural logarithm: log 0 = -inf, log of a negative number is nan.
 
     >>> log(1.0).item()
@@ -38,8 +36,8 @@ def log(x: Any) -> Tensor:
     return to_tensor(x).log()
 
 
-def log1p(x: Any) -> Tensor:
-    """log(1 + x), right in relative terms near 0 too: -inf at -1, nan below.
+def log1p(x: TensorLike) -> Tensor:
+    """log(1 + x), with a small relative error near 0 too: -inf at -1, nan below.
 
     >>> log1p(1e-20).item()
     1e-20
@@ -47,7 +45,7 @@ def log1p(x: Any) -> Tensor:
     return apply(special.log1p, to_tensor(x))
 
 
-def sqrt(x: Any) -> Tensor:
+def sqrt(x: TensorLike) -> Tensor:
     """The square root; its derivative at 0 is inf.
 
     >>> sqrt(9.0).item()
@@ -56,7 +54,7 @@ def sqrt(x: Any) -> Tensor:
     return to_tensor(x).sqrt()
 
 
-def abs(x: Any) -> Tensor:
+def abs(x: TensorLike) -> Tensor:
     """The absolute value; its derivative at 0 is 0.
 
     >>> abs(-2.0).item()
@@ -65,7 +63,7 @@ def abs(x: Any) -> Tensor:
     return to_tensor(x).abs()
 
 
-def sign(x: Any) -> Tensor:
+def sign(x: TensorLike) -> Tensor:
     """-1, 0 or 1: carries no gradient.
 
     >>> sign([-2.0, 0.0, 5.0]).numpy()
@@ -74,7 +72,7 @@ def sign(x: Any) -> Tensor:
     return to_tensor(x).sign()
 
 
-def sin(x: Any) -> Tensor:
+def sin(x: TensorLike) -> Tensor:
     """The sine of an angle in radians.
 
     >>> sin(0.0).item()
@@ -83,7 +81,7 @@ def sin(x: Any) -> Tensor:
     return to_tensor(x).sin()
 
 
-def cos(x: Any) -> Tensor:
+def cos(x: TensorLike) -> Tensor:
     """The cosine of an angle in radians.
 
     >>> cos(0.0).item()
@@ -92,7 +90,7 @@ def cos(x: Any) -> Tensor:
     return to_tensor(x).cos()
 
 
-def tanh(x: Any) -> Tensor:
+def tanh(x: TensorLike) -> Tensor:
     """The hyperbolic tangent.
 
     >>> tanh(0.0).item()
@@ -101,7 +99,7 @@ def tanh(x: Any) -> Tensor:
     return to_tensor(x).tanh()
 
 
-def erf(x: Any) -> Tensor:
+def erf(x: TensorLike) -> Tensor:
     """The error function 2/√π ∫₀ˣ exp(-t²) dt, within 5 units in the last place (Cody 1969).
 
     >>> round(erf(1.0).item(), 12)
@@ -110,8 +108,8 @@ def erf(x: Any) -> Tensor:
     return apply(special.erf, to_tensor(x))
 
 
-def maximum(a: Any, b: Any) -> Tensor:
-    """The larger of two, elementwise, repeated to their joint shape; equal values share the gradient evenly.
+def maximum(a: TensorLike, b: TensorLike) -> Tensor:
+    """The elementwise maximum of two operands, with broadcasting; equal values share the gradient evenly.
 
     >>> maximum([1.0, 5.0], 3.0).numpy()
     array([3., 5.])
@@ -119,27 +117,29 @@ def maximum(a: Any, b: Any) -> Tensor:
     return elementwise(P.maximum, a, b)
 
 
-def minimum(a: Any, b: Any) -> Tensor:
-    """The smaller of two, elementwise, repeated to their joint shape; equal values share the gradient evenly.
+def minimum(a: TensorLike, b: TensorLike) -> Tensor:
+    """The elementwise minimum of two operands, with broadcasting; equal values share the gradient evenly.
 
     >>> minimum([1.0, 5.0], 3.0).numpy()
     array([1., 3.])
     """
-    a, b = (-each if isinstance(each, Tensor) else np.negative(each) for each in (a, b))
+    a, b = (-t if isinstance(t, Tensor) else np.negative(np.asarray(t)) for t in (a, b))
     return -maximum(a, b)
 
 
-def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
-    """x held between two bounds, either of which may be None: x where low <= x <= high, else the bound.
+def clip(x: TensorLike, low: TensorLike | None = None, high: TensorLike | None = None) -> Tensor:
+    """Limit x to two bounds, either of which may be None: x where low <= x <= high, else the bound.
 
-    The derivative at a bound is 1, as PyTorch's; nan passes through.
-    Raises ValueError where no bound is given.
+    The derivative at a bound is 1, as in PyTorch; nan is propagated.
+
+    Raises:
+        ValueError: Both bounds are None.
 
     >>> clip([-2.0, 0.5, 3.0], 0.0, 1.0).numpy()
     array([0. , 0.5, 1. ])
     """
     if low is None and high is None:
-        raise ValueError("clip: no bound given; give low, high or both")
+        raise ValueError("clip: no bound given; pass low, high or both")
     result = to_tensor(x)
     if low is not None:
         result = (result < low).where(low, result)
@@ -148,11 +148,11 @@ def clip(x: Any, low: Any = None, high: Any = None) -> Tensor:
     return result
 
 
-def where(condition: Any, a: Any, b: Any) -> Tensor:
-    """a where the condition holds, else b, repeated to their joint shape.
+def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
+    """Elementwise `a` where the condition holds, else `b`, with broadcasting.
 
-    The gradient of the branch not taken is 0 times its derivative, which is nan where that derivative is
-    not finite: `where(x > 0, log(x), 0.0)` has gradient nan at 0. Make the argument safe first:
+    The gradient of the branch that is not selected is 0 times its derivative, which is nan where that derivative is
+    not finite: `where(x > 0, log(x), 0.0)` has gradient nan at 0. Replace the argument there first:
 
     >>> x = Tensor([0.0, 1.0], requires_grad=True)
     >>> safe = where(x > 0, x, 1.0)
@@ -163,19 +163,26 @@ def where(condition: Any, a: Any, b: Any) -> Tensor:
     return to_tensor(condition).where(a, b)
 
 
-def dropout(x: Any, rate: float, rng: np.random.Generator | int) -> Tensor:
-    """Each entry made 0 with probability `rate`, the others divided by 1 - rate (Srivastava et al. 2014, section 10).
+def dropout(x: TensorLike, p: float, rng: np.random.Generator | int) -> Tensor:
+    """Set each entry to 0 with probability `p`, and divide the others by 1 - p, so that the expected value is x.
 
-    The expected value is x. The generator, or a seed, decides which: equal ones drop the same entries, in float32
-    and float64 alike. Rate 0 drops nothing; when a network is evaluated, leave dropout out.
-    Raises ValueError for a rate outside 0 <= rate < 1.
+    Args:
+        x: [...].
+        p: The probability; 0 drops nothing. Do not apply dropout when a network is evaluated.
+        rng: A generator or a seed. Equal ones drop the same entries, in float32 and float64 alike.
+
+    Raises:
+        ValueError: `p` is outside 0 <= p < 1.
+
+    References:
+        Srivastava et al. 2014, section 10.
 
     >>> dropout(np.ones(6), 0.5, np.random.default_rng(0)).numpy()
     array([2., 0., 0., 0., 2., 2.])
     """
-    if not 0 <= rate < 1:
-        raise ValueError(f"dropout: rate={rate} given, expected 0 <= rate < 1: the share of entries to drop")
+    if not 0 <= p < 1:
+        raise ValueError(f"dropout: p={p} given, expected 0 <= p < 1: the probability of dropping an entry")
     x = to_tensor(x)
     generator = np.random.default_rng(rng) if isinstance(rng, int) else rng
-    kept = to_tensor(generator.random(x.shape)) >= rate
-    return kept.masks(x / (1 - rate))
+    retained = to_tensor(generator.random(x.shape)) >= p
+    return retained.masks(x / (1 - p))

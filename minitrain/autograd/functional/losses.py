@@ -1,8 +1,8 @@
 """Losses, and accuracy.
 
-A loss computes a number per entry or per row, and `reduction` makes of these their "mean" or "sum", or gives
-them as they are for "none"; another word raises ValueError. The target takes the type of what it is compared
-with, so a float32 loss stays float32. Shapes that would have to be repeated to go together are refused.
+A loss computes a number per entry or per row; `reduction` is "mean", "sum" or "none", and another value raises
+ValueError. The target is converted to the dtype of the prediction, so a float32 loss stays float32. Operands are not
+broadcast: shapes that differ raise ValueError.
 """
 
 from __future__ import annotations
@@ -13,19 +13,30 @@ import numpy as np
 
 from minitrain.autograd.functional.activations import softplus
 from minitrain.autograd.functional.reductions import largest, log_softmax
-from minitrain.autograd.tensor import FLOATS, Tensor, inspectable, to_tensor
+from minitrain.autograd.tensor import FLOATS, Tensor, TensorLike, inspectable, to_tensor
 
 # Classes
 
 
-def cross_entropy(logits: Any, target: Any, label_smoothing: float | None = None, reduction: str = "mean") -> Tensor:
-    """The cross-entropy from the target to softmax(logits), a number per row: logits [batch, classes] -> [] or [batch].
+def cross_entropy(
+    logits: TensorLike, target: TensorLike, label_smoothing: float | None = None, reduction: str = "mean"
+) -> Tensor:
+    """The cross-entropy between the target and softmax(logits), per row: logits [batch, classes] -> [] or [batch].
 
-    -Σ q log softmax(logits), without overflow for any logits. A target of integers [batch] is q = 1 at the class and
-    0 elsewhere, one of floats [batch, classes] is q itself. Label smoothing ε takes (1 - ε) q + ε / classes in place
-    of q (Szegedy et al. 2016, section 7). Where q is 0 a logit of -inf costs nothing (in PyTorch it is nan if q is
-    given as probabilities).
-    Raises ValueError for a target of another shape or type, a class that is not there, and smoothing outside 0 to 1.
+    It is -Σ q log softmax(logits), without overflow for any logits. Where q is 0, a logit of -inf contributes nothing
+    (in PyTorch, the result is nan if q is given as probabilities).
+
+    Args:
+        logits: [batch, classes].
+        target: Integers [batch], for which q is 1 at the class and 0 elsewhere; or floats [batch, classes], used as q.
+        label_smoothing: ε: q is replaced by (1 - ε) q + ε / classes.
+        reduction: "mean", "sum" or "none".
+
+    Raises:
+        ValueError: The target has another shape or dtype, a class does not exist, or the smoothing is outside 0 to 1.
+
+    References:
+        Szegedy et al. 2016, section 7 (label smoothing).
 
     >>> cross_entropy([[1000.0, 0.0]], [1]).item()
     1000.0
@@ -47,7 +58,7 @@ def cross_entropy(logits: Any, target: Any, label_smoothing: float | None = None
     if label_smoothing is not None:
         q = q.astype(logits.dtype) * (1 - label_smoothing) + label_smoothing / logits.shape[-1]
     if q.dtype == bool:
-        # The same without a logarithm for each class: log Σ exp(logits) - the target's logit.
+        # The same without a logarithm per class: log Σ exp(logits) - the logit of the target.
         shifted = logits - largest(logits, -1)
         rows = shifted.exp().sum(-1).log() - q.masks(shifted).sum(-1)
     else:
@@ -55,45 +66,54 @@ def cross_entropy(logits: Any, target: Any, label_smoothing: float | None = None
     return _reduce("cross_entropy", rows, reduction)
 
 
-def nll_loss(log_probs: Any, target: Any, reduction: str = "mean") -> Tensor:
+def nll_loss(log_probs: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
     """The negative log-likelihood of the target's class: log_probs [batch, classes], integers [batch] -> [] or [batch].
 
-    -log_probs[target]: the cross-entropy where the network ends in log_softmax.
-    Raises ValueError where the target is not one integer class per row, and for a class that is not there.
+    It is -log_probs[target]: the cross-entropy of a network that ends in log_softmax.
+
+    Raises:
+        ValueError: The target is not one integer class per row, or a class does not exist.
 
     >>> nll_loss([[-1.0, -3.0]], [1]).item()
     3.0
     """
     log_probs = _numbers(log_probs)
-    picked = _one_hot("nll_loss", log_probs, target)
-    return _reduce("nll_loss", -_weighted(picked, log_probs).sum(-1), reduction)
+    is_target = _one_hot("nll_loss", log_probs, target)
+    return _reduce("nll_loss", -_weighted(is_target, log_probs).sum(-1), reduction)
 
 
-def multi_margin_loss(scores: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """The hinge loss for classes, margin 1: scores [batch, classes], integers [batch] -> [] or [batch].
+def multi_margin_loss(scores: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
+    """The hinge loss of several classes with margin 1: scores [batch, classes], integers [batch] -> [] or [batch].
 
-    Σ over j ≠ y of max(0, 1 - scores[y] + scores[j]), divided by the number of classes, as PyTorch does
-    (Weston and Watkins 1999). Its derivative at a kink is 0.
-    Raises ValueError where the target is not one integer class per row, and for a class that is not there.
+    It is Σ over j ≠ y of max(0, 1 - scores[y] + scores[j]), divided by the number of classes as in PyTorch. Its
+    derivative at a kink is 0.
+
+    Raises:
+        ValueError: The target is not one integer class per row, or a class does not exist.
+
+    References:
+        Weston, Watkins 1999.
 
     >>> multi_margin_loss([[2.0, 1.5]], [0]).item()
     0.25
     """
     scores = _numbers(scores)
-    picked = _one_hot("multi_margin_loss", scores, target)
-    own = picked.where(scores, 0.0).sum(-1, keepdims=True)
-    over = picked.where(0.0, (1.0 - own + scores).relu())
-    return _reduce("multi_margin_loss", over.sum(-1) / scores.shape[-1], reduction)
+    is_target = _one_hot("multi_margin_loss", scores, target)
+    target_score = is_target.where(scores, 0.0).sum(-1, keepdims=True)
+    excess = is_target.where(0.0, (1.0 - target_score + scores).relu())
+    return _reduce("multi_margin_loss", excess.sum(-1) / scores.shape[-1], reduction)
 
 
-# Two classes, from one score
+# Two classes, one score
 
 
-def binary_cross_entropy_with_logits(logits: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """The cross-entropy from a probability to sigmoid(logit), a number per entry: two of shape [...] -> [] or [...].
+def binary_cross_entropy_with_logits(logits: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
+    """The cross-entropy between a probability and sigmoid(logit), per entry: two of shape [...] -> [] or [...].
 
-    -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)) = log(1 + e^x) - t x, without overflow for any x.
-    Raises ValueError where the shapes differ, and for a target outside 0 to 1.
+    It is -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)) = log(1 + e^x) - t x, without overflow for any x.
+
+    Raises:
+        ValueError: The shapes differ, or a target is outside 0 to 1.
 
     >>> binary_cross_entropy_with_logits([1000.0, -1000.0], [0.0, 1.0], reduction="none").numpy()
     array([1000., 1000.])
@@ -108,11 +128,16 @@ def binary_cross_entropy_with_logits(logits: Any, target: Any, reduction: str = 
     return _reduce("binary_cross_entropy_with_logits", softplus(x) - t * x, reduction)
 
 
-def hinge_loss(scores: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """The hinge loss of labels -1 and 1, a number per entry: two of shape [...] -> [] or [...].
+def hinge_loss(scores: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
+    """The hinge loss of labels -1 and 1, per entry: two of shape [...] -> [] or [...].
 
-    max(0, 1 - y score) (Cortes and Vapnik 1995). Its derivative at the kink is 0.
-    Raises ValueError where the shapes differ, and for another label.
+    It is max(0, 1 - y score). Its derivative at the kink is 0.
+
+    Raises:
+        ValueError: The shapes differ, or a label is neither -1 nor 1.
+
+    References:
+        Cortes, Vapnik 1995.
 
     >>> hinge_loss([0.5, 3.0], [1, 1], reduction="none").numpy()
     array([0.5, 0. ])
@@ -120,18 +145,18 @@ def hinge_loss(scores: Any, target: Any, reduction: str = "mean") -> Tensor:
     scores, y = _same_shape("hinge_loss", "scores", scores, target)
     labels = inspectable(y)
     if labels is not None and not (np.abs(labels) == 1).all():
-        raise ValueError("hinge_loss: expected labels -1 and 1; from classes 0 and 1, make them with 2 * classes - 1")
+        raise ValueError("hinge_loss: expected labels -1 and 1; convert classes 0 and 1 with 2 * classes - 1")
     return _reduce("hinge_loss", (1.0 - y * scores).relu(), reduction)
 
 
-# Numbers
+# Regression
 
 
-def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """The squared error (p - t)², a number per entry: two of shape [...] -> [] or [...].
+def mse_loss(prediction: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
+    """The squared error (p - t)² per entry: two of shape [...] -> [] or [...].
 
-    Raises ValueError where the shapes differ: a target [batch] against a prediction [batch, 1] would be
-    repeated to [batch, batch].
+    Raises:
+        ValueError: The shapes differ: a target [batch] and a prediction [batch, 1] would broadcast to [batch, batch].
 
     >>> mse_loss([1.0, 3.0], [0.0, 0.0]).item()
     5.0
@@ -140,10 +165,11 @@ def mse_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
     return _reduce("mse_loss", (prediction - target) ** 2, reduction)
 
 
-def l1_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """The absolute error |p - t|, a number per entry: two of shape [...] -> [] or [...]; derivative 0 where they agree.
+def l1_loss(prediction: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
+    """The absolute error |p - t| per entry: two of shape [...] -> [] or [...]; its derivative at 0 is 0.
 
-    Raises ValueError where the shapes differ.
+    Raises:
+        ValueError: The shapes differ.
 
     >>> l1_loss([1.0, -3.0], [0.0, 0.0]).item()
     2.0
@@ -152,11 +178,16 @@ def l1_loss(prediction: Any, target: Any, reduction: str = "mean") -> Tensor:
     return _reduce("l1_loss", (prediction - target).abs(), reduction)
 
 
-def huber_loss(prediction: Any, target: Any, delta: float = 1.0, reduction: str = "mean") -> Tensor:
-    """Half the squared error up to an error of delta, linear beyond: two of shape [...] -> [] or [...].
+def huber_loss(prediction: TensorLike, target: TensorLike, delta: float = 1.0, reduction: str = "mean") -> Tensor:
+    """Half the squared error up to an error of delta, linear beyond it: two of shape [...] -> [] or [...].
 
-    With e = p - t: e² / 2 where |e| <= delta, else delta (|e| - delta / 2) (Huber 1964).
-    Raises ValueError where the shapes differ, and for a delta that is not above 0.
+    With e = p - t, it is e² / 2 where |e| <= delta, else delta (|e| - delta / 2).
+
+    Raises:
+        ValueError: The shapes differ, or delta is not positive.
+
+    References:
+        Huber 1964.
 
     >>> huber_loss([0.5, 3.0], [0.0, 0.0], reduction="none").numpy()
     array([0.125, 2.5  ])
@@ -173,13 +204,19 @@ def huber_loss(prediction: Any, target: Any, delta: float = 1.0, reduction: str 
 # Distributions
 
 
-def kl_div(log_input: Any, target: Any, reduction: str = "mean") -> Tensor:
-    """The divergence from the target to exp(log_input), a number per entry: two of shape [...] -> [] or [...].
+def kl_div(log_input: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
+    """The Kullback-Leibler divergence from exp(log_input) to the target, per entry: two of shape [...] -> [] or [...].
 
-    For probabilities t, t (log t - log_input), 0 where t is 0 (PyTorch: nan where log_input is -inf there). As in
-    PyTorch, "mean" is over all entries, and one more reduction, "batchmean", divides the sum by the number of rows:
-    the divergence itself, averaged.
-    Raises ValueError where the shapes differ, and for a negative target.
+    It is t (log t - log_input) for probabilities t, and 0 where t is 0 (in PyTorch, nan if log_input is -inf there).
+
+    Args:
+        log_input: Logarithms of probabilities.
+        target: Probabilities.
+        reduction: "mean" over all entries as in PyTorch, "sum", "none", or "batchmean": the sum divided by the number
+            of rows, which is the mean divergence.
+
+    Raises:
+        ValueError: The shapes differ, or a target is negative.
 
     >>> round(kl_div([[-1.0, -2.0]], [[1.0, 0.0]], reduction="batchmean").item(), 6)
     1.0
@@ -187,7 +224,9 @@ def kl_div(log_input: Any, target: Any, reduction: str = "mean") -> Tensor:
     log_input, t = _same_shape("kl_div", "log_input", log_input, target)
     values = inspectable(t)
     if values is not None and (values < 0).any():
-        raise ValueError("kl_div: a negative target: expected probabilities; a logarithm goes first, as log_input")
+        raise ValueError(
+            "kl_div: a negative target: expected probabilities; logarithms are the first argument, log_input"
+        )
     log_t = (t == 0.0).where(1.0, t).log()
     entries = t * log_t - _weighted(t, log_input)
     if reduction == "batchmean":
@@ -195,11 +234,13 @@ def kl_div(log_input: Any, target: Any, reduction: str = "mean") -> Tensor:
     return _reduce("kl_div", entries, reduction, "mean, sum, none, batchmean")
 
 
-def accuracy(logits: Any, target: Any) -> Tensor:
-    """The share of rows whose predicted class is the target's: [batch, classes], integers [batch] -> [], 0 to 1.
+def accuracy(logits: TensorLike, target: Any) -> Tensor:
+    """The fraction of rows whose predicted class is the target: [batch, classes], integers [batch] -> [], 0 to 1.
 
-    The predicted class is that of the largest logit; of a single one, [batch, 1], class 1 where it is positive.
-    Raises ValueError where the target is not one class per row.
+    The predicted class is that of the largest logit; for a single logit [batch, 1], it is 1 where that is positive.
+
+    Raises:
+        ValueError: The target is not one class per row.
 
     >>> accuracy([[2.0, 1.0], [0.0, 3.0]], [0, 0]).item()
     0.5
@@ -216,14 +257,14 @@ def accuracy(logits: Any, target: Any) -> Tensor:
     return (predicted == target).astype("float64").mean()
 
 
-def _numbers(x: Any) -> Tensor:
-    """What the target is compared with; whole numbers as float64."""
+def _numbers(x: TensorLike) -> Tensor:
+    """Predictions as a Tensor; integers and booleans are converted to float64."""
     x = to_tensor(x)
     return x if x.dtype in FLOATS else x.astype(np.float64)
 
 
-def _one_hot(what: str, scores: Tensor, target: Any) -> Tensor:
-    """Integer classes [batch] as truth values [batch, classes]."""
+def _one_hot(what: str, scores: Tensor, target: TensorLike) -> Tensor:
+    """Integer classes [batch] as booleans [batch, classes]."""
     target = to_tensor(target)
     if scores.ndim != 2 or target.shape != scores.shape[:1] or target.dtype.kind not in "iu":
         raise ValueError(
@@ -235,24 +276,24 @@ def _one_hot(what: str, scores: Tensor, target: Any) -> Tensor:
     if values is not None and values.size and not (values.min() >= 0 and values.max() < classes):
         raise ValueError(
             f"{what}: classes from {values.min()} to {values.max()}, and {classes} scores per row: expected classes 0 "
-            f"to {classes - 1}; give one score per class, and count classes from 0"
+            f"to {classes - 1}; pass one score per class, and number classes from 0"
         )
     return target[:, None] == np.arange(classes)
 
 
-def _same_shape(what: str, name: str, given: Any, target: Any) -> tuple[Tensor, Tensor]:
-    """Both as Tensors of the first one's type."""
-    given, target = _numbers(given), to_tensor(target)
-    if given.shape != target.shape:
+def _same_shape(what: str, name: str, prediction: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
+    """Both operands as Tensors of the dtype of the first one."""
+    prediction, target = _numbers(prediction), to_tensor(target)
+    if prediction.shape != target.shape:
         raise ValueError(
-            f"{what}: {name} {list(given.shape)}, target {list(target.shape)}: expected equal shapes; "
+            f"{what}: {name} {list(prediction.shape)}, target {list(target.shape)}: expected equal shapes; "
             "reshape one of them"
         )
-    return given, target.astype(given.dtype)
+    return prediction, target.astype(prediction.dtype)
 
 
 def _weighted(q: Tensor, logs: Tensor) -> Tensor:
-    """q · logs, and 0 where q is 0, though the logarithm be -inf; truth values are 1 and 0."""
+    """The product q · logs, and 0 where q is 0 even if the logarithm is -inf; q may be boolean."""
     if q.dtype == bool:
         return q.masks(logs)
     return q * (q != 0.0).masks(logs)

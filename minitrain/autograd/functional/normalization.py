@@ -1,17 +1,29 @@
-"""Functions that shift and scale to mean 0 and variance 1."""
+"""Normalization: shift and scale to mean 0 and variance 1."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from minitrain.autograd.tensor import Tensor, to_tensor
+from minitrain.autograd.tensor import Tensor, TensorLike, to_tensor
 
 
-def layer_norm(x: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
-    """(x - mean) / √(variance + eps) · weight + bias, over the last axis (Ba, Kiros, Hinton 2016, eq. 3).
+def layer_norm(x: TensorLike, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+    """Layer normalization over the last axis: (x - mean) / √(variance + eps) · weight + bias.
 
-    The variance is the mean square, without correction. x: [..., n], weight, bias: [n] -> [..., n]
-    Raises ValueError where weight or bias has another shape.
+    The variance is the mean square, without correction.
+
+    Args:
+        x: [..., n].
+        weight: [n], or None for 1.
+        bias: [n], or None for 0.
+        eps: Added to the variance.
+
+    Returns:
+        [..., n].
+
+    Raises:
+        ValueError: Weight or bias has another shape.
+
+    References:
+        Ba, Kiros, Hinton 2016, eq. 3.
 
     >>> layer_norm([[1.0, 3.0], [5.0, 5.0]], eps=0.001).numpy().round(3)
     array([[-1.,  1.],
@@ -19,21 +31,39 @@ def layer_norm(x: Any, weight: Tensor | None = None, bias: Tensor | None = None,
     """
     x = to_tensor(x)
     _check("layer_norm", x, -1, weight=weight, bias=bias)
-    centred = x - x.mean(-1, keepdims=True)
-    result = centred / ((centred * centred).mean(-1, keepdims=True) + eps).sqrt()
+    centered = x - x.mean(-1, keepdims=True)
+    result = centered / ((centered * centered).mean(-1, keepdims=True) + eps).sqrt()
     result = result if weight is None else result * weight
     return result if bias is None else result + bias
 
 
 def batch_norm(
-    x: Any, mean: Any, variance: Any, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5
+    x: TensorLike,
+    mean: TensorLike,
+    variance: TensorLike,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
 ) -> Tensor:
-    """(x - mean) / √(variance + eps) · weight + bias, for each channel (Ioffe, Szegedy 2015, algorithm 1).
+    """Batch normalization of each channel: (x - mean) / √(variance + eps) · weight + bias.
 
-    mean, variance: those of the batch in training, through which the gradient flows where they were computed
-        from x; running ones in evaluation
-    x: [batch, channels, ...], the others: [channels] -> [batch, channels, ...]
-    Raises ValueError where one of the others has another shape.
+    Args:
+        x: [batch, channels, ...].
+        mean: [channels]; of the batch in training, the running mean in evaluation. Gradients flow through statistics
+            that were computed from x.
+        variance: [channels]; likewise.
+        weight: [channels], or None for 1.
+        bias: [channels], or None for 0.
+        eps: Added to the variance.
+
+    Returns:
+        [batch, channels, ...].
+
+    Raises:
+        ValueError: A vector has another shape.
+
+    References:
+        Ioffe, Szegedy 2015, algorithm 1.
 
     >>> batch_norm([[1.0, 8.0], [3.0, 4.0]], mean=[2.0, 6.0], variance=[1.0, 4.0], eps=0.0).numpy()
     array([[-1.,  1.],
@@ -51,7 +81,7 @@ def batch_norm(
 
 
 def _check(what: str, x: Tensor, axis: int, **vectors: Tensor | None) -> None:
-    """One number per place along the axis."""
+    """Check that every vector has one entry per index of the axis."""
     for name, t in vectors.items():
         if t is not None and t.shape != x.shape[axis:][:1]:
             raise ValueError(

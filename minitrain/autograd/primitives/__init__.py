@@ -1,4 +1,10 @@
-"""The table of primitives: what the library can compute and differentiate, one file per family."""
+"""The primitives: everything that the library can compute and differentiate, one file per family. Imports NumPy only.
+
+An entry is elementwise (a function composed of NumPy's elementwise functions) or a kernel (a list of NumPy calls that
+write into a given array); its derivatives stand beside it. `table` documents both kinds, and the rules by which a value
+has the same bits in an eager step, in a compiled step and in a stack of runs. `special` and `windows` are imported by
+their own names.
+"""
 
 from minitrain.autograd.primitives.arithmetic import add, divide, maximum, multiply, negative, pow_, power, subtract
 from minitrain.autograd.primitives.functions import abs_, exp, log, relu, sigmoid, sign, silu, sqrt, tanh

@@ -7,19 +7,20 @@ from typing import Any
 
 import numpy as np
 
-from minitrain.autograd.primitives.table import Call, elementwise, kernel
-from minitrain.typing import Array
-
-# Shapes and places
+from minitrain.autograd.primitives.operand import Operand
+from minitrain.autograd.primitives.table import Call, ResultType, elementwise, kernel
+from minitrain.typing import Array, Shape, Typed
 
 
 @elementwise("{0}", lambda g, out, x: g)
 def identity(x: Array) -> Array:
+    """A copy of x."""
     return np.positive(x)
 
 
 @kernel("{0}", lambda g, out, x, dtype: g.astype(x.dtype), result=lambda x, dtype: (x.shape, np.dtype(dtype)))
 def cast(out: Array, x: Array, dtype: str) -> Iterator[Call]:
+    """The entries of x converted to another dtype."""
     yield np.copyto, out, x, "unsafe"
 
 
@@ -29,20 +30,21 @@ def cast(out: Array, x: Array, dtype: str) -> Iterator[Call]:
     view=lambda x, dtype, lead=0: x.view(dtype),
 )
 def reinterpret(out: Array, x: Array, dtype: str) -> Iterator[Call]:
-    """The same bits as numbers of another type of that size."""
+    """The same bits as numbers of another dtype of the same size."""
     yield np.copyto, out, x.view(dtype)
 
 
-def _reshaped(x: Array, shape: tuple[int, ...], lead: int = 0) -> Array:
+def _reshaped(x: Array, shape: Shape, lead: int = 0) -> Array:
     return x.reshape(x.shape[:lead] + shape)
 
 
 @kernel("{0}", lambda g, out, x, shape: g.reshape(x.shape), result=lambda x, shape: (shape, x.dtype), view=_reshaped)
-def reshape(out: Array, x: Array, shape: tuple[int, ...]) -> Iterator[Call]:
+def reshape(out: Array, x: Array, shape: Shape) -> Iterator[Call]:
+    """The same entries in another shape."""
     yield np.copyto, out, x.reshape(out.shape)
 
 
-def _broadcast_derivative(g: Any, out: Any, x: Any, shape: tuple[int, ...]) -> Any:
+def _broadcast_derivative(g: Operand, out: Operand, x: Operand, shape: Shape) -> Operand:
     """Sum over every axis along which x was repeated."""
     new = len(shape) - x.ndim
     repeated = tuple(i - len(shape) for i, n in enumerate(shape) if i < new or (n != 1 and x.shape[i - new] == 1))
@@ -50,7 +52,8 @@ def _broadcast_derivative(g: Any, out: Any, x: Any, shape: tuple[int, ...]) -> A
 
 
 @kernel("{0}", _broadcast_derivative, result=lambda x, shape: (shape, x.dtype))
-def broadcast(out: Array, x: Array, shape: tuple[int, ...]) -> Iterator[Call]:
+def broadcast(out: Array, x: Array, shape: Shape) -> Iterator[Call]:
+    """The entries of x repeated along new leading axes and axes of size 1."""
     lead = out.ndim - len(shape)
     yield np.copyto, out, x.reshape(x.shape[:lead] + (1,) * (out.ndim - x.ndim) + x.shape[lead:])
 
@@ -61,22 +64,25 @@ def broadcast(out: Array, x: Array, shape: tuple[int, ...]) -> Iterator[Call]:
     result=lambda x, axes: (tuple(x.shape[a] for a in axes), x.dtype),
 )
 def transpose(out: Array, x: Array, axes: tuple[int, ...]) -> Iterator[Call]:
+    """The axes of x in another order."""
     lead = out.ndim - len(axes)
     yield np.copyto, out, x.transpose(*range(lead), *(a + out.ndim for a in axes))
 
 
-Key = tuple[slice, ...]
+Key = tuple[slice, ...]  # one slice per axis
+Index = tuple[Any, ...]  # what NumPy takes in brackets
 
 
-def _behind_runs(key: Key) -> Any:
+def _behind_runs(key: Key) -> Index:
+    """The index of a key in an array that may have a leading axis of runs."""
     return (..., *key)
 
 
-def _along(axis: int, start: int, length: int) -> tuple[Any, ...]:
+def _along(axis: int, start: int, length: int) -> Index:
     return (..., slice(start, start + length), *(slice(None),) * (-axis - 1))
 
 
-def _joined(*xs: Any, axis: int) -> tuple[tuple[int, ...], Any]:
+def _concatenated(*xs: Typed, axis: int) -> ResultType:
     shape = list(xs[0].shape)
     shape[axis] = sum(x.shape[axis] for x in xs)
     return tuple(shape), xs[0].dtype
@@ -85,10 +91,11 @@ def _joined(*xs: Any, axis: int) -> tuple[tuple[int, ...], Any]:
 @kernel(
     "concatenate({all}, axis={axis})",
     lambda g, out, *xs, axis, index: g.narrow(axis, sum(x.shape[axis] for x in xs[:index]), xs[index].shape[axis]),
-    result=_joined,
+    result=_concatenated,
     variadic=True,
 )
 def concatenate(out: Array, *xs: Array, axis: int) -> Iterator[Call]:
+    """Arrays one after another along an axis."""
     start = 0
     for x in xs:
         yield np.copyto, out[_along(axis, start, x.shape[axis])], x
@@ -96,7 +103,7 @@ def concatenate(out: Array, *xs: Array, axis: int) -> Iterator[Call]:
 
 
 def _sliced(x: Array, key: Key, lead: int = 0) -> Array | None:
-    """x[key] where that is one piece of each run's memory."""
+    """x[key] as a view, where it is contiguous in the memory of each run."""
     part = x[(slice(None),) * lead + key]
     inner = part[(0,) * lead] if part.size else part
     return part if inner.flags.c_contiguous else None
@@ -116,7 +123,7 @@ def slice_(out: Array, x: Array, key: Key) -> Iterator[Call]:
 @kernel(
     "unslice({0}, {key})", lambda g, out, x, key, shape: g.slice(key), result=lambda x, key, shape: (shape, x.dtype)
 )
-def unslice(out: Array, x: Array, key: Key, shape: tuple[int, ...]) -> Iterator[Call]:
+def unslice(out: Array, x: Array, key: Key, shape: Shape) -> Iterator[Call]:
     """Zeros of the given shape with x at [key]: the derivative of `slice`."""
     yield out.fill, 0
     yield np.copyto, out[_behind_runs(key)], x
@@ -129,8 +136,11 @@ def unslice(out: Array, x: Array, key: Key, shape: tuple[int, ...]) -> Iterator[
     together=lambda x, rows: not x,
 )
 def take(out: Array, x: Array, rows: Array) -> Iterator[Call]:
-    """The rows x[rows] for an integer array of any shape: [n, ...] -> [*rows.shape, ...]; each number is in range."""
-    yield np.take, x, rows, 0, out, "clip"  # the default mode takes 3.5 times as long
+    """The rows x[rows] for an integer array of any shape: [n, ...] -> [*rows.shape, ...].
+
+    All numbers are in range: callers check them, so `clip` changes none, and the default mode takes 3.5 times as long.
+    """
+    yield np.take, x, rows, 0, out, "clip"
 
 
 @kernel(
@@ -140,6 +150,6 @@ def take(out: Array, x: Array, rows: Array) -> Iterator[Call]:
     together=lambda x, rows: False,
 )
 def scatter_add(out: Array, x: Array, rows: Array, size: int) -> Iterator[Call]:
-    """Zeros of `size` rows with each row of x added at its place: the derivative of `take`."""
+    """Zeros of `size` rows, to which each row of x is added at its number: the derivative of `take`."""
     yield out.fill, 0
     yield np.add.at, out, rows, x

@@ -1,4 +1,4 @@
-"""The costs of instructions against numbers worked out by hand."""
+"""Costs of instructions, compared with manual calculations."""
 
 import numpy as np
 import pytest
@@ -6,16 +6,16 @@ import pytest
 from minitrain.autograd import primitives as P
 from minitrain.autograd.functional.arrays import concatenate
 from minitrain.autograd.primitives import windows
-from minitrain.compiler.cost import ADDING, Cost, cost_of, largest_product
+from minitrain.compiler.cost import ACCUMULATING, Cost, cost_of, largest_product
 from minitrain.compiler.numpy_executor import NumpyExecutor
 from minitrain.compiler.passes import optimize
 from minitrain.compiler.tracing import trace
 
 
 def costs(fn, *inputs):
-    """Each instruction's name and cost."""
-    replay = NumpyExecutor(optimize(trace(fn, *inputs)))
-    return [(i.name, cost_of(i, replay.plan, replay.counts[i.value])) for i in replay.plan.order]
+    """The name and cost of every instruction."""
+    executor = NumpyExecutor(optimize(trace(fn, *inputs)))
+    return [(i.name, cost_of(i, executor.plan, executor.counts[i.value])) for i in executor.plan.order]
 
 
 def array(*shape):
@@ -36,34 +36,34 @@ def array(*shape):
         (lambda a: a.sum(-1), (array(3, 4),), [("sum", Cost(1, 60, 12))]),
         (lambda a: a.reshape(4, 3), (array(3, 4),), [("reshape", Cost())]),
         (lambda a: a.transpose(), (array(3, 4),), [("transpose", Cost(1, 96, 0))]),
-        # two of a hundred rows: 16 bytes of numbers, 24 read, 24 written
+        # two of a hundred rows: 16 bytes of row numbers, 24 read, 24 written
         (lambda a, rows: a.take(rows), (array(100, 3), np.array([1, 2])), [("take", Cost(1, 64, 0))]),
-        # a * a is written straight into place, and b is copied there
+        # a * a is written directly into the vector, b is copied
         (lambda a, b: concatenate([a * a, b]), (array(3), array(2)),
          [("multiply", Cost(1, 36, 3)), ("concatenate", Cost(1, 16, 0))]),
     ],
 )  # fmt: skip
-def test_costs_worked_out_by_hand(fn, inputs, expected):
+def test_costs_match_manual_calculations(fn, inputs, expected):
     assert costs(fn, *inputs) == expected
 
 
-def test_nothing_costs_nothing():
+def test_the_default_cost_is_zero():
     assert Cost() == Cost(0, 0, 0)
 
 
-def test_a_result_that_is_copied_to_its_place_is_counted():
+def test_a_copy_to_a_replaced_input_is_counted():
     tape = optimize(trace(lambda a, b: {"x": b, "y": a * 2.0}, array(3), array(3)))
-    replay = NumpyExecutor(tape, in_place={"x": "a"})
-    assert replay.counts["x"] == 1
-    assert replay.calls == sum(replay.counts.values()) == 2
+    executor = NumpyExecutor(tape, in_place={"x": "a"})
+    assert executor.counts["x"] == 1
+    assert executor.calls == sum(executor.counts.values()) == 2
 
 
-def test_every_kernel_is_counted_or_moves():
+def test_every_kernel_has_a_cost_or_only_moves_data():
     moving = {
         P.cast, P.reinterpret, P.reshape, P.broadcast, P.transpose, P.concatenate, P.slice_, P.unslice, P.take,
         windows.unfold,
     }  # fmt: skip
-    assert {p for p in P.TABLE.values() if p.kernel is not None} == {P.matmul, P.pow_, *ADDING} | moving
+    assert {p for p in P.TABLE.values() if p.kernel is not None} == {P.matmul, P.pow_, *ACCUMULATING} | moving
 
 
 def test_the_largest_product_is_that_of_two_matrices():

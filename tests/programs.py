@@ -1,4 +1,4 @@
-"""What the tests of the core share: equality of bits, a tape run as it is written, and random graphs."""
+"""Helpers of the tests of autograd and compiler: equality of bits, reference execution of a tape, random graphs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ RUNS = 3
 
 
 def same_bits(a, b):
-    """Equal shapes, types and bits; a nan is as good as any other."""
+    """Whether shapes, dtypes and bits are equal; all nans count as equal."""
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.dtype != b.dtype:
         return False
@@ -38,7 +38,7 @@ def same_bits(a, b):
 
 
 def run_as_written(tape, inputs):
-    """The outputs of a tape: each operation applied in turn, to arrays of its own."""
+    """The outputs of a tape, computed instruction by instruction without a memory plan."""
     values = {v: array.copy() for v, array in tape.constants.items()}
     values |= {v: np.array(inputs[name]) for name, v in tape.inputs.items()}
     for i in tape.instructions:
@@ -48,7 +48,7 @@ def run_as_written(tape, inputs):
 
 
 def in_each_run(x, run):
-    """Other values of the same kind in each run."""
+    """Different values of the same kind for each run."""
     return np.roll(x, run, axis=-1 if x.ndim else None) if x.ndim else x + run if x.dtype.kind == "f" else x
 
 
@@ -57,37 +57,37 @@ def every_subset(count):
 
 
 def assert_same_bits(what, fn, inputs, stackings=None):
-    """Of a function: computed at once, replayed, and in stacks.
+    """Compare a function in eager execution, compiled, and in stacks of runs.
 
-    stackings: which inputs have an axis of runs, for each stack; if not given, every subset of them
+    stackings: the inputs that differ between runs, for each stack to test; every subset by default
     """
     tape = optimize(trace(fn, *inputs))
     alone = NumpyExecutor(tape)
     names = list(tape.inputs)
-    eager = {}  # which inputs are of another run -> values
+    eager = {}  # (run, stacked inputs) -> values
     runs = [[in_each_run(x, run) for x in inputs] for run in range(RUNS)]
 
     def expected(run, stacked):
         key = run, stacked
         if key not in eager:
-            given = [runs[run][i] if i in stacked else x for i, x in enumerate(inputs)]
-            eager[key] = [t._data for t in fn(*map(Tensor, given))]
-            for name, x in zip(names, given, strict=True):
+            arrays = [runs[run][i] if i in stacked else x for i, x in enumerate(inputs)]
+            eager[key] = [t._data for t in fn(*map(Tensor, arrays))]
+            for name, x in zip(names, arrays, strict=True):
                 alone.inputs[name][...] = x
             alone.run()
             for k, value in enumerate(eager[key]):
-                assert same_bits(value, alone.outputs[str(k)]), f"{what}: output {k} replayed"
+                assert same_bits(value, alone.outputs[str(k)]), f"{what}: output {k} compiled"
         return eager[key]
 
     expected(0, ())
     for stacked in every_subset(len(inputs)) if stackings is None else stackings:
-        replay = NumpyExecutor(tape, RUNS, [names[i] for i in stacked])
+        executor = NumpyExecutor(tape, RUNS, [names[i] for i in stacked])
         for i, name in enumerate(names):
-            replay.inputs[name][...] = [run[i] for run in runs] if i in stacked else inputs[i]
-        replay.run()
+            executor.inputs[name][...] = [run[i] for run in runs] if i in stacked else inputs[i]
+        executor.run()
         for run in range(RUNS):
             for k, value in enumerate(expected(run, stacked)):
-                got = replay.outputs[str(k)]
+                got = executor.outputs[str(k)]
                 got = got[run] if got.ndim > value.ndim else got
                 assert same_bits(value, got), f"{what}: output {k}, stacked inputs {stacked}, run {run}"
 
@@ -117,7 +117,7 @@ def axis_of(x, n):
 
 
 def reduced(reduction, x, n):
-    """Over all, or over one axis, kept or not."""
+    """Reduce over all axes, or over one with or without keepdims."""
     return reduction(x) if n == 0 or not x.ndim else reduction(x, axis=axis_of(x, n), keepdims=n % 2 == 1)
 
 
@@ -128,9 +128,9 @@ def convolved(F, x, y, stride):
     return F.conv1d(rows, F.broadcast_to(weight, (weight.shape[0], rows.shape[1], weight.shape[2])), None, stride, 1)
 
 
-# Name -> an operation on two values of one graph, and a number below 6 that chooses an axis or the like. F: where the
-# functions are, minitrain's functional or one of the same names in front of another library. What an operation cannot
-# take, it gives back.
+# Name -> an operation on two values of a graph; n below 6 selects an axis or variant. F provides the functions:
+# minitrain.functional, or an adapter of another library with the same names. Values that an operation does not accept
+# are returned unchanged.
 OPERATIONS: dict[str, Callable[[Any, Any, Any, int], Any]] = {
     "x + y": lambda F, x, y, n: x + y,
     "x - y": lambda F, x, y, n: x - y,
@@ -202,15 +202,15 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any, int], Any]] = {
 
 
 def _top_two(x, y, n):
-    """How far the largest two entries part, over each axis and over all."""
+    """The difference of the largest two entries, over each axis and over all."""
     if not x.size:
         return x
     rows = [x.reshape(-1, 1), *(np.moveaxis(x, axis, 0).reshape(x.shape[axis], -1) for axis in range(x.ndim))]
-    ordered = [np.sort(each, axis=0) for each in rows]
-    return np.concatenate([(each[-1:] - each[-2:-1]).ravel() for each in ordered if len(each) > 1] or [np.empty(0)])
+    ordered = [np.sort(r, axis=0) for r in rows]
+    return np.concatenate([(r[-1:] - r[-2:-1]).ravel() for r in ordered if len(r) > 1] or [np.empty(0)])
 
 
-# Operation -> how far its operands are from where the result, or a derivative, jumps
+# Operation -> the distance of its operands from a point where the result or a derivative is discontinuous
 KINKS: dict[str, Callable[[Any, Any, int], Any]] = {
     "relu": lambda x, y, n: x,
     "abs": lambda x, y, n: x,
@@ -222,16 +222,16 @@ KINKS: dict[str, Callable[[Any, Any, int], Any]] = {
     "argmax": _top_two,
 }
 SHAPES = ((), (1,), (3,), (4,), (2, 3), (3, 1), (1, 4), (2, 1, 3), (0,), (0, 3))
-LARGEST = 24  # entries of a value: of a larger one the first are taken
-NICE = (0.0, -0.0, 1.0, -1.0, 0.5, 0.75, -0.5, 2.0)  # where functions have their kinks, and values are equal
+LARGEST = 24  # entries of a value: larger values are truncated
+NICE = (0.0, -0.0, 1.0, -1.0, 0.5, 0.75, -0.5, 2.0)  # kinks of functions, and equal values
 SPECIAL = (*NICE, np.inf, -np.inf, np.nan, 5e-324, 1e-40, -3e38)
 
 
 @dataclass(frozen=True)
 class Graph:
-    """Inputs and operations drawn at random.
+    """Random inputs and operations.
 
-    steps: (operation, number of its first operand, of its second, form); an operand is one of the values before
+    steps: (operation, index of its first operand, of its second, variant); operands are earlier values
     """
 
     shapes: tuple[tuple[int, ...], ...]
@@ -249,7 +249,7 @@ class Graph:
         ]
 
     def values(self, F, inputs, look=lambda name, x, y, n: None):
-        """All values of the graph. look: is shown each operation with its operands before it is computed"""
+        """All values of the graph. look: called with every operation and its operands before it is computed"""
         pool = list(inputs)
         for name, i, j, n in self.steps:
             x, y = pool[i % len(pool)], pool[j % len(pool)]
@@ -275,9 +275,9 @@ def graphs(names=tuple(OPERATIONS), shapes=None, steps=6, special=False):
 
 
 def total_of(values, tensor):
-    """A number that depends on the last few values, on each entry in another way, and not linearly.
+    """A scalar that depends nonlinearly on the last few values, on each entry differently.
 
-    tensor: makes a constant of an array, in the type of the values
+    tensor: converts an array to a constant of the dtype of the values
     """
     weights = [tensor(np.cos(np.arange(size(t)) + i)) for i, t in enumerate(values[-3:])]
     flat = [t.reshape(-1) for t in values[-3:]]
@@ -285,16 +285,16 @@ def total_of(values, tensor):
 
 
 def with_gradients(graph, order):
-    """A graph's total, its gradients, and for order 2 those of a number that depends on them, as a function."""
+    """A function that returns the total of a graph, its gradients, and for order 2 those of a function of them."""
 
     def fn(*inputs):
         nodes = [Tensor(x, requires_grad=True) for x in inputs]
-        told = [total_of(graph.values(F, nodes), lambda array: array.astype(inputs[0].dtype))]
-        slope = told[0]
+        results = [total_of(graph.values(F, nodes), lambda array: array.astype(inputs[0].dtype))]
+        slope = results[0]
         for _ in range(order):
-            told += gradients(slope, nodes)
-            slope = total_of(told[-len(nodes) :], lambda array: array.astype(inputs[0].dtype))
-        return told
+            results += gradients(slope, nodes)
+            slope = total_of(results[-len(nodes) :], lambda array: array.astype(inputs[0].dtype))
+        return results
 
     return fn
 
@@ -303,7 +303,7 @@ STEP = ((6,), (6,), (3, 4))  # shapes of the inputs of a graph that `as_step` ta
 
 
 def as_step(graph):
-    """A graph as a step that is taken many times: two vectors to replace the first two inputs, and what it tells."""
+    """A graph as a training step: two vectors that replace the first two inputs, and further outputs."""
 
     def step(a, b, c):
         *_, x, y, z = graph.values(F, [a, b, c])

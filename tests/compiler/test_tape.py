@@ -1,4 +1,4 @@
-"""A tape prints itself, checks itself, and goes into a stack with tapes that compute the same."""
+"""Printing, checking and stacking of tapes."""
 
 from dataclasses import replace
 
@@ -23,12 +23,12 @@ def small(rate=0.5, offset=(1.0, 2.0)):
 
 
 def step(w, x, y):
-    """One step down the gradient of a linear model."""
+    """One step of gradient descent for a linear model."""
     loss, g = value_and_grad(lambda w: F.mse_loss(x @ w, y))(w)
     return {"loss": loss, "w": w - g * 0.1}
 
 
-def test_a_step_prints():
+def test_a_training_step_prints_as_expected():
     tape = eliminate_dead_code(trace(step, np.ones((3, 1)), np.ones((4, 3)), np.ones((4, 1))))
     assert str(tape).splitlines() == GOLDEN
 
@@ -60,7 +60,7 @@ output loss = %12
 output w = %21""".splitlines()
 
 
-def test_the_key_leaves_out_the_values_of_constants():
+def test_the_key_excludes_the_values_of_constants():
     assert small(0.5).key == small(0.25).key
     assert "%1: f64[] = constant\n%2: f64[2] = constant\n" in small().key
     assert "%1: f64[] = constant 0.5\n%2: f64[2] = constant array\n" in str(small())
@@ -77,33 +77,33 @@ def test_a_stack_merges_equal_constants_and_keeps_those_of_each_run():
     optimize(tape)
 
 
-def test_a_stack_tells_0_from_minus_0():
+def test_a_stack_distinguishes_0_and_minus_0():
     assert stack([small(0.0), small(-0.0)]).varying == {1}
 
 
-def test_tapes_of_other_keys_are_no_stack():
+def test_tapes_with_different_keys_cannot_be_stacked():
     other = trace(lambda x: (x * 0.5 + np.ones(3)).tanh(), np.ones(3))
-    with pytest.raises(ValueError, match=r"stack: run 1 computes something else than run 0: .*numbers alone"):
+    with pytest.raises(ValueError, match=r"stack: run 1 computes .*, where run 0 computes .*only in numbers"):
         stack([small(), other])
 
 
 def changed(**parts):
-    """The small tape with parts exchanged."""
+    """The small tape with some attributes replaced."""
     return replace(small(), **parts)
 
 
-def test_the_checker_takes_a_tape_as_it_was_traced():
+def test_check_accepts_a_traced_tape():
     small().check()
 
 
-def test_the_checker_refuses_a_wrong_type():
+def test_check_rejects_a_wrong_type():
     tape = small()
     tape.types[4] = Type((3,), FLOATS)
-    with pytest.raises(ValueError, match=r"tape: %4: f64\[3\] = add %3 %2 is f64\[2\]"):
+    with pytest.raises(ValueError, match=r"tape: %4: add %3 %2 is declared as f64\[3\], expected f64\[2\]"):
         tape.check()
 
 
-def test_the_checker_refuses_operands_that_do_not_go_together():
+def test_check_rejects_incompatible_operands():
     tape = small()
     tape.types[3] = Type((3,), FLOATS)
     tape.types[0] = Type((3,), FLOATS)
@@ -111,57 +111,57 @@ def test_the_checker_refuses_operands_that_do_not_go_together():
         tape.check()
 
 
-def test_the_checker_refuses_a_value_that_is_missing():
+def test_check_rejects_an_undefined_value():
     tape = small()
     tape.instructions.reverse()
-    with pytest.raises(ValueError, match=r"tape: %5 = tanh %4: %4 is not there yet"):
+    with pytest.raises(ValueError, match=r"tape: %5 = tanh %4: %4 is not defined before this line"):
         tape.check()
 
 
-def test_the_checker_refuses_a_value_that_is_there_twice():
+def test_check_rejects_a_value_that_is_defined_twice():
     tape = small()
     tape.instructions.append(Instruction(3, P.tanh, (0,), {}))
-    with pytest.raises(ValueError, match=r"tape: %3 = tanh %0: the value is there already"):
+    with pytest.raises(ValueError, match=r"tape: %3 = tanh %0: the value is already defined"):
         tape.check()
 
 
-def test_the_checker_refuses_an_output_that_is_missing():
-    with pytest.raises(ValueError, match=r"tape: output y = %9 is not there"):
+def test_check_rejects_an_undefined_output():
+    with pytest.raises(ValueError, match=r"tape: output y = %9 is not defined"):
         changed(outputs={"y": 9}).check()
 
 
-def test_the_checker_refuses_a_constant_of_another_shape():
+def test_check_rejects_a_constant_of_another_shape():
     tape = small()
     tape.constants[2] = np.ones(3)
-    with pytest.raises(ValueError, match=r"tape: %2 is f64\[2\], and its array f64\[3\]"):
+    with pytest.raises(ValueError, match=r"tape: %2 is declared as f64\[2\], its array is f64\[3\]"):
         tape.check()
 
 
-def test_an_input_is_there_once():
+def test_an_input_cannot_be_added_twice():
     tape = Tape()
     tape.add_input("x", Type((), FLOATS))
-    with pytest.raises(ValueError, match="tape: an input x is there already"):
+    with pytest.raises(ValueError, match="tape: input x already exists"):
         tape.add_input("x", Type((), FLOATS))
 
 
 def stacked_tapes():
-    """Three runs that multiply by a vector of their own, and by another that no output depends on."""
+    """Three runs that multiply by different vectors, one of which no output depends on."""
 
     def run(number):
-        own, unused = Tensor(np.arange(3.0) + number), Tensor(np.arange(3.0) * number)
-        return trace(lambda x: (x * unused, x * own)[1], np.ones(3))
+        factor, unused = Tensor(np.arange(3.0) + number), Tensor(np.arange(3.0) * number)
+        return trace(lambda x: (x * unused, x * factor)[1], np.ones(3))
 
     return stack([run(number) for number in range(3)])
 
 
-def test_a_stack_with_a_vector_for_each_run_checks_itself_and_forgets_what_is_not_used():
+def test_dead_varying_constants_of_a_stack_are_eliminated():
     tape = stacked_tapes()
     tape.check()
     assert len(tape.varying) == 2
-    kept = eliminate_dead_code(tape)
-    kept.check()
-    assert len(kept.varying) == 1
-    one, values = unstack(kept)
+    live = eliminate_dead_code(tape)
+    live.check()
+    assert len(live.varying) == 1
+    one, values = unstack(live)
     one.check()
     assert not one.varying
     (name,) = values

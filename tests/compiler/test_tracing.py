@@ -1,4 +1,4 @@
-"""What a traced function may not do: each is refused with the place where it was done and the way out."""
+"""Tracing: what a function may not do is rejected with its file and line, and a way to fix it."""
 
 import re
 import threading
@@ -14,11 +14,13 @@ from minitrain.compiler.tracing import ADVICE, trace, tracing
 from minitrain.errors import TracingError
 
 X = np.array([1.0, 2.0, 3.0])
-HERE = r"test_trace\.py line \d+"
-WAY_OUT = "choose between values with where(condition, a, b), keep to functions of Tensors, or set engine=eager"
+HERE = r"test_tracing\.py line \d+"
+ADVICE_ON_ACCESS = (
+    "choose between values with where(condition, a, b), keep to functions of Tensors, or set engine=eager"
+)
 
-# What is looked at -> (function, what the message calls it)
-LOOKS = {
+# Access -> (function, its description in the message)
+ACCESSES = {
     "bool": (lambda x: x * bool(x[0]), "bool()"),
     "if": (lambda x: x if x.sum() > 0 else -x, "bool(), or a comparison in an `if`,"),
     "not": (lambda x: x * (not x[0]), "bool()"),
@@ -35,21 +37,21 @@ LOOKS = {
 }
 
 
-@pytest.mark.parametrize("name", LOOKS)
-def test_what_depends_on_an_input_is_not_looked_at(name):
-    fn, what = LOOKS[name]
+@pytest.mark.parametrize("name", ACCESSES)
+def test_reading_an_input_dependent_value_is_rejected(name):
+    fn, description = ACCESSES[name]
     with pytest.raises(TracingError) as error:
         trace(fn, X)
     message = str(error.value)
     line = fn.__code__.co_firstlineno
-    assert message.startswith(what)
-    assert f" at test_trace.py line {line}: " in message
-    assert message.endswith(WAY_OUT)
+    assert message.startswith(description)
+    assert f" at test_tracing.py line {line}: " in message
+    assert message.endswith(ADVICE_ON_ACCESS)
     assert "\n" not in message
     assert recording.tracer is None
 
 
-def test_what_depends_on_no_input_may_be_looked_at():
+def test_values_that_depend_on_no_input_may_be_read():
     weights = Tensor([2.0, 3.0, 4.0])
 
     def fn(x):
@@ -59,16 +61,16 @@ def test_what_depends_on_no_input_may_be_looked_at():
     assert trace(fn, X).outputs
 
 
-def test_a_random_number_drawn_inside_is_refused():
+def test_random_numbers_drawn_by_the_function_are_rejected():
     rng = np.random.default_rng(0)
     pattern = rf"a value used at {HERE} changes from step to step \(f64\[3\]\), .*{re.escape(ADVICE)}$"
     with pytest.raises(TracingError, match=pattern):
         trace(lambda x: x * rng.normal(size=3), X)
-    with pytest.raises(TracingError, match=r"depends on the numbers of `random` or `np.random`"):
-        trace(lambda x: x + np.random.rand(3), X)  # noqa: NPY002  # what a newcomer writes
+    with pytest.raises(TracingError, match=r"depends on the global generators `random` or `np.random`"):
+        trace(lambda x: x + np.random.rand(3), X)  # noqa: NPY002  # as users write it
 
 
-def test_an_array_that_changes_is_refused():
+def test_an_array_that_changes_is_rejected():
     outside = np.ones(3)
 
     def fn(x):
@@ -79,7 +81,7 @@ def test_an_array_that_changes_is_refused():
         trace(fn, X)
 
 
-def test_operations_that_change_are_refused():
+def test_operations_that_change_are_rejected():
     calls = iter(range(9))
     with pytest.raises(TracingError, match=rf"the number of operations changes.*{re.escape(ADVICE)}$"):
         trace(lambda x: x.tanh() if next(calls) else x.tanh().exp(), X)
@@ -91,14 +93,14 @@ def test_operations_that_change_are_refused():
         trace(lambda x: x ** next(exponents), X)
 
 
-def test_after_an_error_nothing_is_traced():
+def test_tracing_ends_after_an_error():
     with pytest.raises(ZeroDivisionError):
         trace(lambda x: x * (1 / 0), X)
     assert recording.tracer is None
     assert float(Tensor(2.0) * 3.0) == 6.0
 
 
-def test_tracing_inside_tracing_keeps_both_apart():
+def test_nested_tracing_records_separate_tapes():
     with tracing() as outer:
         x = outer.input("x", Tensor(X))
         inner = trace(lambda y: y.exp().exp(), X)
@@ -110,38 +112,38 @@ def test_tracing_inside_tracing_keeps_both_apart():
 
 
 def test_another_thread_is_not_traced():
-    looked = []
+    sums = []
 
     def elsewhere():
-        looked.append(float((Tensor(X) * 2.0).sum()))
+        sums.append(float((Tensor(X) * 2.0).sum()))
 
     with tracing() as tracer:
         tracer.input("x", Tensor(X))
         thread = threading.Thread(target=elsewhere)
         thread.start()
         thread.join()
-    assert looked == [12.0]
+    assert sums == [12.0]
     assert not tracer.tape.instructions
 
 
-def test_an_output_that_is_no_tensor_is_refused():
+def test_an_output_that_is_not_a_tensor_is_rejected():
     with pytest.raises(TypeError, match="trace: output 0 is a ndarray, expected a Tensor"):
         trace(lambda x: [np.ones(3)], X)
 
 
-def test_indexes_that_are_inputs_may_count_from_the_end():
+def test_index_inputs_may_be_negative():
     rows = np.arange(12.0).reshape(4, 3)
     for fn in (lambda x, at: x[at], lambda x, at: F.embedding(at, x)):
         tape = trace(fn, rows, np.array([0, 1]))
-        picked = run_as_written(tape, dict(zip(tape.inputs, (rows, np.array([-1, 2])), strict=True)))
-        assert picked["0"].tolist() == rows[[-1, 2]].tolist()
+        selected = run_as_written(tape, dict(zip(tape.inputs, (rows, np.array([-1, 2])), strict=True)))
+        assert selected["0"].tolist() == rows[[-1, 2]].tolist()
 
 
-def test_values_that_are_not_finite_are_traced_without_a_warning():
+def test_nonfinite_values_are_traced_without_a_warning():
     assert str(trace(lambda x: x * 0.0, np.array([np.inf]))).endswith("output 0 = %2")
 
 
-def test_slices_are_printed_as_they_are_typed():
+def test_slices_print_as_python_writes_them():
     tape = trace(lambda x: [x[1:, ::-1], x[:2, ::2], x[-2:, 1:3]], np.ones((3, 4)))
     assert [line.partition("key=")[2] for line in str(tape).splitlines() if "key=" in line] == [
         "(1:,::-1)", "(:2,::2)", "(-2:,1:3)",

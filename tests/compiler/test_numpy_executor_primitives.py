@@ -1,11 +1,11 @@
-"""Every entry of the table gives the same bits alone, replayed and in a stack of runs; so do its derivatives."""
+"""Every primitive and its derivatives have the same bits in eager execution, compiled, and in a stack of runs."""
 
 from itertools import combinations
 
 import numpy as np
 import pytest
+from primitive_cases import CASES, as_arrays
 from programs import assert_same_bits
-from test_primitives import CASES, as_arrays
 from threadpoolctl import threadpool_limits
 
 from minitrain.autograd.grad import value_and_grad
@@ -18,13 +18,13 @@ SPECIAL = [np.inf, -np.inf, np.nan, 0.0, -0.0, 5e-324, -1e-310, 1e-40, 3e38, 1.0
 
 @pytest.fixture(autouse=True)
 def quiet_and_alone():
-    """As training runs: one thread, and no warning of inf and nan."""
+    """One BLAS thread and no warnings, as in training."""
     with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
         yield
 
 
 def floats(*shape, seed=0):
-    """Numbers of all sizes; what is not finite is in every shape of some size."""
+    """Numbers of many magnitudes; larger shapes include nonfinite ones."""
     rng = np.random.default_rng([seed, *shape])
     x = np.asarray(rng.normal(size=shape) * rng.choice([1e-3, 1.0, 1.0, 1.0, 30.0], shape))
     return np.where(rng.random(shape) < 0.15, rng.choice(SPECIAL, shape), x)
@@ -38,28 +38,30 @@ def positive(*shape, seed=0):
     return np.abs(finite(*shape, seed=seed))
 
 
-def truths(*shape, seed=0):
+def booleans(*shape, seed=0):
     return np.asarray(np.random.default_rng([seed, *shape]).random(shape) < 0.5)
 
 
 def edge_cases(name):
-    """(inputs, options) of shapes and values that the cases of the derivatives leave out."""
+    """(inputs, options) of shapes and values that the cases for derivatives do not include."""
     if TABLE[name].kernel is None:
         inputs, _ = CASES[name][0]
         for shape in SHAPES:
-            made = [
-                truths(*shape) if np.asarray(x).dtype == bool else floats(*shape, seed=i) for i, x in enumerate(inputs)
+            arrays = [
+                booleans(*shape) if np.asarray(x).dtype == bool else floats(*shape, seed=i)
+                for i, x in enumerate(inputs)
             ]
             for options in [options for _, options in CASES[name]]:
-                yield made, options
+                yield arrays, options
         if len(inputs) > 1:  # a number against an array, and an array against a number
             for number in range(len(inputs)):
-                given = [
-                    truths(5, 7) if np.asarray(x).dtype == bool else floats(5, 7, seed=i) for i, x in enumerate(inputs)
+                arrays = [
+                    booleans(5, 7) if np.asarray(x).dtype == bool else floats(5, 7, seed=i)
+                    for i, x in enumerate(inputs)
                 ]
-                if given[number].dtype != bool and name != "mask":
-                    given[number] = np.array(2.0)
-                    yield given, {}
+                if arrays[number].dtype != bool and name != "mask":
+                    arrays[number] = np.array(2.0)
+                    yield arrays, {}
     else:
         yield from KERNEL_EDGES[name]
 
@@ -117,7 +119,7 @@ KERNEL_EDGES = {
         *_reductions("axes", _every_axes),
         *[
             ((x,), {"axes": axes})
-            for x in (np.arange(12).reshape(3, 4), truths(3, 4), finite(3, 0), finite(0, 3))
+            for x in (np.arange(12).reshape(3, 4), booleans(3, 4), finite(3, 0), finite(0, 3))
             for axes in ((-1,), (-2,), (-2, -1))
         ],
     ],
@@ -129,7 +131,7 @@ KERNEL_EDGES = {
     ],
     "cast": [
         ((x,), {"dtype": dtype})
-        for x in (finite(), finite(0, 3), finite(7) * 100, truths(3, 4), np.arange(7))
+        for x in (finite(), finite(0, 3), finite(7) * 100, booleans(3, 4), np.arange(7))
         for dtype in ("float32", "float64", "int64", "bool")
     ],
     "reinterpret": [
@@ -151,7 +153,7 @@ KERNEL_EDGES = {
     ],
     "concatenate": [
         ((floats(7), floats(0), floats(1)), {"axis": -1}), ((floats(3, 4),), {"axis": -1}),
-        ((floats(2, 1, 3), floats(2, 5, 3)), {"axis": -2}), ((truths(3), truths(4)), {"axis": -1}),
+        ((floats(2, 1, 3), floats(2, 5, 3)), {"axis": -2}), ((booleans(3), booleans(4)), {"axis": -1}),
         ((floats(64, 3), floats(64, 125)), {"axis": -1}),
     ],
     "slice": [
@@ -225,7 +227,7 @@ def test_values_have_the_same_bits(name, dtype):
 
 
 def with_derivatives(name, options, numbers, order):
-    """The entry's value, weighted and added up, and all derivatives to an order, as a function of its inputs."""
+    """A function of the inputs: the weighted sum of the primitive's entries, and all derivatives up to an order."""
 
     def weighted(t):
         return (t * np.cos(np.arange(t.size)).reshape(t.shape).astype(t.dtype)).sum()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from minitrain.data import Dataset, Rows
+from minitrain.data import Dataset, RowsOnDisk
 from minitrain.inference.model import Model
 from minitrain.plotting.figures import BLUE, COLORS, GREY, ORANGE, SKY, VERMILION, new_figure, shortened
 from minitrain.training.experiment import Experiment
@@ -47,12 +47,12 @@ def _title(figure: Figure, model: Model, heading: str) -> None:
     figure.suptitle(f"{heading}\n{shortened(note, width)}", fontsize=11)
 
 
-def _judged(data: Dataset) -> tuple[Array | Rows, Any, str]:
+def _judged(data: Dataset) -> tuple[Array | RowsOnDisk, Any, str]:
     """The validation examples, or those of training where none is held out; their targets; which these are."""
     return (data.x_val, data.y_val, "validation") if len(data.x_val) else (data.x_train, data.y_train, "training")
 
 
-def _classes(model: Model, x: Array | Rows) -> Array:
+def _classes(model: Model, x: Array | RowsOnDisk) -> Array:
     found = model.predict_scaled(x).classes
     assert found is not None
     return found
@@ -64,7 +64,7 @@ def _accuracy(model: Model) -> str:
     return f"{right.mean():.1%} of {len(right):,} {which} examples right"
 
 
-def _some(x: Array | Rows, y: Array | None, data: Dataset) -> tuple[Array, Array]:
+def _some(x: Array | RowsOnDisk, y: Array | None, data: Dataset) -> tuple[Array, Array]:
     """Examples and targets in their own units; of many, some from all parts of the data."""
     assert y is not None
     rows = np.arange(0, len(x), max(1, math.ceil(len(x) / MOST_POINTS)))

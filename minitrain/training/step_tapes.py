@@ -15,7 +15,7 @@ from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Tensor
 from minitrain.compiler.tape import Tape
 from minitrain.compiler.tracing import Tracer, trace_once, trace_twice
-from minitrain.data import Rows
+from minitrain.data import RowsOnDisk
 from minitrain.training.training_step import TrainingStep
 from minitrain.typing import Array
 
@@ -128,7 +128,7 @@ def _enter(step: TrainingStep, tracer: Tracer) -> Tensor:
 def _batch(step: TrainingStep, k: int, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
     """The examples of a step: picked by number where the data lies in memory, else read from disk before each step."""
     rows = step.rows(k)
-    if isinstance(step.train.x, Rows):
+    if isinstance(step.train.x, RowsOnDisk):
         x, y = step.batch(k).tensors()
         return tracer.input("x", x), None if y is None else tracer.input("y", y)
     x, y = _examples(step, tracer)

@@ -19,7 +19,7 @@ from minitrain.autograd.graph import no_grad, topological_order
 from minitrain.autograd.tensor import Tensor
 from minitrain.components import losses
 from minitrain.config.schema import RunConfig
-from minitrain.data import Dataset, Rows, blocks
+from minitrain.data import Dataset, RowsOnDisk, row_blocks
 from minitrain.errors import ConfigError
 from minitrain.nn.activation import activation_layers
 from minitrain.nn.module import Module, describe_mismatch, record_outputs
@@ -36,7 +36,7 @@ Numbers = dict[str, float]
 class Examples:
     """Inputs and targets in the type that a run computes in."""
 
-    x: Array | Rows
+    x: Array | RowsOnDisk
     y: Array | None
 
     def __len__(self) -> int:
@@ -235,7 +235,7 @@ class TrainingStep:
         if not len(self.val):
             return {}
         model = self.model.eval()
-        outputs = [model(Tensor(self.val.x[block])).numpy() for block in blocks(self.val.x)]
+        outputs = [model(Tensor(self.val.x[block])).numpy() for block in row_blocks(self.val.x)]
         y = None if self.val.y is None else Tensor(self.val.y)
         return {name: t.numpy() for name, t in self.compute_metrics(Tensor(np.concatenate(outputs)), y).items()}
 

@@ -1,7 +1,4 @@
-"""Datasets: bundled, generated, and read from the user's files.
-
-May import autograd, compiler, nn, optim and storage, of which it needs none: only the loose modules below them.
-"""
+"""Datasets: bundled, generated, and read from the user's files. Imports the loose modules only."""
 
 from minitrain.data.bundled import BreastCancer, Diabetes, Digits, Iris, Wine
 from minitrain.data.dataset import Dataset

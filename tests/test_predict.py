@@ -211,7 +211,8 @@ def test_data_that_is_gone_or_another_is_told(command, flowers):
     with pytest.raises(RecordError, match=r"the data has changed since the run; give it back as it was"):
         minitrain.load_model("run")
     Path("flowers.csv").unlink()
-    with pytest.raises(ConfigError, match=r"data.path=flowers.csv: no such file; expected a path relative to the current"):
+    missing = r"data.path=flowers.csv: no such file; expected a path relative to the current"
+    with pytest.raises(ConfigError, match=missing):
         minitrain.load_model("run")
 
 

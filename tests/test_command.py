@@ -165,7 +165,7 @@ def test_what_is_not_finite_stops_the_run_and_is_named(command, own_components, 
         told = f"diverged at step {summary.step} of 40"
         assert told in out
         if "-m" not in how:
-            assert f"{operation} gave the first such value, from {summary.first_parameter}" in out
+            assert f"{operation} produced the first such value, from {summary.first_parameter}" in out
     assert summary
 
 
@@ -253,7 +253,7 @@ def test_a_resume_that_cannot_go_on_is_told_and_harms_nothing(command):
     checkpoint.write_bytes(b"junk")
     status, out, err = command("resume", str(directory), "steps=60")
     assert status == 2
-    assert "not a checkpoint that can be used" in err
+    assert "not a usable checkpoint" in err
     checkpoint.write_bytes(good)
     config = directory / ".hydra" / "config.yaml"
     text = config.read_text()

@@ -158,7 +158,7 @@ def test_layers_tell_their_options_what_is_frozen_and_functions_their_name():
     net = nn.Sequential(nn.MaxPool1d(2), nn.Linear(2, 2, rng=0), nn.activation.activation_layer("tanh")())
     net.freeze(["1.weight"])
     graph, _ = graph_of_network(net, np.ones((1, 3, 4)))
-    assert graph.nodes[1].notes == ("kernel 2, padding 0", "→ [batch, 3, 2]")
+    assert graph.nodes[1].notes == ("kernel_size 2, padding 0", "→ [batch, 3, 2]")
     assert graph.nodes[2].notes[0] == "weight [2, 2] frozen, bias [2]"
 
     def cube(x):

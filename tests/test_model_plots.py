@@ -225,7 +225,7 @@ def test_a_damaged_checkpoint_is_one_line(tmp_path, command):
     model = load_model("run")
     Path("run/checkpoints/best.npz").write_bytes(b"junk")
     (line,) = model_plots.draw_plots(replace(model.config, plots=["confusion_matrix"]), Path("run"))
-    assert line.startswith("plots: not drawn: run/checkpoints/best.npz: not a checkpoint that can be used")
+    assert line.startswith("plots: not drawn: run/checkpoints/best.npz: not a usable checkpoint")
 
 
 @pytest.mark.parametrize("worth", [0.0, 1e9])

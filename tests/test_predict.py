@@ -187,7 +187,7 @@ def test_what_is_not_a_run_or_not_whole_is_told(command, flowers):
     config, best = Path("run/.hydra/config.yaml"), Path("run/checkpoints/best.npz")
     text, whole = config.read_text(), best.read_bytes()
     best.write_bytes(whole[:-100])
-    with pytest.raises(RecordError, match=r"best.npz: not a checkpoint that can be used"):
+    with pytest.raises(RecordError, match=r"best.npz: not a usable checkpoint"):
         minitrain.load_model("run")
     best.write_bytes(whole)
     config.write_text(text.replace("- 8", "- 9"))

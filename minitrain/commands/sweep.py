@@ -25,7 +25,6 @@ from minitrain.config.schema import RunConfig
 from minitrain.config.sweep_grid import SWEEP_KEYS, expand_grid
 from minitrain.errors import ConfigError
 from minitrain.storage.files import reject_special_files, write_text
-from minitrain.storage.metric import Metric
 from minitrain.storage.summary import Summary, read_summary
 from minitrain.sweep.grouping import group_runs
 from minitrain.sweep.progress import format_dry_run
@@ -223,11 +222,7 @@ def _direction(config: DictConfig, run: RunConfig) -> list[str]:
     key = "hydra.sweeper.direction"
     given = any(text.startswith(f"{key}=") for text in requested_overrides(config, "hydra"))
     searches = OmegaConf.select(config, key) is not None
-    return (
-        [f"{key}=maximize"]
-        if searches and not given and Metric.named(build_experiment(run).metric).higher_is_better
-        else []
-    )
+    return [f"{key}=maximize"] if searches and not given and build_experiment(run).monitor.higher_is_better else []
 
 
 def _returned(job: Job, draft: JobSpec) -> JobReturn:
@@ -240,7 +235,7 @@ def _best(summary: Summary, config: RunConfig) -> float:
     """What a sweeper is told of a run: the best value of the metric that it is judged by; without one, the worst."""
     if summary.best:
         return summary.best.value
-    return Metric.named(build_experiment(config).metric).worst
+    return build_experiment(config).monitor.worst
 
 
 def job(config: DictConfig) -> float:

@@ -1,5 +1,5 @@
-"""Networks and losses by their names in a config. Imports nn, data and autograd."""
+"""Networks, layers of networks and losses by their names in a config. Imports nn, data and autograd."""
 
-from minitrain.components import losses, networks, sequential
+from minitrain.components import layers, losses, networks, sequential
 
-__all__ = ["losses", "networks", "sequential"]
+__all__ = ["layers", "losses", "networks", "sequential"]

@@ -1,4 +1,4 @@
-"""Networks that `network=` chooses from: how a config becomes a Module for a dataset."""
+"""Networks that `network=` chooses from, and how their options become a Module for a dataset."""
 
 from __future__ import annotations
 
@@ -28,28 +28,36 @@ ActivationLayer = Callable[[], Module]
 class NetworkConfig(Protocol):
     """A component of the group `network`: options, and how a network for a dataset is built from them."""
 
-    def build(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module: ...
+    def build(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
+        """The network [batch, inputs] -> [batch, outputs] with its initial weights."""
+        ...
 
-    def describe(self, inputs: int, outputs: int, activation: str) -> str: ...
+    def describe(self, inputs: int, outputs: int, activation: str) -> str:
+        """The network in a few words."""
+        ...
 
 
 NETWORKS: Registry[type[NetworkConfig]] = Registry("network", implements(NetworkConfig))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Network:
-    """How a network's parameters start, and which of them are trained; networks of layers have these options."""
+class LayerNetworkConfig:
+    """Options that all networks of layers share: initial weights, and frozen parameters."""
 
-    init: str = option("pytorch", "initial weights; biases start at 0 under all but pytorch", choices="init")
+    init: str = option("pytorch", "initializer of the weights; biases start at 0, except with pytorch", choices="init")
     init_scale: float = option(1.0, "factor on the initial weights", at_least=0)
-    init_file: str | None = option(None, "file to start from: npz or safetensors, parameters by name, or a checkpoint")
-    frozen: list[str] = option([], "parameters that are not trained, by name; * stands for any text")
+    init_file: str | None = option(None, "initial parameters by name: an npz or safetensors file, or a checkpoint")
+    frozen: list[str] = option([], "names of parameters that are not trained; * matches any characters")
 
     def build(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
-        """The network for a dataset. Raises ConfigError for options that do not go together."""
+        """The network for a dataset.
+
+        Raises:
+            ConfigError: The options contradict each other, or the file of parameters does not fit.
+        """
         model = self.assemble(inputs, outputs, activation, seed)
         if self.init_file is not None:
-            state = _state_in(self.init_file)
+            state = _read_state(self.init_file)
             try:
                 model.load_state_dict(state)
             except ValueError as error:
@@ -59,37 +67,39 @@ class Network:
         except ValueError as error:
             raise ConfigError(f"network.{error}") from error
         if not any(p.requires_grad for p in model.parameters()):
-            raise ConfigError(f"network.frozen={self.frozen}: leaves no parameter to train; freeze fewer")
+            raise ConfigError(f"network.frozen={self.frozen}: no parameter remains to be trained; freeze fewer")
         return model
 
     def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
+        """The network before parameters are loaded or frozen; subclasses implement it."""
         raise NotImplementedError(f"{type(self).__name__} has no assemble(self, inputs, outputs, activation, seed)")
 
 
-def _state_in(given: str) -> dict[str, Array]:
-    """The arrays of an npz or safetensors file by name; of a run's checkpoint, those of the network.
+def _read_state(file: str) -> dict[str, Array]:
+    """The arrays of an npz or safetensors file by name; of a checkpoint, those of the network.
 
-    Raises ConfigError for what cannot be read.
+    Raises:
+        ConfigError: The file cannot be read.
     """
-    path = require_file("network.init_file", given, "an npz or safetensors file")
+    path = require_file("network.init_file", file, "an npz or safetensors file")
     with reporting_errors(
         "network.init_file", path, "parameters by name, as npz and safetensors files and checkpoints have"
     ):
-        return _safetensors_in(path) if path.suffix == ".safetensors" else _npz_in(path)
+        return _read_safetensors(path) if path.suffix == ".safetensors" else _read_npz(path)
 
 
-def _npz_in(path: Path) -> dict[str, Array]:
+def _read_npz(path: Path) -> dict[str, Array]:
     with path.open("rb") as file:
         archive = np.load(file, allow_pickle=False)
         if isinstance(archive, np.ndarray):
             raise ValueError("one array, without a name")
-        of_network = [name for name in archive if name.startswith(("parameters/", "buffers/"))]
-        if of_network:
-            return {name.partition("/")[2]: validate_array(archive[name], name) for name in of_network}
+        network_arrays = [name for name in archive if name.startswith(("parameters/", "buffers/"))]
+        if network_arrays:
+            return {name.partition("/")[2]: validate_array(archive[name], name) for name in network_arrays}
         return {name: validate_array(archive[name], name) for name in archive}
 
 
-def _safetensors_in(path: Path) -> dict[str, Array]:
+def _read_safetensors(path: Path) -> dict[str, Array]:
     try:
         from safetensors.numpy import load_file
     except ImportError as error:
@@ -105,14 +115,14 @@ PARAMETRIZATIONS = ("standard", "mup_sgd", "mup_adam")
 
 @register("network", "mlp")
 @dataclass(frozen=True)
-class MLPConfig(Network):
+class MLPConfig(LayerNetworkConfig):
     """A multilayer perceptron: linear layers with the activation between them.
 
-    A hidden layer is linear, norm, activation, dropout, and with `residual` its input is added to that.
+    A hidden layer is linear, norm, activation, dropout; with `residual`, its input is added to the result.
 
-    `mup_sgd` and `mup_adam` are the maximal update parametrisation (Yang et al. 2022, "Tensor Programs V", table 3),
-    for gradient descent with or without momentum, and for Adam and its kin. The wider the network, the smaller are the
-    last layer's initial weights and the steps of some layers, so that the best lr stays what it is at `base_width`.
+    `mup_sgd` and `mup_adam` are the maximal update parametrization (Yang et al. 2022, "Tensor Programs V", table 3) for
+    gradient descent with or without momentum, and for Adam and its variants. In a wider network the initial weights of the
+    last layer and the steps of some layers are smaller, so that the best learning rate is the one at `base_width`.
 
     >>> from minitrain.nn import ReLU
     >>> list(MLPConfig(widths=[8]).build(2, 1, ReLU, seed=0).named_parameters())
@@ -121,14 +131,16 @@ class MLPConfig(Network):
 
     widths: list[int] = option([64, 32], "units of each hidden layer", at_least=1)
     depth: int | None = option(
-        None, "how many hidden layers, all of the one width in widths; null: widths tells", at_least=1
+        None, "number of hidden layers, all of the width in widths; null: as many as widths", at_least=1
     )
     bias: bool = option(True, "whether the linear layers have biases")
-    norm: str | None = option(None, "normalisation before each activation", choices=("batch", "layer"))
-    dropout: float | None = option(None, "share of hidden units dropped in training", at_least=0, below=1)
-    residual: bool = option(False, "add its input to each hidden layer that is as wide as the one before")
-    parametrization: str = option("standard", "how widths change initial weights and steps", choices=PARAMETRIZATIONS)
-    base_width: int = option(64, "width of hidden layers at which mup is the standard", at_least=1)
+    norm: str | None = option(None, "normalization before each activation", choices=("batch", "layer"))
+    dropout: float | None = option(None, "probability of a hidden unit to be dropped", at_least=0, below=1)
+    residual: bool = option(False, "residual connections around hidden layers that are as wide as their input")
+    parametrization: str = option(
+        "standard", "how the width scales initial weights and steps", choices=PARAMETRIZATIONS
+    )
+    base_width: int = option(64, "width at which mup equals the standard parametrization", at_least=1)
 
     def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
         if self.depth is not None and len(self.widths) != 1:
@@ -139,7 +151,7 @@ class MLPConfig(Network):
         sizes = [inputs, *self.hidden]
         if self.parametrization != "standard" and self.norm is not None:
             raise ConfigError(
-                f"network.norm={self.norm}: has no rates of its own under mup; set network.norm=null, or "
+                f"network.norm={self.norm}: not defined for mup; set network.norm=null, or "
                 "network.parametrization=standard"
             )
         if self.residual and all(size != before for before, size in pairwise(sizes)):
@@ -155,16 +167,16 @@ class MLPConfig(Network):
 
     @property
     def hidden(self) -> list[int]:
-        """Units of each hidden layer."""
+        """The number of units of each hidden layer."""
         return self.widths * (self.depth or 1)
 
     def _linear(self, fan_in: int, fan_out: int, seed: int, i: int) -> Module:
         rng, is_last = generator(seed, "init", i), i == len(self.hidden)
         if self.parametrization == "standard":
             return Linear(fan_in, fan_out, self.bias, rng=rng, init=self.init, init_scale=self.init_scale)
-        # How many times as wide as the base are the hidden layers before and after? By table 3 a weight's rate goes
-        # with after / before under SGD and with 1 / before under Adam, a bias's with after and with 1, and the last
-        # layer's initial weights with 1 / √before.
+        # `before` and `after`: the widths of the adjacent layers, divided by the base width. In table 3 the learning rate
+        # of a weight scales with after / before (SGD) or 1 / before (Adam), that of a bias with after or 1, and the
+        # initial weights of the last layer with 1 / √before.
         before = 1.0 if i == 0 else fan_in / self.base_width
         after = 1.0 if is_last else fan_out / self.base_width
         m, k = (sqrt(after / before), sqrt(after)) if self.parametrization == "mup_sgd" else (1 / before, 1.0)
@@ -192,10 +204,10 @@ class MLPConfig(Network):
 
 @register("network", "linear")
 @dataclass(frozen=True)
-class LinearConfig(Network):
+class LinearConfig(LayerNetworkConfig):
     """One linear layer: softmax regression, or least squares."""
 
-    bias: bool = option(True, "whether it has a bias")
+    bias: bool = option(True, "whether there is a bias")
 
     def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
         rng = generator(seed, "init")
@@ -206,7 +218,7 @@ class LinearConfig(Network):
 
 
 class Lab2(Module):
-    """The notebook's chain of two neurons with one shared bias: a(w2 a(w1 x + b) + b), x: [batch, 1] -> [batch, 1]."""
+    """A chain of two neurons with one shared bias: a(w2 a(w1 x + b) + b), x: [batch, 1] -> [batch, 1]."""
 
     def __init__(self, w1: float, w2: float, bias: float, activation: ActivationLayer) -> None:
         self.w1 = Parameter(w1, "w1")
@@ -222,7 +234,7 @@ class Lab2(Module):
 @register("network", "lab2")
 @dataclass(frozen=True)
 class Lab2Config:
-    """The notebook's chain of two neurons with one shared bias, from given weights.
+    """The chain of two neurons with one shared bias of the lab notebook.
 
     >>> from minitrain.nn import ReLU
     >>> Lab2Config().build(1, 1, ReLU, seed=0)(Tensor([[3.0]])).item()
@@ -231,12 +243,12 @@ class Lab2Config:
 
     w1: float = option(1.0, "first weight")
     w2: float = option(2.0, "second weight")
-    bias: float = option(1.0, "the bias of both neurons")
+    bias: float = option(1.0, "bias of both neurons")
 
     def build(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
         if (inputs, outputs) != (1, 1):
             raise ConfigError(
-                f"network=lab2: takes 1 input and gives 1 output, the data has {inputs} and {outputs}; "
+                f"network=lab2: has 1 input and 1 output, the data has {inputs} and {outputs}; "
                 "set data=point loss=output batch_size=null"
             )
         return Lab2(self.w1, self.w2, self.bias, activation)

@@ -144,7 +144,7 @@ def _check_data(experiment: Experiment, progress: RunProgress, path: Path) -> No
     if then is None:
         return
     with np.errstate(all="ignore"):
-        now = float(experiment.step.evaluate().get("val_loss", np.nan))
+        now = float(experiment.eager_engine.evaluate().get("val_loss", np.nan))
     if not np.isclose(now, then, rtol=1e-3, atol=1e-6, equal_nan=True):  # another machine rounds in another way
         raise RecordError(
             f"{path}: its val_loss is {now:.5g} and was {then:.5g}: the data has changed since the run; give it back "

@@ -1,4 +1,4 @@
-"""Activations: the table that `activation=` chooses from, and each as a layer."""
+"""Activation layers, which `activation=` chooses from."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ACTIVATIONS: Registry[type[Module] | Callable[[Tensor], Tensor]] = Registry("act
 
 
 def activation_layer(name: str) -> Callable[[], Module]:
-    """What makes a layer of a named activation, which may be registered as a Module or as a plain function.
+    """The constructor of an activation layer; the activation may be registered as a Module or as a plain function.
 
     >>> activation_layer("tanh")()(Tensor(0.0)).item()
     0.0
@@ -24,7 +24,7 @@ def activation_layer(name: str) -> Callable[[], Module]:
 
 
 def activation_layers(model: Module) -> dict[str, Module]:
-    """Name -> module, of those that are activations.
+    """The activation layers of a network by name.
 
     >>> from minitrain.nn import Linear, Sequential
     >>> list(activation_layers(Sequential(Linear(2, 3, rng=0), ReLU(), Linear(3, 1, rng=1))))
@@ -62,7 +62,7 @@ class ELU(Activation):
 
 @register("activation", "gelu")
 class GELU(Activation):
-    """x Φ(x), Φ the normal distribution function (Hendrycks, Gimpel 2016, section 2)."""
+    """x Φ(x), where Φ is the normal distribution function (Hendrycks and Gimpel 2016, section 2)."""
 
     function = F.gelu
 
@@ -76,7 +76,7 @@ class Hardswish(Activation):
 
 @register("activation", "hardtanh")
 class Hardtanh(Activation):
-    """x held between -1 and 1 (Collobert 2004)."""
+    """x clipped to [-1, 1] (Collobert 2004)."""
 
     function = F.hardtanh
 
@@ -122,7 +122,7 @@ class ReLU(Activation):
 
 @register("activation", "selu")
 class SELU(Activation):
-    """The elu whose scale keeps mean 0 and variance 1 (Klambauer et al. 2017, eq. 2); goes with init=lecun_normal."""
+    """A scaled ELU that preserves mean 0 and variance 1 (Klambauer et al. 2017, eq. 2), with `init=lecun_normal`."""
 
     function = F.selu
 

@@ -1,4 +1,4 @@
-"""Layers over images [batch, channels, height, width] and sequences [batch, channels, length]."""
+"""Convolution and pooling layers for images [batch, channels, height, width] and sequences [batch, channels, length]."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from minitrain.nn.module import Module
 
 
 class _Conv(Module):
-    """A convolution with a weight [out, in, *kernel] and a bias [out]; how many axes are the subclass's to say."""
+    """A convolution with a weight [out, in, *kernel_size] and a bias [out], over a number of axes."""
 
     axes: ClassVar[int]
     function: ClassVar[Callable[..., Tensor]]
@@ -24,7 +24,7 @@ class _Conv(Module):
         self,
         in_channels: int,
         out_channels: int,
-        kernel: Sizes,
+        kernel_size: Sizes,
         stride: Sizes = 1,
         padding: Sizes = 0,
         bias: bool = True,
@@ -33,11 +33,11 @@ class _Conv(Module):
         init: str = "pytorch",
         init_scale: float = 1.0,
     ) -> None:
-        sizes = (kernel,) * self.axes if isinstance(kernel, int) else tuple(kernel)
+        sizes = (kernel_size,) * self.axes if isinstance(kernel_size, int) else tuple(kernel_size)
         if min(in_channels, out_channels, *sizes) < 1 or len(sizes) != self.axes:
             raise ValueError(
-                f"{type(self).__name__}: in_channels={in_channels}, out_channels={out_channels}, kernel={kernel}: "
-                f"expected at least 1 each, and a kernel of one size or {self.axes}"
+                f"{type(self).__name__}: in_channels={in_channels}, out_channels={out_channels}, "
+                f"kernel_size={kernel_size}: expected at least 1 each, and a kernel_size of one number or {self.axes}"
             )
         self.weight, self.bias = initial((out_channels, in_channels, *sizes), bias, rng, init, init_scale)
         self.stride = stride
@@ -48,13 +48,15 @@ class _Conv(Module):
 
 
 class Conv1d(_Conv):
-    """Weighted sums over windows of a sequence: x: [batch, in, length] -> [batch, out, positions].
+    """A convolution over a sequence: x: [batch, in, length] -> [batch, out, positions].
 
-    positions = (length + 2 padding - kernel) // stride + 1; weight [out, in, kernel] and bias [out] as PyTorch's.
-    The arguments `bias`, `rng`, `init` and `init_scale` are `Linear`'s. Raises what `Linear` does, ValueError
-    for a kernel of another number of sizes, too.
+    positions = (length + 2 padding - kernel_size) // stride + 1; the weight [out, in, kernel_size] and the bias [out] are
+    laid out as in PyTorch. `bias`, `rng`, `init` and `init_scale` are those of `Linear`.
 
-    >>> Conv1d(1, 4, kernel=3, rng=0)(Tensor(np.ones((2, 1, 8)))).shape
+    Raises:
+        ValueError: A size is below 1, `kernel_size` has the wrong number of sizes, or `init` is unknown.
+
+    >>> Conv1d(1, 4, kernel_size=3, rng=0)(Tensor(np.ones((2, 1, 8)))).shape
     (2, 4, 6)
     """
 
@@ -63,14 +65,16 @@ class Conv1d(_Conv):
 
 
 class Conv2d(_Conv):
-    """Weighted sums over square windows of an image (LeCun et al. 1989): x: [batch, in, H, W] -> [batch, out, H', W'].
+    """A convolution over an image: x: [batch, in, H, W] -> [batch, out, H', W'].
 
-    H' = (H + 2 padding - kernel) // stride + 1; weight [out, in, kernel, kernel] and bias [out] as PyTorch's.
-    kernel, stride and padding may be (for H, for W).
-    The arguments `bias`, `rng`, `init` and `init_scale` are `Linear`'s. Raises what `Linear` does, ValueError
-    for a kernel of another number of sizes, too.
+    H' = (H + 2 padding - kernel_size) // stride + 1; the weight [out, in, kernel_size, kernel_size] and the bias [out] are
+    laid out as in PyTorch. `kernel_size`, `stride` and `padding` may be pairs (for H, for W). `bias`, `rng`, `init` and
+    `init_scale` are those of `Linear`.
 
-    >>> Conv2d(1, 4, kernel=3, padding=1, rng=0)(Tensor(np.ones((2, 1, 8, 8)))).shape
+    Raises:
+        ValueError: A size is below 1, `kernel_size` has the wrong number of sizes, or `init` is unknown.
+
+    >>> Conv2d(1, 4, kernel_size=3, padding=1, rng=0)(Tensor(np.ones((2, 1, 8, 8)))).shape
     (2, 4, 8, 8)
     """
 
@@ -79,23 +83,27 @@ class Conv2d(_Conv):
 
 
 class _Pool(Module):
-    """One number for each window of a channel; the function is the subclass's to say."""
+    """A reduction of each window of a channel.
+
+    Args:
+        kernel_size: The size of a window.
+        stride: The distance between windows; `kernel_size` by default.
+        padding: Entries added on each side, which do not count.
+    """
 
     function: ClassVar[Callable[..., Tensor]]
 
-    def __init__(self, kernel: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
-        self.kernel = kernel
+    def __init__(self, kernel_size: Sizes, stride: Sizes | None = None, padding: Sizes = 0) -> None:
+        self.kernel_size = kernel_size
         self.stride = stride
         self.padding = padding
 
     def forward(self, x: Tensor) -> Tensor:
-        return type(self).function(x, self.kernel, self.stride, self.padding)
+        return type(self).function(x, self.kernel_size, self.stride, self.padding)
 
 
 class MaxPool1d(_Pool):
-    """The largest entry of each window: x: [batch, channels, length] -> [batch, channels, positions].
-
-    stride: how far windows are apart; `kernel` where it is not given
+    """The maximum of each window: x: [batch, channels, length] -> [batch, channels, positions].
 
     >>> MaxPool1d(2)(Tensor([[[1.0, 5.0, 2.0, 3.0]]])).numpy()
     array([[[5., 3.]]])
@@ -105,9 +113,7 @@ class MaxPool1d(_Pool):
 
 
 class MaxPool2d(_Pool):
-    """The largest entry of each square window: x: [batch, channels, H, W] -> [batch, channels, H', W'].
-
-    stride: how far windows are apart; `kernel` where it is not given
+    """The maximum of each window: x: [batch, channels, H, W] -> [batch, channels, H', W'].
 
     >>> MaxPool2d(2)(Tensor([[[[1.0, 5.0], [2.0, 3.0]]]])).item()
     5.0
@@ -119,8 +125,6 @@ class MaxPool2d(_Pool):
 class AvgPool1d(_Pool):
     """The mean of each window: x: [batch, channels, length] -> [batch, channels, positions].
 
-    stride: how far windows are apart; `kernel` where it is not given
-
     >>> AvgPool1d(2)(Tensor([[[1.0, 5.0, 2.0, 3.0]]])).numpy()
     array([[[3. , 2.5]]])
     """
@@ -129,9 +133,7 @@ class AvgPool1d(_Pool):
 
 
 class AvgPool2d(_Pool):
-    """The mean of each square window: x: [batch, channels, H, W] -> [batch, channels, H', W'].
-
-    stride: how far windows are apart; `kernel` where it is not given
+    """The mean of each window: x: [batch, channels, H, W] -> [batch, channels, H', W'].
 
     >>> AvgPool2d(2)(Tensor([[[[1.0, 5.0], [2.0, 4.0]]]])).item()
     3.0

@@ -1,7 +1,7 @@
-"""Initial weights: the table that `init=` chooses from.
+"""Initializers of weights, which `network.init=` chooses from.
 
-Each is a function of a weight's shape [out, in, *kernel] and a generator. `in` and `out` below count all
-connections: in times the kernel's size, out times the kernel's size.
+Each is a function of the shape of a weight, [out, in, *kernel_size], and a random generator. `in` and `out` below are the
+fan-in and the fan-out: they include the size of the kernel.
 """
 
 from __future__ import annotations
@@ -17,20 +17,25 @@ from minitrain.registry import Registry, is_callable, register
 from minitrain.typing import Array
 
 Shape = tuple[int, ...]
-
-
 Initializer = Callable[[Shape, np.random.Generator], Array]
-
 INITIALIZERS: Registry[Initializer] = Registry("init", is_callable)
 
 
 def initial(
     shape: Shape, bias: bool, rng: np.random.Generator | int, init: str = "pytorch", scale: float = 1.0
 ) -> tuple[Parameter, Parameter | None]:
-    """A layer's initial weight [out, in, *kernel], times `scale`, and its bias [out], or None without `bias`.
+    """The initial weight and bias of a layer.
 
-    Biases are zero, but under `pytorch` uniform in ±1/√in as the weights are.
-    Raises ValueError for an `init` that is not in the table, MemoryError for a weight that is larger than the memory.
+    Args:
+        shape: The shape of the weight, [out, in, *kernel_size].
+        bias: Whether the layer has a bias [out]. Biases start at 0; with `init="pytorch"` they are uniform in ±1/√in.
+        rng: A random generator, or a seed.
+        init: The name of an initializer.
+        scale: A factor on the initial weight.
+
+    Raises:
+        ValueError: The initializer is unknown.
+        MemoryError: The weight is larger than the memory of the machine.
 
     >>> weight, bias = initial((3, 2), True, rng=0, init="he_normal")
     >>> weight.shape, bias.numpy()
@@ -44,24 +49,24 @@ def initial(
     weight = Parameter(INITIALIZERS[init](shape, rng) * scale, "weight")
     if not bias:
         return weight, None
-    start = _symmetric(rng, shape[:1], 1 / sqrt(_fans(shape)[0])) if init == "pytorch" else np.zeros(shape[0])
-    return weight, Parameter(start, "bias")
+    initial_bias = _symmetric(rng, shape[:1], 1 / sqrt(_fans(shape)[0])) if init == "pytorch" else np.zeros(shape[0])
+    return weight, Parameter(initial_bias, "bias")
 
 
 def _memory() -> float:
-    """Bytes that this machine has: a system may promise more, and end the process later."""
+    """Bytes of physical memory: the system may grant more than that, and kill the process later."""
     names = os.sysconf_names if hasattr(os, "sysconf_names") else {}
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if "SC_PHYS_PAGES" in names else inf
 
 
 def _fans(shape: Shape) -> tuple[int, int]:
-    """How many inputs an output has, and how many outputs an input has.
+    """Fan-in and fan-out: the number of inputs of an output, and of outputs of an input.
 
     >>> _fans((8, 3, 5, 5))
     (75, 200)
     """
-    kernel = prod(shape[2:])
-    return shape[1] * kernel, shape[0] * kernel
+    kernel_size = prod(shape[2:])
+    return shape[1] * kernel_size, shape[0] * kernel_size
 
 
 def _symmetric(rng: np.random.Generator, shape: Shape, bound: float) -> Array:
@@ -76,19 +81,19 @@ def pytorch(shape: Shape, rng: np.random.Generator) -> Array:
 
 @register("init", "uniform")
 def uniform(shape: Shape, rng: np.random.Generator) -> Array:
-    """Uniform in ±1: `init_scale` is the bound."""
+    """Uniform in ±1; `init_scale` is then the bound."""
     return _symmetric(rng, shape, 1.0)
 
 
 @register("init", "normal")
 def normal(shape: Shape, rng: np.random.Generator) -> Array:
-    """Normal with deviation 1: `init_scale` is the deviation."""
+    """Normal with standard deviation 1; `init_scale` is then the deviation."""
     return rng.normal(size=shape)
 
 
 @register("init", "xavier_uniform")
 def xavier_uniform(shape: Shape, rng: np.random.Generator) -> Array:
-    """Uniform in ±√(6 / (in + out)) (Glorot and Bengio 2010, eq. 16): for tanh-like activations."""
+    """Uniform in ±√(6 / (in + out)) (Glorot and Bengio 2010, eq. 16), for tanh-like activations."""
     return _symmetric(rng, shape, sqrt(6 / sum(_fans(shape))))
 
 
@@ -100,7 +105,7 @@ def xavier_normal(shape: Shape, rng: np.random.Generator) -> Array:
 
 @register("init", "he_uniform")
 def he_uniform(shape: Shape, rng: np.random.Generator) -> Array:
-    """Uniform in ±√(6 / in), of variance 2 / in (He et al. 2015, eq. 10): for ReLU and its kin."""
+    """Uniform in ±√(6 / in), of variance 2 / in (He et al. 2015, eq. 10), for ReLU-like activations."""
     return _symmetric(rng, shape, sqrt(6 / _fans(shape)[0]))
 
 
@@ -112,16 +117,16 @@ def he_normal(shape: Shape, rng: np.random.Generator) -> Array:
 
 @register("init", "lecun_normal")
 def lecun_normal(shape: Shape, rng: np.random.Generator) -> Array:
-    """Normal with variance 1 / in (LeCun et al. 1998, Efficient BackProp, eq. 16): for SELU, too."""
+    """Normal with variance 1 / in (LeCun et al. 1998, Efficient BackProp, eq. 16), also for SELU."""
     return rng.normal(scale=sqrt(1 / _fans(shape)[0]), size=shape)
 
 
 @register("init", "orthogonal")
 def orthogonal(shape: Shape, rng: np.random.Generator) -> Array:
-    """A random matrix [out, in] with orthonormal rows or columns, the fewer of them (Saxe et al. 2014, section 3).
+    """A random matrix [out, in] with orthonormal rows or columns, whichever are fewer (Saxe et al. 2014, section 3).
 
-    Q of a QR decomposition of normal numbers, its signs those of R's diagonal: uniform among all such matrices
-    (Mezzadri 2007, section 5).
+    It is the Q of a QR decomposition of normal numbers with the signs of R's diagonal, which is uniformly distributed
+    over all such matrices (Mezzadri 2007, section 5).
 
     >>> w = orthogonal((2, 5), np.random.default_rng(0))
     >>> bool(np.allclose(w @ w.T, np.eye(2)))
@@ -135,5 +140,5 @@ def orthogonal(shape: Shape, rng: np.random.Generator) -> Array:
 
 @register("init", "zeros")
 def zeros(shape: Shape, rng: np.random.Generator) -> Array:
-    """Zeros: hidden units that start equal stay equal, so for linear networks and for showing just that."""
+    """Zeros: hidden units that start equal stay equal, so this is for linear networks and for demonstrations."""
     return np.zeros(shape)

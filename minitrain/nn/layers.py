@@ -1,4 +1,4 @@
-"""Linear, Embedding and Dropout, and how layers are put together."""
+"""Linear, embedding and dropout layers, layers that reshape, and containers."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ from minitrain.nn.module import Module
 
 
 class Linear(Module):
-    """x Wᵀ + b: x: [batch, in] -> [batch, out], with weight [out, in] and bias [out] laid out as PyTorch's.
+    """An affine map x Wᵀ + b: x: [batch, in] -> [batch, out], with weight [out, in] and bias [out] as in PyTorch.
 
-    bias: whether it has one; `bias` is None where not
-    rng: a generator or a seed; layers that shall start apart need one of their own each
-    init, init_scale: the initial weights, by name (see `minitrain.nn.init`), and a factor on them
-    Raises ValueError for sizes below 1 and an `init` that is not there, MemoryError for a weight that does not fit.
+    Args:
+        in_features: The number of inputs.
+        out_features: The number of outputs.
+        bias: Whether there is a bias; the attribute `bias` is None if not.
+        rng: A random generator or a seed; use distinct seeds for distinct layers.
+        init: The name of an initializer (see `minitrain.nn.init`).
+        init_scale: A factor on the initial weight.
+
+    Raises:
+        ValueError: A size is below 1, or the initializer is unknown.
+        MemoryError: The weight is larger than the memory of the machine.
 
     >>> layer = Linear(2, 3, rng=0)
     >>> layer(Tensor(np.ones((4, 2)))).shape, layer.weight.shape
@@ -46,13 +53,16 @@ class Linear(Module):
 
 
 class ScaledLinear(Linear):
-    """m x Wᵀ + k b, a Linear whose parameters count by factors: x: [batch, in] -> [batch, out].
+    """An affine map m x Wᵀ + k b, whose parameters are multiplied by constants: x: [batch, in] -> [batch, out].
 
-    A step at rate lr moves what counts, m W, as a step at rate m² lr would under gradient descent, and at rate m lr
-    under Adam, which divides by the gradient's size: layers of one lr go at rates of their own (Yang and Hu 2021,
-    "Tensor Programs IV", abc-parametrisations).
+    A step with learning rate lr changes the effective weight m W as a step with m² lr does under gradient descent, and
+    with m lr under Adam, which divides by the size of the gradient. Layers that share lr thus have effective learning
+    rates of their own (Yang and Hu 2021, "Tensor Programs IV", abc-parametrizations).
 
-    multiplier, bias_multiplier: m and k; the others are `Linear`'s
+    Args:
+        in_features, out_features, bias, rng, init, init_scale: Those of `Linear`.
+        multiplier: The factor m.
+        bias_multiplier: The factor k.
 
     >>> layer = ScaledLinear(2, 3, rng=0, multiplier=0.5, bias_multiplier=2.0)
     >>> x = np.array([[1.0, -1.0]])
@@ -81,32 +91,48 @@ class ScaledLinear(Linear):
 
 
 class Embedding(Module):
-    """A row of the weight for each number: ids: integers [...] -> [..., features], with weight [count, features].
+    """A table of vectors: ids: integers [...] -> [..., embedding_dim], with weight [num_embeddings, embedding_dim].
 
-    Weights start normal with deviation 1, as PyTorch's do. Raises ValueError for sizes below 1; called, TypeError
-    for ids that are not integers and IndexError for one that is no row's.
+    Weights start normal with standard deviation 1, as in PyTorch.
+
+    Args:
+        num_embeddings: The number of rows of the table.
+        embedding_dim: The size of each vector.
+        rng: A random generator or a seed.
+
+    Raises:
+        ValueError: A size is below 1.
+        TypeError: When called, the ids are not integers.
+        IndexError: When called, an id is out of range.
 
     >>> layer = Embedding(10, 3, rng=0)
     >>> layer(Tensor([[1, 2], [1, 1]])).shape
     (2, 2, 3)
     """
 
-    def __init__(self, count: int, features: int, *, rng: np.random.Generator | int) -> None:
-        if count < 1 or features < 1:
-            raise ValueError(f"Embedding: count={count}, features={features}: expected at least 1 each")
-        self.weight = Parameter(np.random.default_rng(rng).normal(size=(count, features)), "weight")
+    def __init__(self, num_embeddings: int, embedding_dim: int, *, rng: np.random.Generator | int) -> None:
+        if num_embeddings < 1 or embedding_dim < 1:
+            raise ValueError(
+                f"Embedding: num_embeddings={num_embeddings}, embedding_dim={embedding_dim}: expected at least 1 each"
+            )
+        values = np.random.default_rng(rng).normal(size=(num_embeddings, embedding_dim))
+        self.weight = Parameter(values, "weight")
 
     def forward(self, ids: Any) -> Tensor:
         return F.embedding(ids, self.weight)
 
 
 class Dropout(Module):
-    """In training, each entry is 0 with probability `rate`, else x / (1 - rate) (Srivastava et al. 2014, section 10).
+    """Dropout: x: [...] -> [...] (Srivastava et al. 2014, section 10).
 
-    In evaluation, x itself. x: [...] -> [...]
+    In training mode, each entry is 0 with probability p, otherwise x / (1 - p). In evaluation mode, the result is x.
 
-    rng: a generator or a seed that a hand-written loop draws from; `train(seed, step)` gives another for the step
-    Raises ValueError for a rate outside [0, 1).
+    Args:
+        p: The probability of an entry to be dropped.
+        rng: A random generator or a seed, for hand-written loops; `train(seed, step)` sets one for each step.
+
+    Raises:
+        ValueError: p is not in [0, 1).
 
     >>> layer = Dropout(0.5, rng=0)
     >>> sorted(set(layer(Tensor(np.ones(100))).numpy().tolist())), layer.eval()(Tensor([3.0])).item()
@@ -115,18 +141,18 @@ class Dropout(Module):
 
     rng: np.random.Generator
 
-    def __init__(self, rate: float, *, rng: np.random.Generator | int) -> None:
-        if not 0 <= rate < 1:
-            raise ValueError(f"Dropout: rate={rate}: expected at least 0 and below 1")
-        self.rate = rate
+    def __init__(self, p: float, *, rng: np.random.Generator | int) -> None:
+        if not 0 <= p < 1:
+            raise ValueError(f"Dropout: p={p}: expected at least 0 and below 1")
+        self.p = p
         self.rng = np.random.default_rng(rng)
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.rate, self.rng) if self.training else x
+        return F.dropout(x, self.p, self.rng) if self.training else x
 
 
 class Flatten(Module):
-    """All axes but the first as one: x: [batch, ...] -> [batch, n].
+    """Joins all axes but the first: x: [batch, ...] -> [batch, n].
 
     >>> Flatten()(Tensor(np.ones((2, 3, 4)))).shape
     (2, 12)
@@ -137,7 +163,7 @@ class Flatten(Module):
 
 
 class Reshape(Module):
-    """The entries of each example in another shape: x: [batch, ...] -> [batch, *shape].
+    """Reshapes each example: x: [batch, ...] -> [batch, *shape].
 
     >>> Reshape(1, 8, 8)(Tensor(np.ones((2, 64)))).shape
     (2, 1, 8, 8)
@@ -151,7 +177,7 @@ class Reshape(Module):
 
 
 class Sequential(Module):
-    """Layers one after another; its parameters are named by the layer's number: `0.weight`.
+    """Applies layers one after another; parameters are named by the number of their layer: `0.weight`.
 
     >>> from minitrain.nn import ReLU
     >>> net = Sequential(Linear(2, 3, rng=0), ReLU(), Linear(3, 1, rng=1))
@@ -163,6 +189,7 @@ class Sequential(Module):
         self.layers = layers
 
     def children(self) -> dict[str, Any]:
+        """The layers by their numbers."""
         return {str(i): layer for i, layer in enumerate(self.layers)}
 
     def forward(self, x: Tensor) -> Tensor:
@@ -172,9 +199,10 @@ class Sequential(Module):
 
 
 class Residual(Module):
-    """x + inner(x) (He et al. 2016, eq. 1): x: [...] -> [...].
+    """A residual connection x + inner(x): x: [...] -> [...] (He et al. 2016, eq. 1).
 
-    Raises ValueError where `inner` gives another shape than it takes.
+    Raises:
+        ValueError: When called, `inner` returns a shape that differs from its input's.
 
     >>> Residual(Flatten())(Tensor([[1.0, 2.0]])).numpy()
     array([[2., 4.]])

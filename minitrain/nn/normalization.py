@@ -1,4 +1,4 @@
-"""Layers that shift and scale their input to mean 0 and variance 1, over the batch or over the features."""
+"""Normalization layers: inputs are shifted and scaled to mean 0 and variance 1, over the batch or the features."""
 
 from __future__ import annotations
 
@@ -15,10 +15,17 @@ from minitrain.nn.module import Buffer, Module
 
 
 class LayerNorm(Module):
-    """(x - mean) / √(var + eps) · weight + bias over the last axes (Ba, Kiros, Hinton 2016, eq. 4).
+    """Layer normalization: x: [..., *shape] -> [..., *shape].
 
-    shape: the sizes of the axes it goes over; weight and bias have them: x: [..., *shape] -> [..., *shape]
-    Raises ValueError for an input that does not end in them.
+    (x - mean) / √(var + eps) · weight + bias over the last axes (Ba, Kiros and Hinton 2016, eq. 4).
+
+    Args:
+        shape: The sizes of the normalized axes, which the weight and the bias have, too.
+        eps: Added to the variance.
+        bias: Whether there is a bias.
+
+    Raises:
+        ValueError: When called, the last sizes of the input differ from `shape`.
 
     >>> LayerNorm(2)(Tensor([[1.0, 3.0]])).numpy().round(4)
     array([[-1.,  1.]])
@@ -39,16 +46,18 @@ class LayerNorm(Module):
 
 
 class _BatchNorm(Module):
-    """Normalisation over the batch, channel by channel (Ioffe and Szegedy 2015, algorithms 1 and 2).
+    """Batch normalization, channel by channel (Ioffe and Szegedy 2015, algorithms 1 and 2).
 
-    (x - mean) / √(var + eps) · weight + bias. In training, mean and (biased) variance are the batch's, and the running
-    ones move by `momentum` towards them, the variance towards the unbiased one, as in PyTorch. In evaluation
-    they are the running ones.
-    Raises ValueError for another shape, and in training for one value per channel: it would be its own mean.
+    (x - mean) / √(var + eps) · weight + bias. In training mode, the mean and the biased variance are those of the batch;
+    the running statistics move towards them by `momentum`, the running variance towards the unbiased one, as in PyTorch.
+    In evaluation mode, the running statistics are used.
+
+    Raises:
+        ValueError: When called, the shape does not fit; in training mode, there is only one value per channel.
     """
 
     ranks: ClassVar[tuple[int, ...]]
-    takes: ClassVar[str]
+    expected_shape: ClassVar[str]
 
     def __init__(self, features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
         if features < 1:
@@ -64,19 +73,19 @@ class _BatchNorm(Module):
         features = self.weight.shape[0]
         if x.ndim not in self.ranks or x.shape[1] != features:
             raise ValueError(
-                f"{type(self).__name__}: input {list(x.shape)}: expected {self.takes.format(features=features)}"
+                f"{type(self).__name__}: input {list(x.shape)}: expected {self.expected_shape.format(features=features)}"
             )
         mean: Tensor = self.running_mean
         var: Tensor = self.running_var
         if self.training:
             axes = [axis for axis in range(x.ndim) if axis != 1]
             mean, var = x.mean(axes), F.var(x, axes, correction=0)
-            self._move(mean, var, x.size // features)
+            self._update_running(mean, var, x.size // features)
         return F.batch_norm(x, mean, var, self.weight, self.bias, self.eps)
 
     @no_grad()
-    def _move(self, mean: Tensor, var: Tensor, count: int) -> None:
-        """Move the running statistics towards those of a batch of `count` values per channel."""
+    def _update_running(self, mean: Tensor, var: Tensor, count: int) -> None:
+        """Update the running statistics with those of a batch of `count` values per channel."""
         if count < 2:
             raise ValueError(
                 f"{type(self).__name__}: one value per channel in training: expected at least 2; "
@@ -88,10 +97,11 @@ class _BatchNorm(Module):
 
 
 class BatchNorm1d(_BatchNorm):
-    """Normalisation of each feature over the batch (Ioffe and Szegedy 2015, algorithms 1 and 2).
+    """Batch normalization of features: x: [batch, features] or [batch, features, length] -> the same shape.
 
-    x: [batch, features] or [batch, features, length] -> the same shape. In training by the batch's mean and biased
-    variance, with running ones beside (the variance unbiased, as in PyTorch); in evaluation by the running ones.
+    In training mode it uses the mean and the biased variance of the batch and updates the running statistics (the
+    variance unbiased, as in PyTorch); in evaluation mode it uses the running statistics (Ioffe and Szegedy 2015,
+    algorithms 1 and 2).
 
     >>> layer = BatchNorm1d(1)
     >>> layer(Tensor([[1.0], [3.0]])).numpy().round(4).ravel(), layer.running_mean.numpy().round(4)
@@ -99,17 +109,18 @@ class BatchNorm1d(_BatchNorm):
     """
 
     ranks = (2, 3)
-    takes = "[batch, {features}] or [batch, {features}, length]"
+    expected_shape = "[batch, {features}] or [batch, {features}, length]"
 
 
 class BatchNorm2d(_BatchNorm):
-    """Normalisation of each channel over the batch and the image (Ioffe and Szegedy 2015, section 3.2).
+    """Batch normalization of the channels of images: x: [batch, channels, height, width] -> the same shape.
 
-    x: [batch, channels, height, width] -> the same shape; statistics as `BatchNorm1d`'s.
+    The statistics are over the batch and the image (Ioffe and Szegedy 2015, section 3.2), and are used and updated as in
+    `BatchNorm1d`.
 
     >>> BatchNorm2d(3)(Tensor(np.ones((2, 3, 4, 4)))).shape
     (2, 3, 4, 4)
     """
 
     ranks = (4,)
-    takes = "[batch, {features}, height, width]"
+    expected_shape = "[batch, {features}, height, width]"

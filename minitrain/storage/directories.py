@@ -1,15 +1,23 @@
-"""Directories of runs and sweeps, each claimed by one process."""
+"""Creating the directories of runs and sweeps, each for exactly one process."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
 
-LONGEST_NAME = 150  # characters of a directory's name; file systems take 255 bytes
+LONGEST_NAME = 150  # bytes of a directory's name: file systems allow 255, and tools append suffixes
+ALLOWED_PUNCTUATION = "=,._+-"
 
 
 def claim_directory(parent: Path, label: str = "", now: datetime | None = None) -> Path:
-    """Make `parent/DATE/TIME-label`, which nobody else has: a taken name gives way to the next microsecond.
+    """Create `parent/DATE/TIME-label`, which no other process has created.
+
+    If the name is taken, the time is increased by a microsecond until a name is free.
+
+    Args:
+        parent: The directory of all runs, such as `outputs`.
+        label: Added to the name; characters that are unsafe in file names become `_`.
+        now: The time in the name; by default the current local time.
 
     >>> import tempfile
     >>> moment = datetime(2026, 1, 2, 3, 4, 5, 6)
@@ -18,15 +26,16 @@ def claim_directory(parent: Path, label: str = "", now: datetime | None = None) 
     ['03-04-05-000006-lr=0.3', '03-04-05-000007-lr=0.3']
     """
     moment = now or datetime.now()
-    safe = "".join(c if c.isalnum() or c in "=,._+-" else "_" for c in label.replace("/", ""))
+    characters = label.replace("/", "")
+    safe_label = "".join(c if c.isalnum() or c in ALLOWED_PUNCTUATION else "_" for c in characters)
     while True:
-        name = f"{moment:%H-%M-%S-%f}" + (f"-{safe}" if safe else "")
+        name = f"{moment:%H-%M-%S-%f}" + (f"-{safe_label}" if safe_label else "")
         while len(name.encode()) > LONGEST_NAME:
             name = name[:-1]
         directory = parent / f"{moment:%Y-%m-%d}" / name
         directory.parent.mkdir(parents=True, exist_ok=True)
         try:
-            directory.mkdir()
+            directory.mkdir()  # atomic: it fails in all processes but one
             return directory
         except FileExistsError:
             moment += timedelta(microseconds=1)

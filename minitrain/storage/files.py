@@ -1,15 +1,4 @@
-"""A run's directory on disk: claimed by one run, written so that a kill at any moment loses nothing.
-
-    .hydra/{config,hydra,overrides}.yaml   minitrain.log
-    metrics.csv        step, lr, train_loss, and at evaluations val_loss, val_accuracy, what `metrics` asks for
-    summary.json       status, final and best metrics, seconds, versions
-    loss.png loss.svg  diagnostics.png diagnostics.svg
-    checkpoints/last.npz best.npz
-
-Every file but metrics.csv is written beside its place and renamed; metrics.csv only grows, and a resumed run
-cuts it back to its checkpoint. A directory may be a stranger's: whatever is read is held against what it should be
-before it is used, and RecordError tells in a line what is wrong.
-"""
+"""Writing files atomically, and reading files of untrusted directories."""
 
 from __future__ import annotations
 
@@ -21,64 +10,82 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from minitrain.errors import RecordError
 
 
 def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file beside its place, flush it to the disk, and rename it: it is whole or not there.
+    """Write a file so that readers see either its old or its new content.
 
-    Raises OSError that names the file.
+    The content is written to a temporary file in the same directory, synced to disk, and renamed. Missing parent
+    directories are created.
+
+    Args:
+        path: The file to write.
+        write: Writes the content to the open temporary file.
+
+    Raises:
+        OSError: The file cannot be written; the error names `path`, not the temporary file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with beside.open("wb") as file:
+        with temporary.open("wb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        temporary.replace(path)
     except OSError as error:
         raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
-    """`write_atomically` for text, in UTF-8; what has no such form, as half a surrogate pair, becomes a ?."""
+    """Write text atomically, in UTF-8; characters that UTF-8 cannot encode (lone surrogates) become `?`."""
     write_atomically(path, lambda file: file.write(text.encode("utf-8", "replace")))
 
 
-def read_text(path: Path, longest: float = math.inf) -> str:
-    """The text of a file of so many bytes at most. Raises OSError and ValueError.
+def read_text(path: Path, max_bytes: float = math.inf) -> str:
+    """Read a text file in UTF-8.
 
-    A pipe or a device, which a stranger's directory may hold, is none: it could go on for ever.
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It is larger than `max_bytes`, not UTF-8, or not a regular file: reading a pipe or a device may
+            never end.
     """
     if path.exists() and not path.is_file():
         raise ValueError("not a regular file")
-    if path.stat().st_size > longest:
-        raise ValueError(f"longer than {longest:,} bytes")
+    size = path.stat().st_size
+    if size > max_bytes:
+        raise ValueError(f"{size:,} bytes, expected at most {max_bytes:,}")
     return path.read_text(encoding="utf-8")
 
 
 def reject_special_files(directory: Path) -> None:
-    """Raise RecordError for what no run leaves in a directory, which is to be written to: links, pipes, devices.
+    """Check that a directory contains only regular files and directories, before it is written to.
 
-    What a link leads to is outside, and another's. The directory itself may be one.
+    Symbolic links may point outside the run directory. The directory itself may be a link.
+
+    Raises:
+        RecordError: There is a symbolic link, a pipe, a device or a socket in it.
     """
     for path in directory.rglob("*"):
         if path.is_symlink():
-            raise RecordError(f"{path}: is a link; a run's files are its own: put what it leads to in its place")
+            raise RecordError(
+                f"{path}: is a symbolic link, which may point outside the run directory; replace it with a copy of its "
+                "target"
+            )
         if not (path.is_file() or path.is_dir()):
-            raise RecordError(f"{path}: is neither a file nor a folder; no run leaves such; take it away")
+            raise RecordError(f"{path}: unexpected file type, neither a regular file nor a directory; remove it")
 
 
-def format_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """Rows by column name as CSV, with a header; a cell that a row lacks is empty.
+def format_csv(columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> str:
+    r"""Format rows as CSV with a header; cells that a row does not have are empty.
 
     >>> format_csv(["run", "note"], [{"run": 0, "note": "a, b"}, {"run": 1}])
-    'run,note\\n0,"a, b"\\n1,\\n'
+    'run,note\n0,"a, b"\n1,\n'
     """
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, columns, lineterminator="\n")
@@ -88,19 +95,25 @@ def format_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str
 
 
 def write_folder(path: Path, texts: Mapping[str, str]) -> None:
-    """Write a folder of small files beside its place, and rename it: it is whole or not there.
+    """Write a directory of small text files atomically: to a temporary directory, which is then renamed.
 
-    Raises FileExistsError where there is one already.
+    Args:
+        path: The directory to create.
+        texts: File name -> content.
+
+    Raises:
+        FileExistsError: The directory already exists.
+        OSError: A file cannot be written.
     """
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    beside.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    temporary.mkdir(parents=True, exist_ok=True)
     try:
         for name, text in texts.items():
-            write_text(beside / name, text)
-        beside.rename(path)
+            write_text(temporary / name, text)
+        temporary.rename(path)
     except OSError as error:
         if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
             raise
-        raise FileExistsError(f"{path} is there already") from error
+        raise FileExistsError(f"{path} already exists") from error
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(temporary, ignore_errors=True)

@@ -1,11 +1,11 @@
-"""A metric: what its values mean, decided once for logs, tables, figures and rankings."""
+"""What the values of a metric mean; logs, tables, figures and rankings all use this definition."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import SupportsFloat
 
 
 @dataclass(frozen=True)
@@ -14,8 +14,8 @@ class Metric:
 
     Attributes:
         name: The name of the column, such as `val_accuracy`.
-        higher_is_better: Whether the largest value is the best; of a loss, the smallest is.
-        is_share: Whether values lie between 0 and 1, and are shown in percent.
+        higher_is_better: Whether the largest value is the best one (an accuracy) or the smallest one (a loss).
+        is_share: Whether values lie between 0 and 1 and are formatted as a percentage.
 
     >>> accuracy, loss = Metric.named("val_accuracy"), Metric.named("val_loss")
     >>> accuracy.format(0.983), loss.format(0.0123456)
@@ -30,23 +30,26 @@ class Metric:
 
     @classmethod
     def named(cls, name: str) -> Metric:
-        """The metric of a column: every accuracy is a share, and better when higher."""
+        """The metric of a column: every accuracy is a share, and higher is better."""
         is_accuracy = "accuracy" in name
         return cls(name, higher_is_better=is_accuracy, is_share=is_accuracy)
 
     def is_better(self, value: float, other: float) -> bool:
+        """Whether a value is strictly better than another one."""
         return value > other if self.higher_is_better else value < other
 
     def best(self, values: Iterable[float]) -> float:
-        """The best of the values that are known; nan if there are none."""
+        """The best value; NaN values are ignored, and the result is NaN if there are no others."""
         known = [value for value in values if not math.isnan(value)]
         return (max if self.higher_is_better else min)(known, default=math.nan)
 
     @property
     def worst(self) -> float:
-        """A value that no other is worse than."""
-        return (0.0 if self.is_share else -math.inf) if self.higher_is_better else math.inf
+        """A bound: no value of the metric is worse."""
+        if not self.higher_is_better:
+            return math.inf
+        return 0.0 if self.is_share else -math.inf
 
-    def format(self, value: Any, digits: int = 1) -> str:
-        """A value for people; `digits` are the decimals of a percentage."""
+    def format(self, value: SupportsFloat, digits: int = 1) -> str:
+        """Format a value: a share as a percentage with `digits` decimals, others with 4 significant digits."""
         return f"{float(value):.{digits}%}" if self.is_share else f"{float(value):.4g}"

@@ -1,11 +1,11 @@
-"""metrics.csv: written while a run trains, and read back."""
+"""Writing metrics.csv while a run trains, and reading it back."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import SupportsFloat
 
 import numpy as np
 
@@ -13,41 +13,54 @@ from minitrain.errors import RecordError
 from minitrain.storage.files import read_text, write_text
 from minitrain.typing import Array
 
+Row = dict[str, SupportsFloat]  # column -> value
+
 
 class MetricsWriter:
-    """metrics.csv while a run writes it: rows are buffered, and on disk within a second.
+    """Appends rows to metrics.csv. Rows are buffered until `flush` or `close`.
 
-    Numbers are written in full (the shortest text that gives them back), so that equal runs give equal bytes.
+    Numbers are written as the shortest decimals that round-trip, so that equal runs write equal bytes.
+
+    Args:
+        path: The file. Its rows for steps before `from_step` are kept, and all others are removed, a row that was cut
+            off by a kill included.
+        columns: The columns; the first one is `step`.
+        from_step: The step that the run starts or resumes from.
     """
 
-    def __init__(self, path: Path, columns: list[str], from_step: int) -> None:
-        """Keep the rows of the steps before `from_step`, and go on from there."""
-        self.columns = columns
+    def __init__(self, path: Path, columns: Sequence[str], from_step: int) -> None:
+        self.columns = list(columns)
         header = ",".join(columns) + "\n"
         lines = read_text(path).splitlines(keepends=True)[1:] if from_step and path.exists() else []
-        kept = [line for line in lines if line.endswith("\n") and float(line.split(",", 1)[0]) < from_step]
-        write_text(path, "".join([header, *kept]))
+        earlier = [line for line in lines if line.endswith("\n") and float(line.split(",", 1)[0]) < from_step]
+        write_text(path, "".join([header, *earlier]))
         self._file = path.open("a", encoding="utf-8", newline="")
         self._flushed = time.monotonic()
 
-    def write(self, row: Mapping[str, Any]) -> None:
+    def write(self, row: Row) -> None:
+        """Append a row; cells that it does not have are empty."""
         self._file.write(",".join(str(row.get(column, "")) for column in self.columns) + "\n")
 
     def flush(self, at_most_every: float = 0.0) -> None:
-        """Put the rows on disk, unless that was done less than so many seconds ago."""
+        """Write the buffered rows, unless that was done less than `at_most_every` seconds ago."""
         now = time.monotonic()
         if now - self._flushed >= at_most_every:
             self._file.flush()
             self._flushed = now
 
     def close(self) -> None:
+        """Flush and close the file."""
         self._file.close()
 
 
 def read_metrics(directory: Path) -> dict[str, Array]:
-    """The columns of metrics.csv by name, nan where a cell is empty; a row cut off by a kill is left out.
+    """Read metrics.csv of a run's directory.
 
-    Raises RecordError where the file is missing or is no table of numbers.
+    Returns:
+        Column -> values [rows], NaN where a cell is empty. A last row that was cut off by a kill is ignored.
+
+    Raises:
+        RecordError: The file is missing, or it is not a table of numbers whose first column is `step`.
     """
     path = directory / "metrics.csv"
     try:
@@ -55,18 +68,22 @@ def read_metrics(directory: Path) -> dict[str, Array]:
         columns = header.split(",")
         lines = body.split("\n")[:-1]
         if any(line.count(",") != len(columns) - 1 for line in lines):
-            raise ValueError("rows of other lengths than the header's")
+            raise ValueError(f"expected {len(columns)} cells in each row, as in the header")
         values = [float(cell or "nan") for cell in ",".join(lines).split(",")] if lines else []
         table = np.array(values, np.float64).reshape(len(lines), len(columns))
         if columns[0] != "step" or len(set(columns)) < len(columns):
-            raise ValueError("its first column is not step, or a name is there twice")
+            raise ValueError("expected step as the first column, and distinct column names")
     except (OSError, ValueError) as error:
-        raise RecordError(f"{path}: not a table of metrics ({error})") from error
+        raise RecordError(f"{path}: not a valid table of metrics ({error})") from error
     return {name: table[:, i] for i, name in enumerate(columns)}
 
 
 def finite_points(metrics: Mapping[str, Array], name: str) -> tuple[Array, Array]:
-    """Steps and values of one metric where it is finite: [points] each; none where there is no such column."""
+    """The points of a metric's curve that are finite.
+
+    Returns:
+        Steps and values, [points] each; empty if there is no such column.
+    """
     values = metrics.get(name, np.empty(0))
     finite = np.isfinite(values)
     return metrics["step"][: len(values)][finite], values[finite]

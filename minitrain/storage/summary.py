@@ -1,4 +1,4 @@
-"""summary.json: the state of a run, and how it ended."""
+"""summary.json: the status of a run, how far it is, and how it ended."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from typing import Any
 from minitrain.errors import RecordError
 from minitrain.storage.files import read_text, write_text
 
-LONGEST_SUMMARY = 2**24  # bytes
-LARGEST_INTEGER = 2**63
+LONGEST_SUMMARY = 2**24  # bytes: far more than a run with a diagnostic for each of thousands of layers writes
+OUTCOME_KEYS = ("error", "first_operation", "first_parameter")  # written only if they apply
+LARGEST_INTEGER = 2**63  # larger integers, which JSON allows, overflow int64
 
 
 class Status(StrEnum):
-    """The state of a run. A run that was killed stays `running`."""
+    """The status of a run. A run that was killed stays `running`."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -27,13 +28,19 @@ class Status(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether resuming the run has nothing left to do: it completed its steps, or its loss was not finite."""
+        """Whether there is nothing to resume: the run completed, or its loss became NaN or Inf."""
         return self in (Status.COMPLETED, Status.DIVERGED)
 
 
 @dataclass(frozen=True)
 class Best:
-    """The best value of the monitored metric so far, and the step at which it was reached."""
+    """The best value of the monitored metric so far.
+
+    Attributes:
+        metric: The name of the monitored metric.
+        value: Its best value.
+        step: The step at which it was reached first.
+    """
 
     metric: str
     value: float
@@ -42,7 +49,7 @@ class Best:
 
 @dataclass(frozen=True)
 class RunProgress:
-    """How far a run is, as a checkpoint records it.
+    """How far a run is; part of its checkpoints and of its summary.
 
     Attributes:
         step: The number of updates.
@@ -62,13 +69,23 @@ class Summary:
     """The content of summary.json.
 
     Attributes:
-        steps: The number of updates that the config asks for.
+        status: The status of the run.
+        step: The number of updates.
+        steps: The number of updates that the config requests.
+        steps_per_epoch: The number of steps in which every training example is used once.
         overrides: The overrides of the command line.
         stopped_early: Whether `patience` ended the run.
         error: The exception that made the run fail.
         first_operation: The operation that first produced NaN or Inf, if the run diverged.
         first_parameter: The parameter that this operation depends on.
+        final: The metrics of the last evaluation, by name.
+        best: The best value of the monitored metric; None before the first evaluation.
+        seconds: The time spent training, sessions before a resume included.
         steps_per_second: Of the last session.
+        seed: The config's seed.
+        blas_threads: The number of threads of a matrix product.
+        versions: The versions of minitrain, Python and NumPy.
+        git_commit: The commit of the project that the run was started in.
     """
 
     status: Status
@@ -90,21 +107,29 @@ class Summary:
     git_commit: str | None = None
 
     def with_status(self, status: Status, error: str | None = None) -> Summary:
+        """A copy with another status."""
         return replace(self, status=status, error=error)
 
 
 def exit_status(summaries: Sequence[Summary], fails_on_divergence: bool) -> int:
-    """0 if every run completed; a diverged run counts as a result too, unless `on_divergence=fail`."""
+    """The exit status of a command that trained runs.
+
+    Returns:
+        0 if there are runs and all of them completed, else 1. Diverged runs count as completed unless
+        `fails_on_divergence` (`on_divergence=fail`).
+    """
     accepted = (Status.COMPLETED,) if fails_on_divergence else (Status.COMPLETED, Status.DIVERGED)
     return 0 if summaries and all(summary.status in accepted for summary in summaries) else 1
 
 
 def write_summary(directory: Path, summary: Summary) -> None:
-    write_text(directory / "summary.json", json.dumps(asdict(summary), indent=2) + "\n")
+    """Write summary.json of a run's directory."""
+    values = {key: v for key, v in asdict(summary).items() if v is not None or key not in OUTCOME_KEYS}
+    write_text(directory / "summary.json", json.dumps(values, indent=2) + "\n")
 
 
 def read_summary(directory: Path) -> Summary:
-    """Read summary.json.
+    """Read summary.json of a run's directory, which may be untrusted.
 
     Raises:
         RecordError: The file is missing, damaged, or has a value of the wrong type.
@@ -113,43 +138,48 @@ def read_summary(directory: Path) -> Summary:
     try:
         values = json.loads(read_text(path, LONGEST_SUMMARY))
         progress = parse_progress(values)
-        _check_types(values, {"status": (str,), "steps": (int,), "overrides": (list,)})
+        _validate(values, {"status": (str,), "steps": (int,), "overrides": (list,)})
         if values["status"] not in list(Status):
             raise ValueError(f"status: expected one of {', '.join(Status)}")
         known = {f.name: values[f.name] for f in fields(Summary) if f.name in values}
         return Summary(**{**known, **vars(progress), "status": Status(values["status"])})
     except (OSError, ValueError, RecursionError) as error:
-        raise RecordError(f"{path}: not a run's summary ({error})") from error
+        raise RecordError(f"{path}: not a valid run summary ({error})") from error
 
 
 PROGRESS_TYPES: dict[str, tuple[type, ...]] = {
     "step": (int,), "best": (dict, type(None)), "final": (dict,), "seconds": (float, int),
 }  # fmt: skip
+BEST_TYPES: dict[str, tuple[type, ...]] = {"metric": (str,), "value": (float, int), "step": (int,)}
 
 
-def parse_progress(values: Any) -> RunProgress:
-    """The progress in a summary or a checkpoint, which may be untrusted.
+def parse_progress(values: object) -> RunProgress:
+    """Validate the progress in a summary or a checkpoint, which may be untrusted.
 
     Raises:
         ValueError: A key is missing, or a value has the wrong type.
     """
-    _check_types(values, PROGRESS_TYPES)
-    if values["step"] < 0:
+    progress = _validate(values, PROGRESS_TYPES)
+    if progress["step"] < 0:
         raise ValueError("step: expected at least 0")
-    best = values["best"]
-    if best is not None:
-        _check_types(best, {"metric": (str,), "value": (float, int), "step": (int,)})
-        best = Best(best["metric"], best["value"], best["step"])
-    for name, value in values["final"].items():
-        _check_types({name: value}, {name: (float, int)})
-    return RunProgress(values["step"], best, values["final"], values["seconds"])
+    best = None if progress["best"] is None else _validate(progress["best"], BEST_TYPES)
+    final = _validate(progress["final"], dict.fromkeys(progress["final"], (float, int)))
+    return RunProgress(
+        progress["step"],
+        None if best is None else Best(best["metric"], best["value"], best["step"]),
+        final,
+        progress["seconds"],
+    )
 
 
-def _check_types(values: Any, types: Mapping[str, tuple[type, ...]]) -> None:
+def _validate(values: object, types: Mapping[str, tuple[type, ...]]) -> dict[str, Any]:
+    """Check that JSON values are a dict in which the keys of `types` have one of their types; returns it."""
     if not isinstance(values, dict):
         raise ValueError("expected keys and values")
     for key, allowed in types.items():
         value = values.get(key)
+        # `type`, not `isinstance`: true and false are no numbers
         if type(value) not in allowed or (isinstance(value, int) and abs(value) > LARGEST_INTEGER):
             names = " or ".join("null" if t is type(None) else t.__name__ for t in allowed)
             raise ValueError(f"{key}: expected {names}")
+    return values

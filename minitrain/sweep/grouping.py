@@ -14,7 +14,6 @@ import numpy as np
 from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset
 from minitrain.plotting.prediction_plots import check_plots
-from minitrain.training.compiled_engine import CompiledEngine
 from minitrain.training.experiment import Experiment, build_experiment
 from minitrain.training.loop import RUN_ERRORS, compute_context
 
@@ -91,7 +90,7 @@ def _measure(config: RunConfig) -> tuple[int, int, float]:
     experiment = build_experiment(config, shared_data(config))
     check_plots(experiment)
     engine, seconds = experiment.engine, _seconds_of_a_run(experiment)
-    return (engine.nbytes, engine.runs_at_once, seconds) if isinstance(engine, CompiledEngine) else (0, 1, seconds)
+    return engine.nbytes, engine.runs_at_once, seconds
 
 
 def _seconds_of_a_run(experiment: Experiment, tried: int = 3) -> float:

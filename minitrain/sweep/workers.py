@@ -27,6 +27,7 @@ from minitrain.sweep.state import (
     unfinished,
 )
 from minitrain.training.compiled_engine import CompiledEngine
+from minitrain.training.engine import Engine
 from minitrain.training.experiment import Experiment, assemble_experiment
 from minitrain.training.loop import RUN_ERRORS, compute_context, train_together
 from minitrain.training.progress import stop_requests
@@ -96,12 +97,12 @@ def train_stack(jobs: Sequence[Job], path: Path, total: int, report: Callable[[]
                     append_log(run.directory, line)
 
 
-def _groups(runs: Sequence[_BoardRun]) -> Iterator[tuple[list[_BoardRun], Any]]:
+def _groups(runs: Sequence[_BoardRun]) -> Iterator[tuple[list[_BoardRun], Engine]]:
     """Runs that are computed together, and what computes them: one tape, and one step to go on from."""
     found: dict[Any, list[tuple[_BoardRun, Any]]] = {}
     for run in runs:
         if run.config.engine == "eager":
-            yield [run], run.experiment.step
+            yield [run], run.experiment.engine
             continue
         try:
             tape = training_tape(run.experiment.step, checked=bool(found))

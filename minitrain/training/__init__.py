@@ -1,1 +1,4 @@
-"""One experiment: built, trained step by step, and recorded. Imports config, components, compiler and storage."""
+"""Experiments: built from a config, trained step by step by an engine, and recorded on disk.
+
+Imports from config, components, compiler, data, nn, optim and storage.
+"""

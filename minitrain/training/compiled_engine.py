@@ -1,15 +1,16 @@
-"""The compiled step: a Step traced once to tapes, and replayed, for one run or for a stack of runs.
+"""The compiled engine: traces training steps to tapes, and executes them for one run or for a group of runs.
 
-A stack is many runs of one tape as one computation. What differs between them has an axis of runs in front; the
-data is there once.
+A group is several runs whose tapes have the same key, computed as one. Values that differ between the runs have a
+leading axis of runs; the data is shared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import EllipsisType
+from typing import TypeVar
 
 import numpy as np
 
@@ -20,23 +21,38 @@ from minitrain.config.schema import RunConfig
 from minitrain.data import row_blocks
 from minitrain.optim.schedules import schedule_factor
 from minitrain.rng import generator
-from minitrain.training.diagnostics import kind
-from minitrain.training.step_tapes import curvature_tapes, diagnostics_tapes, metrics_tapes, output_tapes, training_tape
+from minitrain.training.diagnostics import kind_of
+from minitrain.training.step_tapes import diagnostics_tapes, hessian_tapes, metrics_tapes, output_tapes, training_tape
 from minitrain.training.training_step import TrainingStep
 from minitrain.typing import Array
 
-LARGEST = 64  # runs of a stack: more save nothing (measured)
+MAX_RUNS = 64  # of a group: the overhead of a call per run is then small, and more runs save no time (measured)
+SHARED_INPUTS = ("x_train", "y_train", "x_val", "y_val")  # the data: runs of a group have one dataset
+DEFAULT_CACHE_SIZE = 2**20  # bytes; typical of the level-2 cache of a core
 
-
-SHARED = ("x_train", "y_train", "x_val", "y_val")  # inputs that the runs of a stack have in common
+Index = int | EllipsisType  # of a run in arrays [runs, ...]; ... for arrays of one run, without that axis
+T = TypeVar("T")
 
 
 class CompiledEngine:
-    """Replays the step of one run, or of several whose tapes have one key.
+    """Computes the steps of one run, or of several runs whose tapes have the same key.
 
-    Losses and metrics are [] for one run, and [runs] for several. The vectors of several runs become rows of common
-    arrays; each run still has its own by `Step.vectors`.
-    Raises TracingError for a step that cannot be replayed, ValueError for runs that cannot be stacked.
+    Implements `Engine`. The flat vectors of several runs become rows of common arrays, and each run's `TrainingStep`
+    is rebound to its row.
+
+    Args:
+        *steps: The training steps of the runs.
+        tapes: Their training tapes, if they were traced before.
+
+    Attributes:
+        steps: The training steps of the runs.
+        runs: The number of runs of a group; None for one run, whose arrays have no axis of runs.
+        vectors: The flat vectors that a step changes, by name: [n] or [runs, n].
+        training: The executor of the training step.
+
+    Raises:
+        TracingError: A step cannot be compiled.
+        ValueError: The runs cannot be computed together.
     """
 
     def __init__(self, *steps: TrainingStep, tapes: Sequence[Tape] | None = None) -> None:
@@ -45,40 +61,41 @@ class CompiledEngine:
         self.first = steps[0]
         self.runs = None if len(steps) == 1 else len(steps)
         if any(step.config.data != self.first.config.data for step in steps):
-            raise ValueError("a stack of runs on several datasets: expected one, which the runs share")
-        tape = self._optimized(self.tapes)
-        self.vectors = self.first.vectors() if self.runs is None else _joined(steps)
-        self.training = self._replay(tape, {name: name for name in self.vectors if name in tape.outputs}, ["loss"])
-        self._numbers = Numbers([step.config for step in steps])
-        self._orders: tuple[int, Array] = (-1, np.empty(0, np.intp))
-        self._outputs: dict[int, NumpyExecutor] = {}  # examples at once -> what gives the network's output for them
+            raise ValueError("a group of runs has several datasets; expected one, which the runs share")
+        tape = self._optimize(self.tapes)
+        self.vectors = self.first.vectors() if self.runs is None else _join_vectors(steps)
+        in_place = {name: name for name in self.vectors if name in tape.outputs}
+        self.training = self._executor(tape, self._arrays(), in_place, ["loss"])
+        self._scalars = StepScalars([step.config for step in steps])
+        self._orders: tuple[int, Array] = (-1, np.empty(0, np.intp))  # an epoch, and its orders: [(runs,) examples]
+        self._outputs: dict[int, NumpyExecutor] = {}  # number of examples -> executor of the network's output
         self._metrics: NumpyExecutor | None = None
         self._diagnostics: NumpyExecutor | None = None
-        self._curvature: tuple[NumpyExecutor, dict[str, Array]] | None = None  # and what differs between runs in it
+        self._hessian: tuple[NumpyExecutor, dict[str, Array]] | None = None  # and the inputs that differ between runs
 
     def loss(self, k: int) -> Array:
-        """The losses of step k; nothing changes until `update`. The array is written over by the next step."""
+        """The losses of step k: [] or [runs]; overwritten by the next step. Nothing else changes until `update`."""
         inputs = self.training.inputs
         if "rows" in inputs:
-            epoch, rows = self.first.place(k)
+            epoch, batch = self.first.locate_batch(k)
             if self._orders[0] != epoch:
                 orders = [step.order(epoch) for step in self.steps]
                 self._orders = epoch, orders[0] if self.runs is None else np.stack(orders)
-            inputs["rows"][...] = self._orders[1][..., rows]
+            inputs["rows"][...] = self._orders[1][..., batch]
         if "x" in inputs or self.training.tape.draws:
-            for run, step in self._runs():
-                self._read(step, k, run)
+            for run, step in self._indexed_steps():
+                self._read_batch(step, k, run)
                 self._draw(step, k, run)
         self.training.run(0)
         return self.training.outputs["loss"]
 
     def update(self, k: int) -> None:
         """Take step k, whose loss was computed last."""
-        self._set_numbers(k)
+        self._set_scalars(k)
         self.training.run(1)
 
     def evaluate(self) -> dict[str, Array]:
-        """Metrics on the validation examples, where there are any."""
+        """Metrics on the validation examples, by name: [] or [runs] each; empty if there are none."""
         val = self.first.val
         if not len(val):
             return {}
@@ -86,174 +103,180 @@ class CompiledEngine:
         for block in row_blocks(val.x):
             x = val.x[block]
             if len(x) not in self._outputs:
-                self._outputs[len(x)] = self._replay(self._optimized(output_tapes(self.steps, x)))
-            replay = self._outputs[len(x)]
-            replay.inputs["x_val"][...] = x
-            replay.run()
-            outputs.append(replay.outputs["output"].copy())
+                self._outputs[len(x)] = self._executor(self._optimize(output_tapes(self.steps, x)), self._arrays())
+            executor = self._outputs[len(x)]
+            executor.inputs["x_val"][...] = x
+            executor.run()
+            outputs.append(executor.outputs["output"].copy())
         output = np.concatenate(outputs, axis=0 if self.runs is None else 1)
         if self._metrics is None:
-            one = output if self.runs is None else output[0]
-            self._metrics = self._replay(self._optimized(metrics_tapes(self.steps, one)))
+            output_of_run = output if self.runs is None else output[0]
+            self._metrics = self._executor(self._optimize(metrics_tapes(self.steps, output_of_run)), self._arrays())
         self._metrics.inputs["output"][...] = output
         self._metrics.run()
         return {name: array.copy() for name, array in self._metrics.outputs.items()}
 
     def inspect(self, k: int) -> dict[str, Array]:
-        """The diagnostics of step k, whose loss was computed last, by column; nothing changes."""
+        """The diagnostics of step k, whose loss was computed last: column -> [] or [runs]; nothing changes."""
         columns = self.first.diagnostics
         if not columns:
             return {}
         if self._diagnostics is None:
-            tape = self._optimized(diagnostics_tapes(self.steps))
-            self._diagnostics = self._replay(tape, given=self.training.inputs)  # where the training step has them
-        self._set_numbers(k)
+            tape = self._optimize(diagnostics_tapes(self.steps))
+            self._diagnostics = self._executor(tape, self._arrays() | self.training.inputs)
+        self._set_scalars(k)
         self._diagnostics.run()
-        found = {name: array.copy() for name, array in self._diagnostics.outputs.items()} | self._inspect_hessian()
-        return {name: found[name] for name in columns if name in found}
+        values = {name: array.copy() for name, array in self._diagnostics.outputs.items()} | self._inspect_hessian()
+        return {name: values[name] for name in columns if name in values}
 
     @property
     def nbytes(self) -> int:
-        """The memory of a step: its values, and the vectors of the runs."""
+        """Bytes of the buffers of a step and of the runs' vectors."""
         return self.training.nbytes + sum(vector.nbytes for vector in self.vectors.values())
 
     @property
     def runs_at_once(self) -> int:
-        """How many runs like this one, alone, a stack should have: as many as a core's own cache holds."""
-        return max(1, min(cache_size() // self.nbytes, LARGEST))
+        """How many runs like this one, of an engine for one run, fit together into the cache of a core."""
+        return max(1, min(cache_size() // self.nbytes, MAX_RUNS))
 
     def select(self, runs: Sequence[int]) -> CompiledEngine:
-        """Some of the runs, as they are now."""
+        """An engine for some of the runs, in their present state."""
         return CompiledEngine(*[self.steps[run] for run in runs], tapes=[self.tapes[run] for run in runs])
 
-    def _runs(self) -> list[tuple[Any, TrainingStep]]:
-        """Each run with its place in the arrays."""
-        return [(..., self.first)] if self.runs is None else list(enumerate(self.steps))
+    def _indexed_steps(self) -> Iterator[tuple[Index, TrainingStep]]:
+        if self.runs is None:
+            yield ..., self.first
+        else:
+            yield from enumerate(self.steps)
 
-    def _set_numbers(self, k: int) -> None:
-        for name, values in self._numbers.changed_at(k).items():
+    def _set_scalars(self, k: int) -> None:
+        for name, values in self._scalars.changed_at(k).items():
             self.training.inputs[f"optimizer.{name}"][...] = values
 
-    def _inspect_hessian(self) -> dict[str, Array]:
-        """What products with each run's Hessian tell, one run after the other: one fills a core's cache."""
-        if not any(kind(name) == "hessian" for name in self.first.config.diagnostics):
-            return {}
-        if self._curvature is None:
-            self._curvature = self._curvature_of()
-        replay, differing = self._curvature
-        inputs = replay.inputs
-
-        def product(direction: Array) -> Array:
-            inputs["direction"][...] = direction
-            replay.run()
-            return replay.outputs["product"]
-
-        found = []
-        for run, step in self._runs():
-            values = step.vectors() | {name: array[run] for name, array in differing.items()}
-            for name in inputs.keys() & values.keys():
-                inputs[name][...] = values[name]
-            found.append(step.inspect_hessian(product))
-        return found[0] if self.runs is None else {name: np.array([one[name] for one in found]) for name in found[0]}
-
-    def _read(self, step: TrainingStep, k: int, run: Any) -> None:
-        """The examples of step k, where the data lies on disk."""
+    def _read_batch(self, step: TrainingStep, k: int, run: Index) -> None:
+        """Read the examples of step k, if the data is on disk."""
         if "x" in self.training.inputs:
             batch = step.batch(k)
             self.training.inputs["x"][run] = batch.x
             if batch.y is not None:
                 self.training.inputs["y"][run] = batch.y
 
-    def _draw(self, step: TrainingStep, k: int, run: Any) -> None:
-        """Random numbers of step k, as the layers' generators give them."""
-        owners: dict[str, np.random.Generator] = {}
+    def _draw(self, step: TrainingStep, k: int, run: Index) -> None:
+        """Draw the random numbers of step k, as the generators of the layers would."""
+        generators: dict[str, np.random.Generator] = {}
         for draw in self.training.tape.draws:
-            if draw.owner not in owners:
-                owners[draw.owner] = generator(step.config.seed, f"layer {draw.owner}", k)
-            drawn = getattr(owners[draw.owner], draw.method)(*draw.arguments, **draw.options)
-            self.training.inputs[draw.input][run] = drawn
+            if draw.owner not in generators:
+                generators[draw.owner] = generator(step.config.seed, f"layer {draw.owner}", k)
+            values = getattr(generators[draw.owner], draw.method)(*draw.arguments, **draw.options)
+            self.training.inputs[draw.input][run] = values
 
-    def _optimized(self, tapes: Sequence[Tape]) -> Tape:
+    def _inspect_hessian(self) -> dict[str, Array]:
+        """The diagnostics of the Hessian, one run after another: products over all examples fill the cache."""
+        if not any(kind_of(name) == "hessian" for name in self.first.config.diagnostics):
+            return {}
+        if self._hessian is None:
+            self._hessian = self._hessian_executor()
+        executor, differing = self._hessian
+        inputs = executor.inputs
+
+        def product(direction: Array) -> Array:
+            inputs["direction"][...] = direction
+            executor.run()
+            return executor.outputs["product"]
+
+        values = []
+        for run, step in self._indexed_steps():
+            arrays = step.vectors() | {name: array[run] for name, array in differing.items()}
+            for name in inputs.keys() & arrays.keys():
+                inputs[name][...] = arrays[name]
+            values.append(step.inspect_hessian(product))
+        if self.runs is None:
+            return values[0]
+        return {name: np.array([of_run[name] for of_run in values]) for name in values[0]}
+
+    def _optimize(self, tapes: Sequence[Tape]) -> Tape:
         return optimize(tapes[0] if self.runs is None else stack(tapes))
 
-    def _replay(
+    def _arrays(self) -> dict[str, Array]:
+        """The arrays that executors use as inputs without a copy, by name."""
+        data = {"x_train": self.first.train.x, "y_train": self.first.train.y, "y_val": self.first.val.y}
+        return {name: array for name, array in data.items() if isinstance(array, np.ndarray)} | self.vectors
+
+    def _executor(
         self,
         tape: Tape,
+        arrays: Mapping[str, Array],
         in_place: Mapping[str, str] | None = None,
         first: Sequence[str] = (),
-        given: Mapping[str, Array] | None = None,
     ) -> NumpyExecutor:
-        arrays = {
-            "x_train": self.first.train.x,
-            "y_train": self.first.train.y,
-            "y_val": self.first.val.y,
-            **self.vectors,
-            **(given or {}),
-        }
-        there = {name: array for name, array in arrays.items() if name in tape.inputs and isinstance(array, np.ndarray)}
-        return NumpyExecutor(tape, self.runs, [n for n in tape.inputs if n not in SHARED], there, in_place, first)
+        used = {name: array for name, array in arrays.items() if name in tape.inputs}
+        stacked = [name for name in tape.inputs if name not in SHARED_INPUTS]
+        return NumpyExecutor(tape, self.runs, stacked, used, in_place, first)
 
-    def _curvature_of(self) -> tuple[NumpyExecutor, dict[str, Array]]:
-        tape, differing = unstack(self._optimized(curvature_tapes(self.steps)))
-        given = {name: array for name, array in self.training.inputs.items() if name in ("x_train", "y_train")}
-        return NumpyExecutor(tape, given=given), differing
+    def _hessian_executor(self) -> tuple[NumpyExecutor, dict[str, Array]]:
+        """The executor of products with one run's Hessian, and the inputs that differ between runs: [runs, ...]."""
+        tape, differing = unstack(self._optimize(hessian_tapes(self.steps)))
+        data = {name: array for name, array in self.training.inputs.items() if name in ("x_train", "y_train")}
+        return NumpyExecutor(tape, given=data), differing
 
 
 @lru_cache
 def cache_size() -> int:
-    """Bytes of a core's own cache, level 2; 1 MiB where the system does not tell."""
+    """Bytes of a core's level-2 cache, or a default if the system does not report it."""
     try:
         text = Path("/sys/devices/system/cpu/cpu0/cache/index2/size").read_text().strip()
         return int(text.rstrip("KM")) * {"K": 2**10, "M": 2**20}[text[-1]]
     except (OSError, ValueError, KeyError):
-        return 2**20
+        return DEFAULT_CACHE_SIZE
 
 
-class Numbers:
-    """The optimizer's arguments of all runs: runs with one rule, or one schedule, share the work.
+class StepScalars:
+    """The scalar arguments of the optimizer's update, for one run or for all runs of a group.
+
+    Runs with equal rules or schedules share the computation.
 
     >>> from minitrain.config.schema import RunConfig
     >>> from minitrain.optim import SGDRule
     >>> from minitrain.optim.schedules import Linear
     >>> runs = [RunConfig(None, None, SGDRule(), Linear(), lr=lr) for lr in (0.5, 1.0)]
-    >>> Numbers(runs).changed_at(500)
+    >>> StepScalars(runs).changed_at(500)
     {'lr': array([0.25, 0.5 ])}
     """
 
     def __init__(self, configs: Sequence[RunConfig]) -> None:
-        self.rates: Any = configs[0].lr if len(configs) == 1 else np.array([config.lr for config in configs])
+        self.rates = configs[0].lr if len(configs) == 1 else np.array([config.lr for config in configs])
         self.rules, self.rule_of = _distinct([config.optimizer for config in configs])
         self.schedules, self.schedule_of = _distinct([(c.schedule, c.warmup, c.steps) for c in configs])
-        self._last: Any = None
+        self._last: tuple[list[float], list[dict[str, float]]] | None = None
 
-    def changed_at(self, k: int) -> dict[str, Any]:
-        """Name -> number, or [runs], at step k; none of them where all are what they were."""
+    def changed_at(self, k: int) -> dict[str, float | Array]:
+        """The scalars at step k by name, a number or [runs]; empty if they equal those of the last call."""
         factors = [schedule_factor(schedule, warmup, k, steps) for schedule, warmup, steps in self.schedules]
         coefficients = [rule.coefficients(k) for rule in self.rules]
         if (factors, coefficients) == self._last:
             return {}
         self._last = factors, coefficients
-        numbers = {"lr": self.rates * _each(factors, self.schedule_of)}
-        return numbers | {name: _each([c[name] for c in coefficients], self.rule_of) for name in coefficients[0]}
+        scalars = {"lr": self.rates * _for_runs(factors, self.schedule_of)}
+        return scalars | {name: _for_runs([c[name] for c in coefficients], self.rule_of) for name in coefficients[0]}
 
 
-def _distinct(values: Sequence[Any]) -> tuple[list[Any], list[int]]:
-    """The different ones, and which of them each is."""
-    found: list[Any] = []
+def _distinct(values: Sequence[T]) -> tuple[list[T], list[int]]:
+    """The distinct values, and for each value the index of its equal among them."""
+    distinct: list[T] = []
     for value in values:
-        if value not in found:
-            found.append(value)
-    return found, [found.index(value) for value in values]
+        if value not in distinct:
+            distinct.append(value)
+    return distinct, [distinct.index(value) for value in values]
 
 
-def _each(values: Sequence[float], which: Sequence[int]) -> Any:
-    """One number for all, or [runs]."""
-    return values[0] if len(values) == 1 else np.array(values)[which]
+def _for_runs(values: Sequence[float], index_of_run: Sequence[int]) -> float | Array:
+    """The value of each run [runs]; a number if all runs share one."""
+    return values[0] if len(values) == 1 else np.array(values)[index_of_run]
 
 
-def _joined(steps: Sequence[TrainingStep]) -> dict[str, Array]:
-    """The vectors of several runs as rows of common arrays, in which each run's lie from now on: [runs, n]."""
+def _join_vectors(steps: Sequence[TrainingStep]) -> dict[str, Array]:
+    """Copy the vectors of several runs to rows of common arrays [runs, n], and rebind the runs to them."""
     joined = {name: np.stack([step.vectors()[name] for step in steps]) for name in steps[0].vectors()}
     for run, step in enumerate(steps):
-        step.move_to({name: array[run] for name, array in joined.items()})
+        step.rebind({name: array[run] for name, array in joined.items()})
     return joined

@@ -1,16 +1,16 @@
-"""Diagnostics that `metrics=` adds to a run's evaluations: the table, and the largest eigenvalue of a matrix.
+"""Diagnostics that `diagnostics=` adds to a run's evaluations.
 
 Each is a column of metrics.csv, or a column for each parameter or activation layer: `layer_grad_norm/0.weight`. All but
-sharpness are about one step: the network before it, in training mode, and the batch that it takes, with the very
-random numbers that it draws. Sharpness is about the loss of all training examples, l2 penalty included, in evaluation
-mode. Values have the run's dtype.
+the Hessian's describe one step: the network before the update, in training mode, on the batch and with the random
+numbers of that step. Those of the Hessian describe the training objective over all training examples, L2 penalty
+included, in evaluation mode. Values have the run's dtype.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -19,17 +19,24 @@ from minitrain.autograd.tensor import Tensor
 from minitrain.registry import Registry, register
 from minitrain.typing import Array
 
+Kind = Literal["step", "classes", "parameter", "activation", "hessian"]
+HessianProduct = Callable[[Array], Array]  # direction [n] -> product with the Hessian [n]
+Function = TypeVar("Function", bound=Callable[..., Any])
+
 
 @dataclass(frozen=True)
-class Observed:
-    """What a step computes on its way.
+class StepObservation:
+    """The intermediate values of a training step.
 
-    params, updated: the parameters that are trained, before the step and after it: [n]
-    frozen: the others
-    gradient: of what training makes small, l2 penalty included, before clipping: [n]
-    gradients: parameter -> its part of the gradient, in its shape
-    outputs: activation layer -> what it gave last: [batch, units], or [batch, channels, ...]
-    output, target: what the network gave, and what was to come, if the data tells: [batch, ...]
+    Attributes:
+        params: The trained parameters before the update: [n].
+        updated: The trained parameters after the update: [n].
+        frozen: The frozen parameters.
+        gradient: The gradient of the training objective, L2 penalty included, before clipping: [n].
+        gradients: Trained parameter -> its part of the gradient, in its shape.
+        outputs: Activation layer -> its last output: [batch, units] or [batch, channels, ...].
+        output: The output of the network: [batch, ...].
+        target: The targets of the batch: [batch, ...]; None if the data has none.
     """
 
     params: Tensor
@@ -41,68 +48,88 @@ class Observed:
     output: Tensor
     target: Tensor | None
 
-    def parts(self, of: str) -> Mapping[str, Any]:
-        """What the diagnostics of a kind are functions of, by the name in the column."""
-        layers = {"parameter": self.gradients, "activation": self.outputs, "hessian": {}}
-        return layers.get(of, {"": self})
+    def arguments(self, kind: Kind) -> Mapping[str, StepObservation | Tensor]:
+        """The arguments that diagnostics of a kind are called with, by their names in the columns."""
+        if kind == "parameter":
+            return self.gradients
+        if kind == "activation":
+            return self.outputs
+        return {} if kind == "hessian" else {"": self}
 
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """An entry of the table.
+    """An entry of the registry.
 
-    of: what it is a function of: a "step" (`Observed`), the same of data that has "classes", the gradient of a
-        "parameter", the output of an "activation" layer, or products with the "hessian" (`largest_eigenvalue`)
+    Attributes:
+        function: Computes the value, a Tensor of one number (of the Hessian, a float), from the argument of its kind.
+        kind: The argument of `function`:
+
+            - "step": a `StepObservation`,
+            - "classes": the same; the data must have classes,
+            - "parameter": the gradient of one parameter; a column for each,
+            - "activation": the output of one activation layer; a column for each,
+            - "hessian": two arguments, a `HessianProduct` and a random vector [n]; see `largest_eigenvalue`.
     """
 
-    function: Callable[..., Any]
-    of: str
+    function: Callable[..., Any]  # its arguments depend on `kind`
+    kind: Kind
 
 
-def _is_diagnostic(component: object) -> str:
-    return "" if isinstance(component, Diagnostic) else 'expected a Diagnostic: Diagnostic(function, "step")'
+def _check_diagnostic(component: object) -> str:
+    if not isinstance(component, Diagnostic):
+        return 'expected a Diagnostic: Diagnostic(function, "step")'
+    if component.kind not in get_args(Kind):
+        return f"kind {component.kind!r}: expected one of {', '.join(get_args(Kind))}"
+    return ""
 
 
-DIAGNOSTICS: Registry[Diagnostic] = Registry("diagnostic", _is_diagnostic)
+DIAGNOSTICS: Registry[Diagnostic] = Registry("diagnostic", _check_diagnostic)
 
 
-def _diagnostic(name: str, of: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Enter the decorated function into the table."""
+def _diagnostic(name: str, kind: Kind) -> Callable[[Function], Function]:
+    """Decorator that registers a function as a diagnostic."""
 
-    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
-        register("diagnostic", name)(Diagnostic(function, of))
+    def add(function: Function) -> Function:
+        register("diagnostic", name)(Diagnostic(function, kind))
         return function
 
-    return enter
+    return add
 
 
 def columns(names: Iterable[str], parameters: Iterable[str], layers: Iterable[str]) -> list[str]:
-    """The columns that diagnostics fill, in order.
+    """The columns of metrics.csv that diagnostics fill, in order; repeated names count once.
 
     >>> columns(["grad_norm", "dead_units"], parameters=["0.weight"], layers=["1", "3"])
     ['grad_norm', 'dead_units/1', 'dead_units/3']
     """
-    parts = {"parameter": parameters, "activation": layers}
-    return [_column(name, part) for name in dict.fromkeys(names) for part in parts.get(kind(name), [""])]
+    parts: dict[str, Iterable[str]] = {"parameter": parameters, "activation": layers}
+    return [_column(name, part) for name in dict.fromkeys(names) for part in parts.get(kind_of(name), [""])]
 
 
-def compute(names: Iterable[str], seen: Observed) -> dict[str, Tensor]:
-    """Column -> value of every diagnostic that a step tells: all but those of the Hessian."""
+def compute(names: Iterable[str], observation: StepObservation) -> dict[str, Tensor]:
+    """The diagnostics of a step: column -> value []. Those of the Hessian are left out."""
     return {
-        _column(name, part): DIAGNOSTICS[name].function(value)
+        _column(name, part): DIAGNOSTICS[name].function(argument)
         for name in names
-        for part, value in seen.parts(kind(name)).items()
+        for part, argument in observation.arguments(kind_of(name)).items()
     }
 
 
-def compute_of_hessian(names: Iterable[str], product: Callable[[Array], Array], start: Array) -> dict[str, float]:
-    """Column -> value of the others, from products with the Hessian, [n] -> [n], and a random vector [n]."""
-    return {name: DIAGNOSTICS[name].function(product, start) for name in names if kind(name) == "hessian"}
+def compute_of_hessian(names: Iterable[str], product: HessianProduct, start: Array) -> dict[str, float]:
+    """The diagnostics of the Hessian: column -> value.
+
+    Args:
+        names: The requested diagnostics; those of other kinds are left out.
+        product: The product of the Hessian with a direction.
+        start: A random vector [n].
+    """
+    return {name: DIAGNOSTICS[name].function(product, start) for name in names if kind_of(name) == "hessian"}
 
 
-def kind(name: str) -> str:
-    """What a diagnostic is a function of."""
-    return DIAGNOSTICS[name].of
+def kind_of(name: str) -> Kind:
+    """The kind of a registered diagnostic."""
+    return DIAGNOSTICS[name].kind
 
 
 def _column(name: str, part: str) -> str:
@@ -113,37 +140,37 @@ def _column(name: str, part: str) -> str:
 
 
 def norm(x: Tensor) -> Tensor:
-    """√ Σ x²: [...] -> []."""
+    """The Euclidean norm √ Σ x²: [...] -> []."""
     return (x * x).sum().sqrt()
 
 
 @_diagnostic("grad_norm", "step")
-def grad_norm(step: Observed) -> Tensor:
-    """The length of the gradient over all parameters that are trained."""
+def grad_norm(step: StepObservation) -> Tensor:
+    """The norm of the gradient of all trained parameters."""
     return norm(step.gradient)
 
 
 @_diagnostic("param_norm", "step")
-def param_norm(step: Observed) -> Tensor:
-    """The length of the vector of all parameters, frozen ones too."""
+def param_norm(step: StepObservation) -> Tensor:
+    """The norm of all parameters, trained and frozen."""
     return norm(F.concatenate([step.params, *(t.reshape(-1) for t in step.frozen)]))
 
 
 @_diagnostic("update_ratio", "step")
-def update_ratio(step: Observed) -> Tensor:
-    """|new - old| / |old| of the parameters that are trained."""
+def update_ratio(step: StepObservation) -> Tensor:
+    """The norm of the update relative to that of the trained parameters: |new - old| / |old|."""
     return norm(step.updated - step.params) / norm(step.params)
 
 
 @_diagnostic("train_accuracy", "classes")
-def train_accuracy(step: Observed) -> Tensor:
-    """The share of the batch whose class is told right."""
+def train_accuracy(step: StepObservation) -> Tensor:
+    """The accuracy on the batch."""
     return F.accuracy(step.output, step.target).astype(step.output.dtype)
 
 
 @_diagnostic("layer_grad_norm", "parameter")
 def layer_grad_norm(gradient: Tensor) -> Tensor:
-    """The length of one parameter's gradient; their squares add up to that of grad_norm."""
+    """The norm of one parameter's gradient; the squares of all sum to that of `grad_norm`."""
     return norm(gradient)
 
 
@@ -161,42 +188,50 @@ def activation_std(output: Tensor) -> Tensor:
 
 @_diagnostic("dead_units", "activation")
 def dead_units(output: Tensor) -> Tensor:
-    """The share of units, or channels, that are 0 for every example of the batch: [batch, units, ...] -> [].
+    """The fraction of dead units, whose output is 0 for the whole batch: [batch, units, ...] -> [].
+
+    A channel is one unit: it is dead if it is 0 at every position.
 
     >>> dead_units(Tensor([[0.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 2.0]])).item()
     0.5
     """
-    others = [axis for axis in range(output.ndim) if axis != 1]
-    return (output.abs().max(others) == 0.0).astype(output.dtype).mean()
+    other_axes = [axis for axis in range(output.ndim) if axis != 1]
+    return (output.abs().max(other_axes) == 0.0).astype(output.dtype).mean()
 
 
 # Of the Hessian
 
-MOST = 50  # products with the matrix
-
-
-TOLERANCE = 1e-4  # of the eigenvalue: how far off it may be
+MAX_PRODUCTS = 50  # bounds the time of an evaluation: a product costs about two gradients over all examples
+TOLERANCE = 1e-4  # largest residual relative to the eigenvalue; far below what a figure shows
 
 
 @_diagnostic("sharpness", "hessian")
-def largest_eigenvalue(product: Callable[[Array], Array], start: Array) -> float:
-    """The largest eigenvalue of a symmetric matrix, the most positive one, from products with vectors: [n] -> [n].
+def largest_eigenvalue(product: HessianProduct, start: Array) -> float:
+    """The largest (most positive) eigenvalue of a symmetric matrix, from products with it.
 
-    Of the Hessian of what training makes small it is the sharpness: gradient descent with a steady rate goes on to
-    where that hovers about 2 / lr (Cohen et al. 2021, "Gradient descent on neural networks typically occurs at the edge
-    of stability", section 3). It comes by Lanczos's iteration (1950) with full reorthogonalisation, which ends when the
-    residual |A v - λ v| is small beside λ, or after 50 products; the value is then one from
-    below. Sums are float64. nan where a product is not finite.
+    For the Hessian of the training objective it is the sharpness. Under gradient descent with a constant learning rate
+    it rises to 2 / lr and stays there (edge of stability). The Lanczos iteration, with full reorthogonalization and
+    in float64, ends when the residual |A v - λ v| is small relative to λ, or after `MAX_PRODUCTS` products, when the
+    result is a lower bound.
 
-    start: the first direction: another one gives another rounding, not another eigenvalue
+    Args:
+        product: The product of the matrix with a vector: [n] -> [n].
+        start: The first direction [n]; it affects the rounding of the result.
+
+    Returns:
+        The eigenvalue; NaN if a product is not finite.
+
+    References:
+        Lanczos 1950, "An iteration method for the solution of the eigenvalue problem".
+        Cohen et al. 2021, "Gradient descent on neural networks typically occurs at the edge of stability", section 3.
 
     >>> matrix = np.diag([-5.0, 1.0, 3.0])
     >>> round(largest_eigenvalue(lambda v: matrix @ v, np.ones(3)), 9)
     3.0
     """
-    limit = min(MOST, len(start))
+    limit = min(MAX_PRODUCTS, len(start))
     basis = np.zeros((limit, len(start)))
-    matrix = np.zeros((limit, limit))  # the same linear map in the directions tried: tridiagonal
+    tridiagonal = np.zeros((limit, limit))  # the matrix in the basis
     direction = start / np.linalg.norm(start)
     value = float("nan")
     for i in range(limit):
@@ -204,16 +239,17 @@ def largest_eigenvalue(product: Callable[[Array], Array], start: Array) -> float
         image = np.asarray(product(direction), np.float64)
         if not np.isfinite(image).all():
             return float("nan")
-        tried = basis[: i + 1]
-        matrix[i, i] = tried[i] @ image
-        for _ in range(2):  # once leaves what the first pass rounds off
-            image = image - tried.T @ (tried @ image)
+        span = basis[: i + 1]
+        tridiagonal[i, i] = span[i] @ image
+        for _ in range(2):  # the second pass removes what the first one leaves by rounding
+            image = image - span.T @ (span @ image)
         length = float(np.linalg.norm(image))
-        values, vectors = np.linalg.eigh(matrix[: i + 1, : i + 1])
+        values, vectors = np.linalg.eigh(tridiagonal[: i + 1, : i + 1])
         value = float(values[-1])
+        residual = length * abs(vectors[-1, -1])
         rounding = 4 * np.finfo(np.float64).eps * np.abs(values).max()
-        if length * abs(vectors[-1, -1]) <= max(TOLERANCE * abs(value), rounding) or i + 1 == limit:
+        if residual <= max(TOLERANCE * abs(value), rounding) or i + 1 == limit:
             break
-        matrix[i, i + 1] = matrix[i + 1, i] = length
+        tridiagonal[i, i + 1] = tridiagonal[i + 1, i] = length
         direction = image / length
     return value

@@ -1,4 +1,4 @@
-"""Train runs: one alone, or several that are computed together; going on after a stop."""
+"""The training loop: for one run, or for several that are computed together."""
 
 from __future__ import annotations
 
@@ -6,23 +6,22 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from operator import methodcaller
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minitrain.errors import Interrupted
 from minitrain.storage.summary import Status, Summary
-from minitrain.training.compiled_engine import CompiledEngine
+from minitrain.training.engine import Engine
 from minitrain.training.experiment import Experiment
-from minitrain.training.progress import Progress, stop_requests
+from minitrain.training.progress import ProgressListener, ProgressReporter, StopRequest, stop_requests
 from minitrain.training.recorder import RunRecorder
-from minitrain.training.training_step import TrainingStep
 from minitrain.typing import Array
 
-RUN_ERRORS = (Exception, SystemExit)  # what ends a run, and not the others: sys.exit() in a component is its own affair
+# What makes one run fail and leaves the others unaffected. SystemExit in a component is treated as a run failure.
+RUN_ERRORS = (Exception, SystemExit)
+FLUSH_INTERVAL = 1.0  # seconds: rows of metrics.csv are on disk soon, without a system call for each
 
 
 def train(
@@ -34,19 +33,27 @@ def train(
     announce: bool = True,
     bar: bool | None = None,
 ) -> Summary:
-    """Train a run in its directory and give its summary.
+    """Train a run in its directory.
 
-    overrides: what a person asked for, to be told with the result
-    resume: go on from the directory's last checkpoint, or from the start where there is none
-    announce: log the first evaluation at once, not only those that come late
-    bar: show a progress bar; where it is not given, if there is a terminal
-    Raises Interrupted after Ctrl-C or SIGTERM, when everything is written.
+    Args:
+        experiment: The experiment to train.
+        directory: The directory of the run.
+        overrides: The overrides of the command line, recorded in the summary.
+        resume: Whether to resume from the last checkpoint in the directory, if there is one.
+        announce: Whether to log the first evaluation without waiting.
+        bar: Whether to show a progress bar; None shows one on a terminal.
+
+    Returns:
+        The summary of the run.
+
+    Raises:
+        Interrupted: The run was stopped by Ctrl-C or SIGTERM, and everything that resuming it requires is written.
     """
     run = RunRecorder(experiment, directory, overrides)
     if resume:
         run.restore()
-    shown = Progress(experiment.config.steps, run.step, bar, announce)
-    with shown as progress, stop_requests() as stop, compute_context(experiment.blas_threads):
+    reporter = ProgressReporter(experiment.config.steps, run.step, bar, announce)
+    with reporter as progress, stop_requests() as stop, compute_context(experiment.blas_threads):
         train_together([run], experiment.engine, progress, stop)
     if run.error is not None:
         raise run.error
@@ -57,137 +64,155 @@ def train(
 
 @contextmanager
 def compute_context(blas_threads: int) -> Iterator[None]:
-    """Products on so many threads, and values that are not finite without a word from NumPy."""
+    """Limit the threads of matrix products, and silence NumPy's warnings about NaN and Inf."""
     with threadpool_limits(blas_threads, user_api="blas"), np.errstate(all="ignore"):
         yield
 
 
-class Shown(Protocol):
-    """Who is told how training goes on."""
+def train_together(runs: Sequence[RunRecorder], engine: Engine, progress: ProgressListener, stop: StopRequest) -> None:
+    """Train runs, which are at the same step, to their ends.
 
-    def advance(self, runs: int) -> None: ...
+    Row k of metrics.csv describes the network after k updates; the last row, of step `steps`, has a loss without an
+    update. A run that diverges, stops early or fails is removed from the group; the results of the other runs are
+    unchanged.
 
-    def show(self, step: int, row: dict[str, Any], evaluated: bool) -> None: ...
-
-
-class Request(Protocol):
-    """Whether somebody asked to stop."""
-
-    def is_set(self) -> bool: ...
-
-
-def train_together(
-    runs: Sequence[RunRecorder], engine: TrainingStep | CompiledEngine, progress: Shown, stop: Request
-) -> None:
-    """Train runs that are at one step to the last, and one loss beyond: row k is about the network after k updates.
-
-    A run that diverges, stops early or fails leaves, and the others go on with the bits that they would have had.
-    engine: computes the steps of these runs together
+    Args:
+        runs: The recorders of the runs.
+        engine: Computes the steps of these runs, in this order.
+        progress: Is notified of steps and rows.
+        stop: Is checked after each step.
     """
     try:
-        names = [*engine.evaluate(), *runs[0].experiment.step.diagnostics]
+        metrics = [*engine.evaluate(), *runs[0].experiment.step.diagnostics]
     except RUN_ERRORS as error:
         if len(runs) == 1:
-            return runs[0].fail(error, runs[0].step)
-        assert isinstance(engine, CompiledEngine)
+            runs[0].fail(error, runs[0].step)
+            return
         for i, run in enumerate(runs):
             train_together([run], engine.select([i]), progress, stop)
         return
-    _each(runs, methodcaller("begin", names))
-    runs, engine = _left(runs, engine)
-    if runs:
-        _go_on(runs, engine, runs[0].step, progress, stop)
+    _for_each(runs, lambda run: run.begin(metrics))
+    active, engine = _select_active(runs, engine)
+    if active:
+        _TrainingLoop(active, engine, active[0].step, progress, stop).train()
 
 
-def _each(runs: Sequence[RunRecorder], act: Callable[[RunRecorder], object]) -> None:
-    """Do something for each run; what goes wrong, as on a full disk, fails that run alone."""
+class _TrainingLoop:
+    """Trains runs of one group from the same step on; see `train_together`."""
+
+    def __init__(
+        self, runs: list[RunRecorder], engine: Engine, step: int, progress: ProgressListener, stop: StopRequest
+    ) -> None:
+        self.runs, self.engine, self.step = runs, engine, step  # the active runs, and what computes them
+        self.progress, self.stop = progress, stop
+        self.config = runs[0].config  # the intervals and the number of steps are common to the group
+        self.flushed = time.monotonic()
+
+    def train(self) -> None:
+        """Take steps until all runs have ended or a stop is requested."""
+        while self.runs:
+            try:
+                losses = self.engine.loss(self.step)
+                if not _all_finite(losses):
+                    self._end_diverged(losses)
+                    continue  # the remaining runs compute the loss of this step again
+                if self._is_row_due():
+                    self._record(losses)
+                    if not self.runs:
+                        return
+                self.engine.update(self.step)
+            except RUN_ERRORS as error:
+                self._train_separately(error)
+                return
+            self.step += 1
+            self.progress.advance(len(self.runs))
+            if self.stop.is_set() and self.step < self.config.steps:  # after the last step, only its row is missing
+                _for_each(self.runs, lambda run: run.end(Status.INTERRUPTED, self.step))
+                return
+            self._save_if_due()
+
+    def _end_diverged(self, losses: Array) -> None:
+        """End the runs whose loss is NaN or Inf."""
+        for run, loss in zip(self.runs, losses.flat, strict=True):
+            if not math.isfinite(loss):
+                run.record(self.step, loss, None)
+                operation, parameter = run.experiment.eager_engine.find_nonfinite(self.step)
+                run.end(Status.DIVERGED, self.step, first_operation=operation, first_parameter=parameter)
+        self._remove_ended()
+
+    def _is_evaluation_due(self) -> bool:
+        return self.step % self.config.eval_every == 0 or self.step == self.config.steps
+
+    def _is_row_due(self) -> bool:
+        return self.step % self.config.log_every == 0 or self._is_evaluation_due()
+
+    def _record(self, losses: Array) -> None:
+        """Record a row of each run, evaluate if that is due, and end the runs that are complete."""
+        metrics = None
+        if self._is_evaluation_due():
+            metrics = self.engine.evaluate() | self.engine.inspect(self.step)
+        self._write_rows(losses, metrics)
+        if self.step == self.config.steps:
+            active = [run for run in self.runs if not run.ended]
+            _for_each(active, lambda run: run.end(Status.COMPLETED, self.step, stopped_early=False))
+        if self._remove_ended() and self.runs:
+            self.engine.loss(self.step)  # the engine is another one, and its update requires the loss
+
+    def _write_rows(self, losses: Array, metrics: dict[str, Array] | None) -> None:
+        """Write a row of each run, and end the runs whose patience is exhausted; an error fails that run alone."""
+        for i, run in enumerate(self.runs):
+            metrics_of_run = None if metrics is None else {name: values.flat[i] for name, values in metrics.items()}
+            try:
+                row = run.record(self.step, losses.flat[i], metrics_of_run)
+                if metrics is not None and self.step < self.config.steps and not run.is_patient():
+                    run.end(Status.COMPLETED, self.step, stopped_early=True)
+            except RUN_ERRORS as error:
+                run.fail(error, self.step)
+            else:
+                self.progress.show(self.step, row, metrics is not None)
+
+    def _save_if_due(self) -> None:
+        """Write checkpoints at their interval, and otherwise flush metrics.csv about once a second."""
+        is_checkpoint_due = self.step % self.config.checkpoint_every == 0 and self.step < self.config.steps
+        if not is_checkpoint_due and time.monotonic() - self.flushed <= FLUSH_INTERVAL:
+            return
+        self.flushed = time.monotonic()
+        _for_each(self.runs, lambda run: run.checkpoint(self.step) if is_checkpoint_due else run.flush())
+        self._remove_ended()
+
+    def _train_separately(self, error: BaseException) -> None:
+        """Fail the run that raised an error in a step; of several runs, continue each alone to find it."""
+        if len(self.runs) == 1:
+            self.runs[0].fail(error, self.step)
+            return
+        for i, run in enumerate(self.runs):
+            if not run.ended:
+                _TrainingLoop([run], self.engine.select([i]), self.step, self.progress, self.stop).train()
+
+    def _remove_ended(self) -> bool:
+        """Remove the runs that have ended from the group; returns whether there were any."""
+        count = len(self.runs)
+        self.runs, self.engine = _select_active(self.runs, self.engine)
+        return len(self.runs) < count
+
+
+def _for_each(runs: Sequence[RunRecorder], action: Callable[[RunRecorder], object]) -> None:
+    """Call `action` for each run; an error, such as a full disk, fails that run alone."""
     for run in runs:
         try:
-            act(run)
+            action(run)
         except RUN_ERRORS as error:
             run.fail(error, run.step)
 
 
-def _go_on(
-    runs: list[RunRecorder], engine: TrainingStep | CompiledEngine, step: int, progress: Shown, stop: Request
-) -> None:
-    config, flushed = runs[0].config, time.monotonic()
-    while True:
-        try:
-            losses = engine.loss(step)
-            if not _are_finite(losses):
-                for run, loss in zip(runs, losses.flat, strict=True):
-                    if not math.isfinite(loss):
-                        run.record(step, loss, None)
-                        run.end(Status.DIVERGED, step, **run.experiment.step.diagnose(step))
-                runs, engine = _left(runs, engine)
-                if not runs:
-                    return
-                continue
-            last = step == config.steps
-            evaluated = last or step % config.eval_every == 0
-            if evaluated or step % config.log_every == 0:
-                metrics = engine.evaluate() | engine.inspect(step) if evaluated else None
-                _record(runs, step, losses, metrics, progress)
-                if last:
-                    _each(
-                        [r for r in runs if not r.ended],
-                        methodcaller("end", Status.COMPLETED, step, stopped_early=False),
-                    )
-                if any(run.ended for run in runs):
-                    runs, engine = _left(runs, engine)
-                    if not runs:
-                        return
-                    engine.loss(step)
-            engine.update(step)
-        except RUN_ERRORS as error:
-            if len(runs) == 1:
-                return runs[0].fail(error, step)
-            assert isinstance(engine, CompiledEngine)
-            for i, run in enumerate(runs):  # one of them, most likely: each goes on alone
-                if not run.ended:
-                    _go_on([run], engine.select([i]), step, progress, stop)
-            return
-        step += 1
-        progress.advance(len(runs))
-        if stop.is_set() and step < config.steps:  # after the last one there is but its row to write
-            _each(runs, methodcaller("end", Status.INTERRUPTED, step))
-            return
-        is_due = step % config.checkpoint_every == 0 and step < config.steps
-        if is_due or time.monotonic() - flushed > 1.0:
-            flushed = time.monotonic()
-            _each(runs, methodcaller("checkpoint", step) if is_due else methodcaller("flush"))
-            runs, engine = _left(runs, engine)
-            if not runs:
-                return
-
-
-def _are_finite(losses: Array) -> bool:
+def _all_finite(losses: Array) -> bool:
+    """Whether no loss is NaN or Inf; for one run, `math` takes a fraction of NumPy's time."""
     return bool(np.isfinite(losses).all()) if losses.ndim else math.isfinite(losses)
 
 
-def _record(
-    runs: Sequence[RunRecorder], step: int, losses: Array, metrics: dict[str, Array] | None, progress: Shown
-) -> None:
-    """A row for each run; one that cannot be written fails its run alone."""
-    for i, run in enumerate(runs):
-        of_run = None if metrics is None else {name: values.flat[i] for name, values in metrics.items()}
-        try:
-            row = run.record(step, losses.flat[i], of_run)
-            if metrics is not None and step < run.config.steps and not run.is_patient():
-                run.end(Status.COMPLETED, step, stopped_early=True)
-        except RUN_ERRORS as error:
-            run.fail(error, step)
-        else:
-            progress.show(step, row, metrics is not None)
-
-
-def _left(
-    runs: Sequence[RunRecorder], engine: TrainingStep | CompiledEngine
-) -> tuple[list[RunRecorder], TrainingStep | CompiledEngine]:
-    """The runs that go on, and what computes them."""
-    going = [i for i, run in enumerate(runs) if not run.ended]
-    if 0 < len(going) < len(runs):
-        assert isinstance(engine, CompiledEngine)  # a run alone leaves nothing behind
-        engine = engine.select(going)
-    return [runs[i] for i in going], engine
+def _select_active(runs: Sequence[RunRecorder], engine: Engine) -> tuple[list[RunRecorder], Engine]:
+    """The runs that have not ended, and an engine for them."""
+    active = [i for i, run in enumerate(runs) if not run.ended]
+    if 0 < len(active) < len(runs):
+        engine = engine.select(active)
+    return [runs[i] for i in active], engine

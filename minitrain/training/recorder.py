@@ -1,139 +1,182 @@
-"""One run while it trains: its rows of metrics, the best network so far, checkpoints and the summary on disk."""
+"""Records a run in its directory while it trains: metrics, checkpoints, the best network so far, and the summary."""
 
 from __future__ import annotations
 
 import platform
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import SupportsFloat, TypedDict, Unpack
 
 import numpy as np
 
+from minitrain.config.schema import RunConfig
 from minitrain.errors import RecordError
 from minitrain.storage.checkpoint import load_checkpoint, save_checkpoint
 from minitrain.storage.metric import Metric
-from minitrain.storage.metrics_file import MetricsWriter, read_metrics
+from minitrain.storage.metrics_file import MetricsWriter, Row, read_metrics
 from minitrain.storage.summary import Best, RunProgress, Status, Summary, write_summary
 from minitrain.training.experiment import Experiment
 from minitrain.typing import Array
 from minitrain.version import __version__
 
 
-class RunRecorder:
-    """The record of a run, in its directory.
+class EndDetails(TypedDict, total=False):
+    """The fields of a `Summary` that depend on how a run ended."""
 
-    step: how many updates there were when it was last written to
-    error: what made it fail, where something did
+    stopped_early: bool
+    error: str | None
+    first_operation: str | None
+    first_parameter: str | None
+
+
+class RunRecorder:
+    """Records a run in its directory.
+
+    Args:
+        experiment: The experiment that is trained.
+        directory: The directory of the run.
+        overrides: The overrides of the command line, recorded in the summary.
+
+    Attributes:
+        monitor: The metric that the best network is selected by.
+        step: The number of updates when the run was last recorded.
+        best: The best value of the monitored metric so far; None before the first evaluation.
+        final: The metrics of the last evaluation, by name.
+        ended: Whether the run has ended.
+        summary: The summary that was written when the run ended.
+        error: The exception that made the run fail.
     """
 
     def __init__(self, experiment: Experiment, directory: Path, overrides: Sequence[str]) -> None:
-        self.experiment, self.config, self.directory, self.overrides = (
-            experiment,
-            experiment.config,
-            directory,
-            list(overrides),
-        )
-        self.metric = Metric.named(experiment.metric)
-        self.step = self.first_step = 0
+        self.experiment: Experiment = experiment
+        self.config: RunConfig = experiment.config
+        self.directory: Path = directory
+        self.overrides: list[str] = list(overrides)
+        self.monitor: Metric = experiment.monitor
+        self.step: int = 0
         self.best: Best | None = None
         self.final: dict[str, float] = {}
-        self.seconds = 0.0  # of earlier sessions of this run
-        self.started = time.perf_counter()
+        self.ended: bool = False
         self.summary: Summary | None = None
         self.error: BaseException | None = None
-        self.metrics: MetricsWriter | None = None
-        self.last_row = -1
-        self.ended = False
+        self._first_step: int = 0  # of this session
+        self._last_row: int = -1  # step of the last row of metrics.csv
+        self._earlier_seconds: float = 0.0  # spent in earlier sessions of this run
+        self._started: float = time.perf_counter()
+        self._writer: MetricsWriter | None = None  # from `begin` on
         self._unsaved_best: tuple[dict[str, Array], RunProgress] | None = None
 
     def restore(self) -> None:
-        """Go on from the last checkpoint.
+        """Resume from the last checkpoint, if there is one.
 
-        Raises RecordError where it is damaged, or of another network, optimizer or number of steps.
+        Raises:
+            RecordError: The checkpoint or metrics.csv is damaged, or the checkpoint does not match the config.
         """
         path = self.directory / "checkpoints" / "last.npz"
         if not path.exists():
             return
         arrays, progress = load_checkpoint(path)
         if progress.step > self.config.steps:
-            raise RecordError(f"{path}: of step {progress.step}, and config.yaml ends at steps={self.config.steps}")
-        if progress.best is not None and progress.best.metric != self.metric.name:
-            raise RecordError(f"{path}: ranked by {progress.best.metric}, and config.yaml says {self.metric.name}")
+            raise RecordError(f"{path}: is at step {progress.step}, and config.yaml ends at steps={self.config.steps}")
+        if progress.best is not None and progress.best.metric != self.monitor.name:
+            raise RecordError(f"{path}: ranked by {progress.best.metric}, and config.yaml by {self.monitor.name}")
         if (self.directory / "metrics.csv").exists():
-            read_metrics(self.directory)  # what goes on a damaged table would be lost
+            read_metrics(self.directory)  # raises before `begin` truncates a damaged file
         try:
             self.experiment.step.restore(arrays)
         except ValueError as error:
             raise RecordError(f"{path}: of another network or optimizer than config.yaml describes: {error}") from error
-        self.step, self.best, self.final, self.seconds = progress.step, progress.best, progress.final, progress.seconds
+        self.step, self.best, self.final = progress.step, progress.best, progress.final
+        self._earlier_seconds = progress.seconds
 
-    def begin(self, names: Sequence[str]) -> None:
-        """Open metrics.csv, with a column for each metric of an evaluation, and say that the run goes on."""
-        self.first_step = self.step
-        columns = ["step", "lr", "train_loss", *names]
-        self.metrics = MetricsWriter(self.directory / "metrics.csv", columns, self.step)
+    def begin(self, metrics: Sequence[str]) -> None:
+        """Open metrics.csv and write the summary of a running run.
+
+        Args:
+            metrics: The names of an evaluation's metrics and diagnostics.
+        """
+        self._first_step = self.step
+        columns = ["step", "lr", "train_loss", *metrics]
+        self._writer = MetricsWriter(self.directory / "metrics.csv", columns, self.step)
         write_summary(self.directory, self.summarize(Status.RUNNING))
 
-    def record(self, step: int, loss: Any, metrics: dict[str, Any] | None) -> dict[str, Any]:
-        """Write a row, unless that was done, and judge the network by it where it was evaluated; gives the row."""
-        row = {"step": step, "lr": self.experiment.step.rate(step), "train_loss": loss, **(metrics or {})}
-        if step > self.last_row:
-            self.step = self.last_row = step
+    def record(self, step: int, loss: SupportsFloat, metrics: Mapping[str, SupportsFloat] | None) -> Row:
+        """Write a row of metrics.csv, unless the step has one, and keep the network if it is the best so far.
+
+        Args:
+            step: The number of updates of the network.
+            loss: Its training loss.
+            metrics: The metrics and diagnostics of its evaluation; None if it was not evaluated.
+
+        Returns:
+            The row.
+        """
+        if self._writer is None:
+            raise RuntimeError("record: expected begin to be called first")
+        lr = self.experiment.step.learning_rate(step)
+        row: Row = {"step": step, "lr": lr, "train_loss": loss, **(metrics or {})}
+        if step > self._last_row:
+            self.step = self._last_row = step
             if metrics is not None:
-                self._judge(row)
-            assert self.metrics is not None
-            self.metrics.write(row)
+                self._update_best(row)
+            self._writer.write(row)
         return row
 
-    def _judge(self, row: dict[str, Any]) -> None:
-        """Keep the network if it is the best so far: highest accuracy, or lowest loss; the first of equals."""
-        self.final = {name: _plain(value) for name, value in row.items() if name not in ("step", "lr")}
-        value = self.final[self.metric.name]
-        if np.isfinite(value) and (self.best is None or self.metric.is_better(value, self.best.value)):
-            self.best = Best(self.metric.name, value, self.step)
-            self._unsaved_best = (
-                {key: view.copy() for key, view in self.experiment.step.arrays().items()},
-                self._progress(),
-            )
+    def _update_best(self, row: Row) -> None:
+        """Keep a copy of the network if its monitored metric is the best so far; the first of equal ones is kept."""
+        self.final = {name: _round_trip(value) for name, value in row.items() if name not in ("step", "lr")}
+        value = self.final[self.monitor.name]
+        if np.isfinite(value) and (self.best is None or self.monitor.is_better(value, self.best.value)):
+            self.best = Best(self.monitor.name, value, self.step)
+            arrays = {name: view.copy() for name, view in self.experiment.step.arrays().items()}
+            self._unsaved_best = arrays, self._progress()
 
     def is_patient(self) -> bool:
-        """Whether to go on after an evaluation. Steps tell, so that a resumed run, which has `best`, needs no count."""
+        """Whether `patience` lets the run continue after an evaluation.
+
+        Evaluations without improvement are counted by steps, so that a resumed run, which has `best`, needs no count.
+        """
         every = self.config.eval_every
         waited = self.step // every - (self.best.step // every if self.best else -1)
         return self.config.patience is None or waited < self.config.patience
 
     def checkpoint(self, step: int) -> None:
-        """Put everything on disk that going on from this step needs."""
+        """Write everything that resuming from this step requires."""
         self.step = step
         self.flush()
         self._save_best()
         self._save_last()
 
     def flush(self) -> None:
-        if self.metrics is not None:
-            self.metrics.flush()
+        """Write the buffered rows of metrics.csv."""
+        if self._writer is not None:
+            self._writer.flush()
 
-    def end(self, status: Status, step: int, **more: Any) -> None:
-        """Close the record. A run that failed or diverged leaves its last checkpoint as it was."""
+    def end(self, status: Status, step: int, **details: Unpack[EndDetails]) -> None:
+        """Close metrics.csv, and write the checkpoints and the summary.
+
+        A run that failed or diverged keeps its last checkpoint.
+        """
         self.step, self.ended = step, True
-        if self.metrics is not None:
-            self.metrics.close()
+        if self._writer is not None:
+            self._writer.close()
         self._save_best()
         if status in (Status.COMPLETED, Status.INTERRUPTED):
             self._save_last()
-        self.summary = self.summarize(status, **more)
+        self.summary = self.summarize(status, **details)
         write_summary(self.directory, self.summary)
 
     def fail(self, error: BaseException, step: int) -> None:
+        """End the run with the status `failed`."""
         self.error = error
-        with suppress(OSError):  # it may be the disk that failed
+        with suppress(OSError):  # writing the end may fail for the same reason, such as a full disk
             self.end(Status.FAILED, step, error=describe_error(error))
 
     def _save_best(self) -> None:
-        """Put the best network on disk, before the checkpoint that names it: a run goes on from that one."""
+        """Write the best network, before the checkpoint that names it: a resumed run relies on both."""
         if self._unsaved_best is not None:
             save_checkpoint(self.directory / "checkpoints" / "best.npz", *self._unsaved_best)
             self._unsaved_best = None
@@ -145,11 +188,12 @@ class RunRecorder:
         return RunProgress(self.step, self.best, self.final, self.elapsed())
 
     def elapsed(self) -> float:
-        return self.seconds + time.perf_counter() - self.started
+        """Seconds spent training, earlier sessions included."""
+        return self._earlier_seconds + time.perf_counter() - self._started
 
-    def summarize(self, status: Status, **more: Any) -> Summary:
-        """The content of summary.json; `more` are the fields that depend on how the run ended."""
-        here = time.perf_counter() - self.started
+    def summarize(self, status: Status, **details: Unpack[EndDetails]) -> Summary:
+        """The content of summary.json at present."""
+        session = time.perf_counter() - self._started
         return Summary(
             status=status,
             step=self.step,
@@ -159,21 +203,22 @@ class RunRecorder:
             final=self.final,
             best=self.best,
             seconds=round(self.elapsed(), 3),
-            steps_per_second=round((self.step - self.first_step) / here, 1) if here else None,
+            steps_per_second=round((self.step - self._first_step) / session, 1) if session else None,
             seed=self.config.seed,
             blas_threads=self.experiment.blas_threads,
             versions=_versions(),
             git_commit=_git_commit(),
-            **more,
+            **details,
         )
 
 
 def describe_error(error: BaseException) -> str:
+    """The type and message of an exception."""
     return f"{type(error).__name__}: {error}"
 
 
-def _plain(value: Any) -> float:
-    """A float32 as the shortest decimal that gives it back, as metrics.csv has it."""
+def _round_trip(value: SupportsFloat) -> float:
+    """The float of the shortest decimal that round-trips, as in metrics.csv: 0.1 for float32(0.1)."""
     return float(str(value))
 
 
@@ -182,13 +227,12 @@ def _versions() -> dict[str, str]:
 
 
 def _git_commit() -> str | None:
-    """The commit of the project that the run was started in, if it is under git."""
-    if not any((folder / ".git").exists() for folder in (Path.cwd(), *Path.cwd().parents)):
+    """The commit of the project in the current directory; None if it is not under git."""
+    if not any((directory / ".git").exists() for directory in (Path.cwd(), *Path.cwd().parents)):
         return None
+    command = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
     try:
-        found = subprocess.run(
-            ["git", "rev-parse", "--verify", "--quiet", "HEAD"], capture_output=True, text=True, timeout=5, check=False
-        )
+        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    return found.stdout.strip() or None
+    return result.stdout.strip() or None

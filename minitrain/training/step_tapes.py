@@ -1,7 +1,7 @@
-"""What a run's step computes as tapes, of inputs that have the names of what they are.
+"""Tracing the functions of a `TrainingStep` to tapes, whose inputs are named after what they hold.
 
-Functions of several steps, the runs of a stack, give a tape for each: the first is traced twice, to see that it does
-the same again.
+Functions of several steps return a tape for each run of a group. The first run is traced twice, to check that its
+operations and constants do not change from step to step.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import NamedTuple
 
 from minitrain.autograd.functional.arrays import concatenate
 from minitrain.autograd.graph import no_grad
@@ -22,69 +23,80 @@ from minitrain.typing import Array
 Outputs = Mapping[str, Tensor]
 
 
-Taken = tuple[Tensor, Tensor | None, Tensor, dict[str, Tensor], dict[str, Tensor]]
+class StepInputs(NamedTuple):
+    """The inputs of a training step, traced."""
+
+    x: Tensor
+    y: Tensor | None
+    params: Tensor
+    state: dict[str, Tensor]
+    scalars: dict[str, Tensor]
 
 
 def training_tape(step: TrainingStep, checked: bool = False) -> Tape:
-    """The whole step as a tape: batch, loss, gradients, update; what changes from step to step is an input.
+    """Trace a whole training step: batch, loss, gradients and update.
 
-    checked: a step of the same structure was traced before, so that this one need not be traced twice
-    Raises TracingError where it looks at a value from Python, or is another at the next step.
+    Args:
+        step: The step of one run.
+        checked: Whether a step of the same structure was traced twice before, so that this one is traced once.
+
+    Raises:
+        TracingError: The step uses a value in Python, or its operations or constants change from step to step.
     """
-    first = partial(_training, step, 0)
-    return trace_once(first) if checked else trace_twice(first, partial(_training, step, 1))
+    first = partial(_trace_training, step, 0)
+    return trace_once(first) if checked else trace_twice(first, partial(_trace_training, step, 1))
 
 
 def diagnostics_tapes(steps: Sequence[TrainingStep]) -> list[Tape]:
-    """What a step tells of itself: inputs as those of training."""
-    first = trace_twice(partial(_diagnostics, steps[0], 0), partial(_diagnostics, steps[0], 1))
-    return [first, *[trace_once(partial(_diagnostics, step, 0)) for step in steps[1:]]]
+    """Trace the diagnostics of a step; the inputs are those of the training tape."""
+    first = trace_twice(partial(_trace_diagnostics, steps[0], 0), partial(_trace_diagnostics, steps[0], 1))
+    return [first, *[trace_once(partial(_trace_diagnostics, step, 0)) for step in steps[1:]]]
 
 
-def curvature_tapes(steps: Sequence[TrainingStep]) -> list[Tape]:
-    """The product of the Hessian with the input `direction`, over all training examples."""
+def hessian_tapes(steps: Sequence[TrainingStep]) -> list[Tape]:
+    """Trace the product of the Hessian, over all training examples, with the input `direction`."""
 
     def trace(step: TrainingStep, tracer: Tracer) -> Outputs:
-        params = _enter(step, tracer)
+        params = _enter_network(step, tracer)
         direction = tracer.input("direction", Tensor(step.parameters.vector))
         step.model.eval()
-        return {"product": step.compute_curvature(*_examples(step, tracer), params, direction)}
+        return {"product": step.compute_hessian_product(*_enter_all_examples(step, tracer), params, direction)}
 
-    return _traced(trace, steps)
+    return _trace_all(trace, steps)
 
 
 def output_tapes(steps: Sequence[TrainingStep], x: Array) -> list[Tape]:
-    """The network's output for the input `x_val`, as many examples as x has."""
+    """Trace the network in evaluation mode on the input `x_val`, which has the shape of x: [examples, inputs]."""
 
     def trace(step: TrainingStep, tracer: Tracer) -> Outputs:
-        _enter(step, tracer)
+        _enter_network(step, tracer)
         with no_grad():
             return {"output": step.model.eval()(tracer.input("x_val", Tensor(x)))}
 
-    return _traced(trace, steps)
+    return _trace_all(trace, steps)
 
 
 def metrics_tapes(steps: Sequence[TrainingStep], output: Array) -> list[Tape]:
-    """What the input `output`, shaped as the given one, tells."""
+    """Trace the validation metrics of the input `output`, which has the shape of the argument."""
 
     def trace(step: TrainingStep, tracer: Tracer) -> Outputs:
-        one = tracer.input("output", Tensor(output))
+        output_of_run = tracer.input("output", Tensor(output))
         y = None if step.val.y is None else tracer.input("y_val", Tensor(step.val.y))
         with no_grad():
-            return step.compute_metrics(one, y)
+            return step.compute_metrics(output_of_run, y)
 
-    return _traced(trace, steps)
+    return _trace_all(trace, steps)
 
 
-def _traced(fn: Callable[[TrainingStep, Tracer], Outputs], steps: Sequence[TrainingStep]) -> list[Tape]:
+def _trace_all(fn: Callable[[TrainingStep, Tracer], Outputs], steps: Sequence[TrainingStep]) -> list[Tape]:
     first = partial(fn, steps[0])
     return [trace_twice(first, first), *[trace_once(partial(fn, step)) for step in steps[1:]]]
 
 
-def _training(step: TrainingStep, k: int, tracer: Tracer) -> Outputs:
-    with _taking(step, k, tracer) as (x, y, params, state, numbers):
+def _trace_training(step: TrainingStep, k: int, tracer: Tracer) -> Outputs:
+    with _entered_step(step, k, tracer) as (x, y, params, state, scalars):
         loss = step.compute_loss(x, y, params)
-        updated, new_state = step.compute_update(step.compute_gradient(loss, params), params, state, numbers)
+        updated, new_state = step.compute_update(step.compute_gradient(loss, params), params, state, scalars)
         outputs = {"loss": loss, "parameters": updated, **{f"state.{name}": t for name, t in new_state.items()}}
         if step.buffers.tensors:
             with no_grad():
@@ -92,53 +104,51 @@ def _training(step: TrainingStep, k: int, tracer: Tracer) -> Outputs:
         return outputs
 
 
-def _diagnostics(step: TrainingStep, k: int, tracer: Tracer) -> Outputs:
-    with _taking(step, k, tracer) as taken:
-        return step.compute_diagnostics(*taken)
+def _trace_diagnostics(step: TrainingStep, k: int, tracer: Tracer) -> Outputs:
+    with _entered_step(step, k, tracer) as inputs:
+        return step.compute_diagnostics(*inputs)
 
 
 @contextmanager
-def _taking(step: TrainingStep, k: int, tracer: Tracer) -> Iterator[Taken]:
-    """Examples, parameters, optimizer state and numbers of step k as inputs; the network is afterwards as it was."""
-    before = step.buffers.vector.copy()
-    params = _enter(step, tracer)
+def _entered_step(step: TrainingStep, k: int, tracer: Tracer) -> Iterator[StepInputs]:
+    """Enter all inputs of step k into the tracer; the network's state is restored at the end."""
+    initial_buffers = step.buffers.vector.copy()
+    params = _enter_network(step, tracer)
     state = {name: tracer.input(f"state.{name}", Tensor(vector)) for name, vector in step.state.items()}
-    x, y = _batch(step, k, tracer)
-    numbers = {name: tracer.input(f"optimizer.{name}", step.number(v)) for name, v in step.numbers(k).items()}
-    layers = step.model.train(step.config.seed, k).random_layers()
-    for name, layer in layers.items():
-        layer.rng = tracer.generator(name, layer.rng)  # type: ignore[arg-type, assignment]  # stands in for it
+    x, y = _enter_batch(step, k, tracer)
+    scalars = {name: tracer.input(f"optimizer.{name}", step.as_tensor(v)) for name, v in step.scalars(k).items()}
+    for name, layer in step.model.train(step.config.seed, k).random_layers().items():
+        layer.rng = tracer.generator(name, layer.rng)  # type: ignore[arg-type, assignment]  # records the draws
     try:
-        yield x, y, params, state, numbers
+        yield StepInputs(x, y, params, state, scalars)
     finally:
-        step.buffers.assign(before)
+        step.buffers.assign(initial_buffers)
         step.model.train(step.config.seed, k)
 
 
-def _enter(step: TrainingStep, tracer: Tracer) -> Tensor:
-    """Let the network's parameters and buffers be parts of inputs, and give the vector that is trained."""
+def _enter_network(step: TrainingStep, tracer: Tracer) -> Tensor:
+    """Enter the network's flat vectors, of which its parameters and buffers are parts; returns the trained one."""
     vectors = {}
-    for name, flat in step.flat().items():
+    for name, flat in step.flat_tensors().items():
         vectors[name] = tracer.input(name, Tensor(flat.vector))
         for key, part in flat.split(vectors[name]).items():
             tracer.alias(flat.tensors[key], part)
     return vectors["parameters"]
 
 
-def _batch(step: TrainingStep, k: int, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
-    """The examples of a step: picked by number where the data lies in memory, else read from disk before each step."""
+def _enter_batch(step: TrainingStep, k: int, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
+    """Enter the examples of a step: selected on the tape if the data is in memory, else read before each step."""
     rows = step.rows(k)
     if isinstance(step.train.x, RowsOnDisk):
         x, y = step.batch(k).tensors()
         return tracer.input("x", x), None if y is None else tracer.input("y", y)
-    x, y = _examples(step, tracer)
+    x, y = _enter_all_examples(step, tracer)
     if rows is None:
         return x, y
-    picked = tracer.input("rows", Tensor(rows))
-    return x.take(picked), None if y is None else y.take(picked)
+    indices = tracer.input("rows", Tensor(rows))
+    return x.take(indices), None if y is None else y.take(indices)
 
 
-def _examples(step: TrainingStep, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
-    """All training examples."""
+def _enter_all_examples(step: TrainingStep, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
     x, y = step.train.tensors()
     return tracer.input("x_train", x), None if y is None else tracer.input("y_train", y)

@@ -94,7 +94,7 @@ def test_how_often_one_looks_changes_no_weight(tmp_path):
     assert any(key.startswith("buffers/") for key in often)
 
 
-@pytest.mark.parametrize("engine", ["step", "engine"])
+@pytest.mark.parametrize("engine", ["eager_engine", "engine"])
 def test_a_loss_depends_on_its_step_alone_and_changes_nothing(engine):
     experiment = build_experiment(SMALL)
     state = getattr(experiment, engine)
@@ -107,7 +107,7 @@ def test_a_loss_depends_on_its_step_alone_and_changes_nothing(engine):
     assert (experiment.step.buffers.vector != before).any()
 
 
-@pytest.mark.parametrize("engine", ["step", "engine"])
+@pytest.mark.parametrize("engine", ["eager_engine", "engine"])
 def test_evaluation_is_in_evaluation_mode_and_changes_nothing(engine):
     experiment = build_experiment(SMALL)
     state = getattr(experiment, engine)
@@ -163,8 +163,8 @@ IMAGE_LAYERS = [
     ({"conv": 2},),
     ({"conv": {"channels": 2, "stride": 2, "padding": 1, "bias": False}}, "relu"),
     ({"conv": 2}, "batch_norm", "activation", "max_pool"),
-    ({"avg_pool": {"kernel": 2, "stride": 1}}, "layer_norm"),
-    ({"reshape": [4, 16]}, {"conv": {"channels": 2, "kernel": 5}}, "batch_norm", {"max_pool": 2}, {"avg_pool": 2}),
+    ({"avg_pool": {"kernel_size": 2, "stride": 1}}, "layer_norm"),
+    ({"reshape": [4, 16]}, {"conv": {"channels": 2, "kernel_size": 5}}, "batch_norm", {"max_pool": 2}, {"avg_pool": 2}),
     ({"residual": [{"conv": {"channels": 1, "padding": 1}}, {"residual": ["tanh"]}]}, {"dropout": 0.5}),
 ]
 
@@ -202,11 +202,12 @@ def changes_by_width(parametrization, widths, rule, lr):
     for width in widths:
         network = MLPConfig([width, width], parametrization=parametrization, base_width=widths[0], init="he_normal")
         config = replace(SMALL, network=network, optimizer=rule, lr=lr, schedule=Constant(), dtype="float64")
-        step = build_experiment(config).step
+        experiment = build_experiment(config)
+        step, engine = experiment.step, experiment.eager_engine
         before = layer_outputs(step)
         for k in range(5):
-            step.loss(k)
-            step.update(k)
+            engine.loss(k)
+            engine.update(k)
         after = layer_outputs(step)
         found.append([abs(a - b).mean() for a, b in zip(after, before, strict=True)])
     return np.array(found)
@@ -311,9 +312,9 @@ def test_frozen_parameters_of_a_run_stay_and_are_in_its_checkpoint(tmp_path):
     [
         ({"network": MLPConfig([4, 8], residual=True)}, r"network.residual=true: none of the widths \[4, 8\]"),
         ({"network": MLPConfig([4, 8], depth=3)}, "network.depth=3: needs one width for all layers.* has 2; set"),
-        ({"network": MLPConfig(norm="batch", parametrization="mup_sgd")}, "network.norm=batch: has no rates"),
+        ({"network": MLPConfig(norm="batch", parametrization="mup_sgd")}, "network.norm=batch: not defined for mup"),
         ({"network": MLPConfig(frozen=["9.*"])}, r"network.frozen: 9.\* matches no parameter; there is 0.weight"),
-        ({"network": MLPConfig(frozen=["*"])}, r"network.frozen=\['\*'\]: leaves no parameter to train"),
+        ({"network": MLPConfig(frozen=["*"])}, r"network.frozen=\['\*'\]: no parameter remains to be trained"),
         ({"network": MLPConfig(init_file="nowhere.npz")}, "network.init_file=nowhere.npz: no such file"),
         ({"network": MLPConfig(norm="batch"), "batch_size": 1}, "network=mlp: BatchNorm1d: one value per channel"),
         ({"network": CNNConfig()}, "network=cnn: takes square images, the data has 2 inputs"),
@@ -332,15 +333,15 @@ def test_each_mistake_is_one_line_before_anything_is_written(changes, message):
         ([3], r"network.layers\[0\]=3: expected a name"),
         ([{"linear": 2, "relu": 1}], r"layers\[0\]={linear: 2, relu: 1}: expected a name"),
         ([{"linear": 0}], r"network.layers\[0\].linear.units=0: expected an integer"),
-        (["linear", {"dropout": 2}], r"layers\[1\].dropout.rate=2: expected a number"),
-        (["dropout"], r"network.layers\[0\].dropout.rate=null: expected a number"),
-        ([{"conv": {"kernels": 3}}], r"layers\[0\].conv.kernels=3: unknown key; valid keys:"),
+        (["linear", {"dropout": 2}], r"layers\[1\].dropout.p=2: expected a number"),
+        (["dropout"], r"network.layers\[0\].dropout.p=null: expected a number"),
+        ([{"conv": {"kernels": 3}}], r"layers\[0\].conv.kernels=3: unknown key; did you mean"),
         ([{"conv": 3}], r"layers\[0\]={conv: 3}: conv of an example of shape \[2\]: expect"),
         ([{"flatten": 3}], r"layers\[0\]={flatten: 3}: flatten has no options"),
         ([{"reshape": [1, 3]}], r"layers\[0\]={reshape: \[1, 3\]}: reshape: "),
         ([{"residual": [{"linear": 3}]}], r"layers\[0\]={residual: .*Residual: the input"),
         ([{"residual": ["foo"]}], r"network.layers\[0\].residual\[0\]=foo: expected"),
-        ([{"linear": 3}], r"gives examples of shape \[3\], the data needs \[2\]"),
+        ([{"linear": 3}], r"the result for an example has shape \[3\]; the data needs \[2\]"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_list_of_layers_names_the_entry(layers, message):

@@ -1,4 +1,4 @@
-"""What a compiled step cannot repeat is told in one line, with file, line and advice, before anything is written."""
+"""Steps that cannot be compiled are reported in one line, with file, line and advice, before anything is written."""
 
 import re
 from dataclasses import replace
@@ -53,7 +53,7 @@ class Mine:
     def update(self, grads, state, params, lr):
         return params - {} * lr, {}  # here
 """
-MISTAKES = {
+COMPILE_ERRORS = {
     "if": (FUNCTION, ("x if x.mean() > 0 else -x",), "an `if`, at mine.py line HERE"),
     "float": (FUNCTION, ("x * float(x.max())",), "float() at mine.py line HERE"),
     "item": (FUNCTION, ("x * x.max().item()",), ".item() at mine.py line HERE"),
@@ -99,17 +99,17 @@ MISTAKES = {
 }
 
 
-def write(text, parts, message):
-    """Write mine.py; gives the component's group, and the message with the number of the line marked."""
+def write_component(text, parts, message):
+    """Write mine.py; returns the group of its component, and the message with the number of the marked line."""
     lines = (HEAD + text.format(*parts)).splitlines()
     Path("mine.py").write_text("\n".join(lines))
-    (here,) = (number for number, line in enumerate(lines, 1) if "# here" in line)
-    return re.search(r'register\("(\w+)"', text)[1], message.replace("HERE", str(here))
+    (marked,) = (number for number, line in enumerate(lines, 1) if "# here" in line)
+    return re.search(r'register\("(\w+)"', text)[1], message.replace("HERE", str(marked))
 
 
-@pytest.mark.parametrize(("text", "parts", "message"), MISTAKES.values(), ids=MISTAKES)
-def test_what_cannot_be_compiled(command, own_components, text, parts, message):
-    group, message = write(text, parts, message)
+@pytest.mark.parametrize(("text", "parts", "message"), COMPILE_ERRORS.values(), ids=COMPILE_ERRORS)
+def test_steps_that_cannot_be_compiled(command, own_components, text, parts, message):
+    group, message = write_component(text, parts, message)
     status, _, err = command("extensions=[mine]", f"{group}=mine", "data=moons", "network.widths=[4]", "steps=5")
     assert status == 2
     assert err.startswith("minitrain: engine=numpy: ")
@@ -122,19 +122,19 @@ def test_what_cannot_be_compiled(command, own_components, text, parts, message):
     )
 
 
-NOT_EVEN_EAGERLY = {
+ERRORS_OF_ALL_ENGINES = {
     "a NumPy function": (FUNCTION, ("np.maximum(x, 0)",), "line HERE); functions of minitrain.functional take Tensors"),
     "np.where": (FUNCTION, ("np.where(x > 0, x, 0)",), "np.where: takes arrays, where gradients end; use minitrain."),
     "inside NumPy": (FUNCTION, ("x - np.mean(x)",), "(mine.py line HERE)"),
     "on a target": (LOSS, ("(output - np.equal(target, 1)).mean()",), "line HERE); functions of minitrain.functional"),
-    "state not in init": (RULE, ("grads", "{'seen': grads}"), "update gives the state seen, and init nothing"),
+    "state not in init": (RULE, ("grads", "{'seen': grads}"), "update returns the state seen, and init nothing"),
 }
 
 
 @pytest.mark.parametrize("engine", ["numpy", "eager"])
-@pytest.mark.parametrize(("text", "parts", "message"), NOT_EVEN_EAGERLY.values(), ids=NOT_EVEN_EAGERLY)
-def test_what_no_engine_takes_is_told_alike(command, own_components, text, parts, message, engine):
-    group, message = write(text, parts, message)
+@pytest.mark.parametrize(("text", "parts", "message"), ERRORS_OF_ALL_ENGINES.values(), ids=ERRORS_OF_ALL_ENGINES)
+def test_errors_of_all_engines_are_reported_alike(command, own_components, text, parts, message, engine):
+    group, message = write_component(text, parts, message)
     status, _, err = command("extensions=[mine]", f"{group}=mine", "data=moons", f"engine={engine}")
     assert status == 2
     assert message in err

@@ -1,4 +1,4 @@
-"""Runs and sweeps that are stopped, fail or are refused at the wrong moment, and lose nothing by it."""
+"""Runs and sweeps that are interrupted or fail at critical moments keep a state from which they resume."""
 
 import errno
 import json
@@ -15,80 +15,82 @@ from minitrain.storage.summary import read_summary
 FAST = ("data=moons", "data.samples=100", "network.widths=[8]", "batch_size=16", "steps=40", "eval_every=10")
 
 
-def contents(directory):
-    arrays, meta = load_checkpoint(directory / "checkpoints" / "last.npz")
-    kept = {name: array.tobytes() for name, array in arrays.items()}
-    return (directory / "metrics.csv").read_bytes(), kept, meta.step, meta.best
+def recorded_state(directory):
+    arrays, progress = load_checkpoint(directory / "checkpoints" / "last.npz")
+    weights = {name: array.tobytes() for name, array in arrays.items()}
+    return (directory / "metrics.csv").read_bytes(), weights, progress.step, progress.best
 
 
-def stop_at_update(monkeypatch, k, act):
+def call_after_update(monkeypatch, k, action):
     from minitrain.training.compiled_engine import CompiledEngine
 
     update = CompiledEngine.update
 
-    def acting(self, step):
+    def update_and_act(self, step):
         update(self, step)
         if step == k:
-            act()
+            action()
 
-    monkeypatch.setattr(CompiledEngine, "update", acting)
+    monkeypatch.setattr(CompiledEngine, "update", update_and_act)
 
 
-def test_a_stop_at_the_last_step_loses_nothing(command, monkeypatch):
-    command("hydra.run.dir=whole", *FAST)
+def test_a_stop_request_during_the_last_step_lets_the_run_complete(command, monkeypatch):
+    command("hydra.run.dir=uninterrupted", *FAST)
     with monkeypatch.context() as patch:
-        stop_at_update(patch, 39, lambda: os.kill(os.getpid(), signal.SIGINT))
+        call_after_update(patch, 39, lambda: os.kill(os.getpid(), signal.SIGINT))
         assert command("hydra.run.dir=stopped", *FAST)[0] == 0
     assert read_summary(Path("stopped")).status == "completed"
-    assert contents(Path("stopped")) == contents(Path("whole"))
+    assert recorded_state(Path("stopped")) == recorded_state(Path("uninterrupted"))
 
 
-def test_a_disk_that_is_full_at_the_last_step_is_not_the_end(command, monkeypatch):
-    from minitrain.training import recorder as run
+def test_a_run_resumes_after_a_full_disk_at_the_last_step(command, monkeypatch):
+    from minitrain.training import recorder
 
-    command("hydra.run.dir=whole", *FAST)
-    save = run.save_checkpoint
+    command("hydra.run.dir=uninterrupted", *FAST)
+    save = recorder.save_checkpoint
 
-    def full(path, *given):
+    def fail_on_full_disk(path, *args):
         if path.name == "last.npz":
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        save(path, *given)
+        save(path, *args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "save_checkpoint", full)
+        patch.setattr(recorder, "save_checkpoint", fail_on_full_disk)
         assert command("hydra.run.dir=full", *FAST)[0] == 1
     assert (read_summary(Path("full")).status, read_summary(Path("full")).step) == ("failed", 40)
     assert command("resume", "full")[0] == 0
-    assert contents(Path("full")) == contents(Path("whole"))
+    assert recorded_state(Path("full")) == recorded_state(Path("uninterrupted"))
 
 
-def test_a_disk_that_is_full_between_checkpoints_is_told(command, monkeypatch):
+def test_a_full_disk_between_checkpoints_is_reported(command, monkeypatch):
     from minitrain.storage.metrics_file import MetricsWriter
-    from minitrain.training import loop as train
+    from minitrain.training import loop
 
-    def full(self, at_most_every=0.0):
+    def fail_on_full_disk(self, at_most_every=0.0):
         raise OSError(errno.ENOSPC, "No space left on device", "metrics.csv")
 
-    monkeypatch.setattr(MetricsWriter, "flush", full)
+    monkeypatch.setattr(MetricsWriter, "flush", fail_on_full_disk)
     times = iter(range(0, 10_000, 2))
-    monkeypatch.setattr(train.time, "monotonic", lambda: next(times))  # each step takes two seconds
+    monkeypatch.setattr(loop.time, "monotonic", lambda: next(times))  # each step takes two seconds
     status, out, _ = command("hydra.run.dir=run", *FAST)
     assert status == 1
     assert "No space left on device" in out
     assert "make room on the disk" in out
 
 
-@pytest.mark.parametrize("asked", [["steps=20"], ["steps=[1"], ["steps=${x}"], ["steps=*x"], ["steps=0"]], ids=" ".join)
-def test_a_refused_resume_changes_nothing(command, monkeypatch, asked):
-    stop_at_update(monkeypatch, 29, lambda: os.kill(os.getpid(), signal.SIGINT))
+@pytest.mark.parametrize(
+    "overrides", [["steps=20"], ["steps=[1"], ["steps=${x}"], ["steps=*x"], ["steps=0"]], ids=" ".join
+)
+def test_a_rejected_resume_changes_nothing(command, monkeypatch, overrides):
+    call_after_update(monkeypatch, 29, lambda: os.kill(os.getpid(), signal.SIGINT))
     assert command("hydra.run.dir=run", *FAST)[0] == 130
     before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
-    status, _, err = command("resume", "run", *asked)
+    status, _, err = command("resume", "run", *overrides)
     assert (status, len(err.splitlines())) == (2, 1)
     assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == before
 
 
-def test_a_longer_run_whose_checkpoint_cannot_be_used_keeps_its_config(command):
+def test_an_unusable_checkpoint_leaves_the_config_of_an_extended_run_unchanged(command):
     command("hydra.run.dir=run", *FAST)
     config, last = Path("run/.hydra/config.yaml"), Path("run/checkpoints/last.npz")
     before = config.read_bytes()
@@ -97,7 +99,7 @@ def test_a_longer_run_whose_checkpoint_cannot_be_used_keeps_its_config(command):
     assert config.read_bytes() == before
 
 
-def test_a_run_that_was_killed_while_it_drew_gets_its_curves(command):
+def test_missing_figures_of_a_complete_run_are_drawn_on_resume(command):
     command("hydra.run.dir=run", "diagnostics=[grad_norm]", *FAST)
     for name in ("loss.svg", "diagnostics.png"):
         Path("run", name).unlink()
@@ -109,14 +111,14 @@ def test_a_run_that_was_killed_while_it_drew_gets_its_curves(command):
 
 
 @pytest.mark.parametrize("launcher", [[], ["hydra/launcher=basic"]], ids=["stacked", "basic"])
-def test_two_runs_of_a_sweep_never_share_a_directory(command, launcher):
+def test_runs_of_a_sweep_that_would_share_a_directory_are_rejected(command, launcher):
     status, _, err = command("-m", "lr=0.1,0.3", "seed=0,1", "hydra.sweep.subdir=${lr}", *launcher, *FAST)
     assert status == 2
     assert "runs 0 and 1 would share 0.1" in err
     assert not Path("outputs").exists()
 
 
-def test_runs_that_had_not_begun_are_told_and_the_sweep_s_command_begins_them(command):
+def test_resume_reports_runs_that_had_not_begun_and_the_sweeps_command_trains_them(command):
     sweep = ["-m", "lr=0.1,0.3", "seed=0,1", "hydra.sweep.dir=swept", *FAST]
     assert command(*sweep)[0] == 0
     for number in (2, 3):
@@ -128,12 +130,12 @@ def test_runs_that_had_not_begun_are_told_and_the_sweep_s_command_begins_them(co
     assert command("resume", "swept")[0] == 0
 
 
-def test_a_sweep_killed_before_its_first_file_can_be_begun_again(command):
+def test_a_sweep_killed_before_its_first_file_can_be_started_again(command):
     Path("swept").mkdir()
     assert command("-m", "lr=0.1,0.3", "hydra.sweep.dir=swept", *FAST)[0] == 0
 
 
-def test_a_directory_that_cannot_be_written_fails_its_run_alone(command):
+def test_an_unwritable_directory_fails_only_its_run(command):
     sweep = ["-m", "lr=0.1,0.2,0.3", "hydra.sweep.dir=swept", *FAST]
     assert command(*sweep)[0] == 0
     for number in range(3):
@@ -147,26 +149,26 @@ def test_a_directory_that_cannot_be_written_fails_its_run_alone(command):
     assert read_summary(Path("swept/2")).status == "completed"
 
 
-@pytest.mark.parametrize("strange", ["multirun.yaml", "0/checkpoints"])
-def test_a_sweep_with_a_link_in_it_is_not_gone_on_with(command, strange):
+@pytest.mark.parametrize("path_in_sweep", ["multirun.yaml", "0/checkpoints"])
+def test_a_sweep_with_a_symbolic_link_is_not_resumed(command, path_in_sweep):
     sweep = ["-m", "lr=0.1,0.3", "hydra.sweep.dir=swept", *FAST]
     assert command(*sweep)[0] == 0
-    path, victim = Path("swept", strange), Path("victim").absolute()
-    path.rename(victim)
-    path.symlink_to(victim)
+    path, target = Path("swept", path_in_sweep), Path("target").absolute()
+    path.rename(target)
+    path.symlink_to(target)
     for arguments in (sweep, ["resume", "swept"]):
         status, _, err = command(*arguments)
         assert (status, len(err.splitlines())) == (2, 1)
-        assert f"{strange}: is a link" in err
+        assert f"{path_in_sweep}: is a symbolic link" in err
 
 
-def test_one_column_of_sweep_csv_has_one_name(command):
+def test_column_names_of_sweep_csv_are_distinct(command):
     assert command("-m", "monitor=val_loss,train_loss", "hydra.sweep.dir=swept", *FAST)[0] == 0
     header = Path("swept/sweep.csv").read_text().splitlines()[0].split(",")
     assert sorted(set(header)) == sorted(header)
 
 
-def test_a_run_that_is_complete_needs_no_data_to_say_so(command):
+def test_resuming_a_complete_run_does_not_read_its_data(command):
     Path("points.csv").write_text("x,y\n" + "".join(f"{i},{i % 2}\n" for i in range(40)))
     run = ["data=csv", "data.path=points.csv", "network.widths=[4]", "batch_size=8", "steps=10", "hydra.run.dir=run"]
     assert command(*run)[0] == 0

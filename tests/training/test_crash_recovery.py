@@ -1,4 +1,4 @@
-"""Runs that are stopped, killed or short of disk at random moments, and go on as if nothing had been."""
+"""Runs that are stopped, killed or out of disk space at random moments resume bitwise equal to uninterrupted ones."""
 
 import os
 import random
@@ -23,20 +23,22 @@ from minitrain.storage.summary import read_summary
 
 pytestmark = pytest.mark.slow
 
+WARMUP = 5
 # Everything that a step can depend on: shuffled batches, dropout, running statistics, an optimizer with state and a
-# count of steps, a rate that changes, and a count of evaluations that were no better.
+# step count, a schedule, and a count of evaluations without improvement.
 RUN = [
     "data=moons", "data.samples=200", "batch_size=16", "network.widths=[12,12]", "network.dropout=0.2",
-    "network.norm=batch", "optimizer=adam", "lr=0.03", "schedule=stoppable", "warmup=5", "l2=1e-4", "max_grad_norm=1",
-    "steps=400", "eval_every=10", "log_every=3", "checkpoint_every=20", "patience=12", "hydra.run.dir=run",
+    "network.norm=batch", "optimizer=adam", "lr=0.03", "schedule=stoppable", f"warmup={WARMUP}", "l2=1e-4",
+    "max_grad_norm=1", "steps=400", "eval_every=10", "log_every=3", "checkpoint_every=20", "patience=12",
+    "hydra.run.dir=run",
 ]  # fmt: skip
 
-STOP: dict[str, int] = {}  # set in a forked child: at which step it sends itself which signal
+STOP: dict[str, int] = {}  # set in a forked child: the step at which it sends itself a signal
 
 
 @pytest.fixture(autouse=True)
 def stoppable(own_components, tmp_path, monkeypatch):
-    """A folder of its own, and a cosine schedule that can be told to stop the process at a step."""
+    """A temporary directory, and a cosine schedule that sends the process a signal at the step in `STOP`."""
     monkeypatch.chdir(tmp_path)
 
     @register("schedule", "stoppable")
@@ -49,13 +51,13 @@ def stoppable(own_components, tmp_path, monkeypatch):
 
 
 def fork(arguments, before=lambda: None):
-    """Run a command line in a child process; gives its number."""
+    """Run a command line in a forked child process; returns its process id."""
     pid = os.fork()
     if pid:
         return pid
     status = 1
     try:
-        with open("out.txt", "a") as out:  # nothing of pytest's may be closed here
+        with open("out.txt", "a") as out:  # the files of pytest must not be closed here
             os.dup2(out.fileno(), 1)
             os.dup2(out.fileno(), 2)
         sys.stdout = sys.stderr = os.fdopen(1, "w", closefd=False)
@@ -70,56 +72,54 @@ def run(arguments, before=lambda: None):
     return os.waitstatus_to_exitcode(os.waitpid(fork(arguments, before), 0)[1])
 
 
-def contents(directory=Path("run")):
-    """Every byte of the metrics, and every array and plain value of the checkpoints but the time."""
-    found = {"metrics": (directory / "metrics.csv").read_bytes()}
+def recorded_state(directory=Path("run")):
+    """The bytes of metrics.csv, and every array and value of the checkpoints except the time."""
+    state = {"metrics": (directory / "metrics.csv").read_bytes()}
     for name in ("last", "best"):
-        arrays, meta = load_checkpoint(directory / "checkpoints" / f"{name}.npz")
-        found |= {f"{name}/{key}": array.tobytes() for key, array in arrays.items()}
-        found[name] = meta.step, meta.best.step
-    return found
+        arrays, progress = load_checkpoint(directory / "checkpoints" / f"{name}.npz")
+        state |= {f"{name}/{key}": array.tobytes() for key, array in arrays.items()}
+        state[name] = progress.step, progress.best.step
+    return state
 
 
 @pytest.fixture
-def whole(stoppable):
-    """What the run leaves if nothing happens to it; and how long it takes."""
-    run(RUN)  # imports
+def uninterrupted(stoppable):
+    """The recorded state of an uninterrupted run, its number of steps, and its duration in seconds."""
+    run(RUN)  # the first run imports modules lazily
     shutil.rmtree("run")
     started = time.monotonic()
     assert run(RUN) == 0, Path("out.txt").read_text()
     seconds = time.monotonic() - started
-    left = contents()
+    state = recorded_state()
     assert read_summary(Path("run")).stopped_early
     shutil.rmtree("run")
-    return left, read_summary_steps(left), seconds
-
-
-def read_summary_steps(left):
-    return left["last"][0]
+    steps, _ = state["last"]
+    return state, steps, seconds
 
 
 def resume():
-    """Go on with the run, from wherever it is; a run that had not begun is begun."""
+    """Resume the run, or start it if it had not begun."""
     if not Path("run", ".hydra", "config.yaml").exists():
         shutil.rmtree("run", ignore_errors=True)
         return run(RUN)
     return run(["resume", "run"])
 
 
-def test_50_stops_at_random_steps(whole):
-    left, steps, _ = whole
+def test_50_stops_at_random_steps(uninterrupted):
+    expected, steps, _ = uninterrupted
     rng = random.Random(0)
     for number in [signal.SIGINT, signal.SIGTERM, signal.SIGKILL] * 17:
-        at = rng.randrange(2, steps)  # 0 and 1 are looked at before the run begins
-        status = run(RUN, lambda at=at, number=number: STOP.update(step=at, signal=number))
-        assert status == (-signal.SIGKILL if number == signal.SIGKILL else 130), (number, at)
+        # The schedule's steps 0 and 1 are traced before the run begins, and count from the end of the warmup.
+        step = rng.randrange(2, steps - WARMUP)
+        status = run(RUN, lambda step=step, number=number: STOP.update(step=step, signal=number))
+        assert status == (-signal.SIGKILL if number == signal.SIGKILL else 130), (number, step)
         assert resume() == 0, Path("out.txt").read_text()
-        assert contents() == left, (number, at)
+        assert recorded_state() == expected, (number, step)
         shutil.rmtree("run")
 
 
-def test_200_kills_at_random_moments(whole):
-    left, _, seconds = whole
+def test_200_kills_at_random_moments(uninterrupted):
+    expected, _, seconds = uninterrupted
     rng = random.Random(1)
     for _ in range(200):
         pid = fork(RUN)
@@ -129,15 +129,15 @@ def test_200_kills_at_random_moments(whole):
         for path in Path("run", "checkpoints").glob("[!.]*.npz"):
             load_checkpoint(path)
         assert resume() == 0, Path("out.txt").read_text()
-        assert contents() == left
+        assert recorded_state() == expected
         shutil.rmtree("run")
 
 
-def test_20_limits_of_a_file_s_size(whole):
-    left, _, _ = whole
+def test_20_limits_on_the_file_size(uninterrupted):
+    expected, _, _ = uninterrupted
     rng = random.Random(2)
     for _ in range(20):
-        limit = rng.randrange(200, len(left["metrics"]))
+        limit = rng.randrange(200, len(expected["metrics"]))
         Path("out.txt").write_text("")
         status = run(RUN, lambda limit=limit: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
         assert status == 1
@@ -145,53 +145,53 @@ def test_20_limits_of_a_file_s_size(whole):
         for path in Path("run", "checkpoints").glob("[!.]*.npz"):
             load_checkpoint(path)
         assert resume() == 0, Path("out.txt").read_text()
-        assert contents() == left
+        assert recorded_state() == expected
         shutil.rmtree("run")
 
 
-def test_20_full_disks(whole, tmp_path):
-    left, _, _ = whole
+def test_20_full_disks(uninterrupted, tmp_path):
+    expected, _, _ = uninterrupted
     rng = random.Random(3)
     disk = tmp_path / "disk"
     disk.mkdir()
-    told = Path("out.txt")
+    output = Path("out.txt")
     for _ in range(20):
         size = rng.randrange(8, 120)
         if subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"size={size}k", "tmpfs", str(disk)], capture_output=True
         ).returncode:
-            pytest.skip("this system lets nobody mount a small disk")
+            pytest.skip("this system does not allow mounting a small disk")
         try:
-            told.write_text("")
+            output.write_text("")
             status = run([*RUN[:-1], "hydra.run.dir=disk/run"])
-            assert status == 1, told.read_text()
-            assert "No space left on device" in told.read_text(), size
+            assert status == 1, output.read_text()
+            assert "No space left on device" in output.read_text(), size
             for path in Path("disk/run/checkpoints").glob("[!.]*.npz"):
                 load_checkpoint(path)
             if Path("disk/run").exists():
                 shutil.copytree("disk/run", "run")
         finally:
             subprocess.run(["umount", str(disk)], check=True)
-        assert resume() == 0, told.read_text()
-        assert contents() == left
+        assert resume() == 0, output.read_text()
+        assert recorded_state() == expected
         shutil.rmtree("run")
 
 
-def test_50_starts_at_the_same_moment():
+def test_50_simultaneous_starts():
     small = ["data=moons", "data.samples=40", "network.widths=[4]", "batch_size=8", "steps=3"]
     children = [fork(small) for _ in range(50)]
     assert [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children] == [0] * 50
     runs = list(Path("outputs").glob("*/*"))
     assert len(runs) == 50
     assert len({(run / "metrics.csv").read_bytes() for run in runs}) == 1
-    for each in runs:
-        assert read_summary(each).status == "completed"
-        assert load_checkpoint(each / "checkpoints" / "last.npz")[1].step == 3
+    for directory in runs:
+        assert read_summary(directory).status == "completed"
+        assert load_checkpoint(directory / "checkpoints" / "last.npz")[1].step == 3
 
 
-def test_the_same_config_ten_times_in_ten_ways():
-    """In processes of their own on one core and on all, forked, eager, and in sweeps on one core and on all."""
-    run_of = [text for text in RUN[:-1] if text != "schedule=stoppable"] + ["schedule=cosine"]
+def test_one_config_has_equal_bytes_in_ten_ways():
+    """In processes on one core and on all cores, forked, eager, and in sweeps on one core and on all cores."""
+    base = [text for text in RUN[:-1] if text != "schedule=stoppable"] + ["schedule=cosine"]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
 
     def one_core():
@@ -202,35 +202,36 @@ def test_the_same_config_ten_times_in_ten_ways():
         subprocess.run(command, env=environment, preexec_fn=before, check=True, capture_output=True)
 
     for i in range(2):
-        start([*run_of, f"hydra.run.dir=all{i}"])
-        start([*run_of, f"hydra.run.dir=one{i}"], one_core)
-        assert run([*run_of, f"hydra.run.dir=forked{i}"]) == 0
-    assert run([*run_of, "engine=eager", "hydra.run.dir=eager"]) == 0
-    sweep = ["-m", "lr=0.01,0.03,0.1", "seed=range(4)", *[text for text in run_of if not text.startswith("lr=")]]
+        start([*base, f"hydra.run.dir=all{i}"])
+        start([*base, f"hydra.run.dir=one{i}"], one_core)
+        assert run([*base, f"hydra.run.dir=forked{i}"]) == 0
+    assert run([*base, "engine=eager", "hydra.run.dir=eager"]) == 0
+    sweep = ["-m", "lr=0.01,0.03,0.1", "seed=range(4)", *[text for text in base if not text.startswith("lr=")]]
     start([*sweep, "hydra.sweep.dir=swept"])
     start([*sweep, "hydra.sweep.dir=swept_on_one"], one_core)
     assert run([*sweep, "hydra.sweep.dir=basic", "hydra/launcher=basic"]) == 0
     alone = [Path(f"{name}{i}") for name in ("all", "one", "forked") for i in range(2)]
-    places = [*alone, Path("eager"), Path("swept/4"), Path("swept_on_one/4"), Path("basic/4")]
-    found = [contents(place) for place in places]
-    assert all(each == found[0] for each in found)
+    directories = [*alone, Path("eager"), Path("swept/4"), Path("swept_on_one/4"), Path("basic/4")]
+    states = [recorded_state(directory) for directory in directories]
+    assert all(state == states[0] for state in states)
 
 
-def test_every_truncation_of_a_run_s_checkpoint_is_refused(whole):
-    """The run itself, not its file alone: `resume` tells it in a line, and leaves all as it was."""
+def test_resuming_from_truncated_checkpoints_is_rejected(uninterrupted):
+    """`resume` reports the damaged checkpoint in one line and changes nothing."""
     assert run(RUN, lambda: STOP.update(step=55, signal=signal.SIGINT)) == 130
     path = Path("run", "checkpoints", "last.npz")
-    good = path.read_bytes()
+    intact = path.read_bytes()
     rng = np.random.default_rng(0)
-    for cut in [0, 1, 100, *rng.integers(0, len(good), 10).tolist()]:
-        path.write_bytes(good[:cut])
+    for cut in [0, 1, 100, *rng.integers(0, len(intact), 10).tolist()]:
+        path.write_bytes(intact[:cut])
         before = Path("run", "metrics.csv").read_bytes()
         Path("out.txt").write_text("")
         assert run(["resume", "run"]) == 2
-        assert "not a checkpoint that can be used" in Path("out.txt").read_text()
+        assert "not a usable checkpoint" in Path("out.txt").read_text()
         assert Path("run", "metrics.csv").read_bytes() == before
         with pytest.raises(RecordError):
             load_checkpoint(path)
-    path.write_bytes(good)
+    path.write_bytes(intact)
     assert resume() == 0
-    assert contents() == whole[0]
+    expected, _, _ = uninterrupted
+    assert recorded_state() == expected

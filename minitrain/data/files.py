@@ -26,8 +26,7 @@ class FileOptions(RegressionSplitOptions):
 
     task: str = option(
         "auto",
-        "type of the target; auto: classification for strings and for integers 0, 1, ... or 1, 2, ... without gaps, "
-        "otherwise regression",
+        "type of the target; auto: strings, and integers from 0 or 1 without gaps, are classes",
         choices=("auto", "classification", "regression"),
     )
 
@@ -46,24 +45,30 @@ class FileOptions(RegressionSplitOptions):
         """
         if y.ndim == 2 and y.shape[1] == 1:
             y = y[:, 0]
-        is_text = y.dtype.kind == "U"
-        if is_text and self.task == "regression":
-            raise ConfigError(f"data.task=regression: {name} contains strings; expected numbers")
-        if y.ndim == 2 and (is_text or self.task == "classification"):
-            raise ConfigError(f"{name}: has shape {list(y.shape)}; expected [examples], one class per example")
+        self._validate_target(y, name)
         if y.ndim == 2 or self.task == "regression":
             return y.astype(np.float64), ()
         values, classes = np.unique(y, return_inverse=True)
-        if not is_text and self.task == "auto" and not _is_consecutive(values):
+        if self.task == "auto" and not _are_classes(values):
             return y.astype(np.float64), ()
         if len(values) == 1:
             raise ConfigError(f"{name}: every example has class {values[0]}; expected at least two classes")
         as_text = partial(np.format_float_positional, trim="-") if y.dtype.kind == "f" else str
         return classes, tuple(map(as_text, values))
 
+    def _validate_target(self, y: Array, name: str) -> None:
+        """Raise ConfigError if the type or shape of the target does not fit `task`."""
+        is_text = y.dtype.kind == "U"
+        if is_text and self.task == "regression":
+            raise ConfigError(f"data.task=regression: {name} contains strings; expected numbers")
+        if y.ndim == 2 and (is_text or self.task == "classification"):
+            raise ConfigError(f"{name}: has shape {list(y.shape)}; expected [examples], one class per example")
 
-def _is_consecutive(values: Array) -> bool:
-    """Whether sorted values are 0, 1, ... or 1, 2, ..."""
+
+def _are_classes(values: Array) -> bool:
+    """Whether sorted values are strings, or 0, 1, ... or 1, 2, ..."""
+    if values.dtype.kind == "U":
+        return True
     first = 1 if values[0] == 1 else 0
     return bool((values == np.arange(first, first + len(values))).all())
 
@@ -82,7 +87,7 @@ class CSV(FileOptions):
 
     path: str | None = option(None, "path of the file, relative to the current directory; required")
     target: str | None = option(None, "name of the target's column; null: the last column")
-    header: bool = option(True, "whether the first row has the names of the columns; if not, they are named 1, 2, ...")
+    header: bool = option(True, "whether the first row names the columns; otherwise they are named 1, 2, ...")
     categories: list[str] = option([], "names of the columns that are encoded one-hot")
     delimiter: str = option(",", "character between columns; \\t for a tab")
 

@@ -161,9 +161,7 @@ class ModularAddition(SplitOptions):
 
     p: int = option(31, "modulus; the dataset has p^2 examples", at_least=2, at_most=10**4)
     validation: float = option(0.5, "fraction of the pairs held out for validation", at_least=0, below=1)
-    standardize: bool = option(
-        False, "scale each input to mean 0 and standard deviation 1, computed on the training examples"
-    )
+    standardize: bool = option(False, "scale inputs to zero mean and unit variance on the training examples")
 
     def load(self) -> Dataset:
         """Generate the examples."""

@@ -94,14 +94,20 @@ def _inputs_by_name(path: str, rows: list[Row], columns: Sequence[Column]) -> Ar
 def _inputs_by_position(path: str, rows: list[Row], data: Dataset) -> Array:
     """The inputs in the order of training; a file with one column more has the target, too, where training had it."""
     columns = data.columns or [Column("", index) for index in range(data.inputs)]
-    first_row, count = rows[0][1], len(columns)
-    if len(first_row) != count and not (data.columns and len(first_row) == count + 1):
-        or_target = f", or {count + 1} with the target" if data.columns else ""
-        expected = f"{count}, the inputs in the order of training{or_target}"
-        raise ConfigError(f"{path}: {plural(len(first_row), 'column')}; expected {expected}")
-    positions = range(count) if len(first_row) == count else [column.index for column in columns]
+    first_row = rows[0][1]
+    has_target = bool(data.columns) and len(first_row) == len(columns) + 1
+    if len(first_row) != len(columns) and not has_target:
+        raise ConfigError(
+            f"{path}: {plural(len(first_row), 'column')}; expected {_expected_columns(data, len(columns))}"
+        )
+    positions = [column.index for column in columns] if has_target else range(len(columns))
     numeric = [first_row[i] for i, column in zip(positions, columns, strict=True) if not column.categories]
     table = build_table(path, rows, header=bool(numeric) and _has_no_number(numeric))
     names = list(table.columns)
     parts = [table.inputs(names[i], column) for i, column in zip(positions, columns, strict=True)]
     return np.concatenate(parts, axis=1)
+
+
+def _expected_columns(data: Dataset, count: int) -> str:
+    or_target = f", or {count + 1} with the target" if data.columns else ""
+    return f"{count}, the inputs in the order of training{or_target}"

@@ -23,9 +23,7 @@ class SplitOptions:
     """
 
     validation: float = option(0.2, "fraction of the examples held out for validation", at_least=0, below=1)
-    standardize: bool = option(
-        True, "scale each input to mean 0 and standard deviation 1, computed on the training examples"
-    )
+    standardize: bool = option(True, "scale inputs to zero mean and unit variance on the training examples")
     seed: int = option(0, "seed of the split, and of the values of generated datasets", at_least=0)
 
     def split(self, x: Array, y: Array, indices: Sequence[Array] | None = None) -> Dataset:
@@ -72,7 +70,7 @@ class RegressionSplitOptions(SplitOptions):
     """Base class of datasets with numeric targets: options for scaling the targets, too."""
 
     standardize_target: bool = option(
-        True, "scale each numeric target to mean 0 and standard deviation 1, computed on the training examples"
+        True, "scale numeric targets to zero mean and unit variance on the training examples"
     )
 
     def split(self, x: Array, y: Array, indices: Sequence[Array] | None = None) -> Dataset:

@@ -1,4 +1,4 @@
-"""What is timed: small networks, each with its data, its initial weights and its training rule, from one seed."""
+"""The cases that are timed: small networks with their data, initial weights and optimizers, from one seed."""
 
 from __future__ import annotations
 
@@ -12,17 +12,23 @@ from minitrain.data import Digits
 
 Array = np.ndarray
 
-STACKED = 64  # runs that are trained at once
+STACKED = 64  # runs that are trained together
 
 
 @dataclass(frozen=True)
 class Case:
-    """One network, and runs of it that differ in initial weights and learning rate.
+    """A network, and runs of it that differ in initial weights and learning rate.
 
-    widths: of an MLP: inputs, hidden layers, outputs; empty for the CNN
-    channels: of the CNN's convolutions: kernel 3, padding 1, each with its activation and a max pooling of 2
-    x, y: all examples; rows: [steps, batch], which of them each step takes, or None where it takes all of them
-    weights: [runs, *shape] for each parameter: weight and bias, layer by layer, laid out as PyTorch's; lr: [runs]
+    Attributes:
+        name: One of `NAMES`.
+        activation, loss, optimizer: Their names in a config.
+        x, y: All examples.
+        weights: [runs, *shape] for each parameter: weight and bias, layer by layer, in PyTorch's layout.
+        lr: [runs].
+        rows: [steps, batch], the examples of each step; None for full batches.
+        widths: Inputs, hidden layers and outputs of an MLP; empty for the CNN.
+        channels: Of the CNN's convolutions: kernel 3, padding 1, each followed by activation and max pooling by 2.
+        steps: In one measurement.
     """
 
     name: str
@@ -36,14 +42,14 @@ class Case:
     rows: Array | None = None
     widths: tuple[int, ...] = ()
     channels: tuple[int, ...] = ()
-    steps: int = 196  # in one measurement: 7 epochs of digits
+    steps: int = 196  # 7 epochs of digits
 
     @property
     def runs(self) -> int:
         return len(self.lr)
 
     def part(self, first: int, last: int) -> Case:
-        """The same case with some of its runs."""
+        """The same case with the runs first, ..., last - 1."""
         return replace(self, weights=[w[first:last] for w in self.weights], lr=self.lr[first:last])
 
     def describe(self) -> str:
@@ -56,13 +62,13 @@ class Case:
         )
 
 
-# Adam's and momentum's numbers, PyTorch's defaults but for the momentum, which has none.
+# PyTorch's defaults of Adam; momentum has no default.
 BETAS, EPS, MOMENTUM = (0.9, 0.999), 1e-8, 0.9
 NAMES = ("A", "B", "C", "digits-Adam", "CNN")
 
 
 def case(name: str, runs: int = 1) -> Case:
-    """A case by its name, with one run or several; the first of several is the one."""
+    """A case by its name; the first of several runs equals the single run."""
     rng = np.random.default_rng(0)
     if name in ("digits-Adam", "CNN"):
         return _digits(name, runs, rng)
@@ -73,7 +79,7 @@ def case(name: str, runs: int = 1) -> Case:
     }[name]
     x = rng.normal(size=(examples, widths[0])).astype(np.float32)
     y = np.sin(2 * x @ rng.normal(size=(widths[0], widths[-1])).astype(np.float32) / widths[0] ** 0.5)
-    weights, rates = _start(_linear_shapes(widths), lr, runs, rng)
+    weights, rates = _draw_weights(_linear_shapes(widths), lr, runs, rng)
     return Case(name, "silu", "mse", "sgd", x, y, weights, rates, widths=widths)
 
 
@@ -83,10 +89,10 @@ def _digits(name: str, runs: int, rng: np.random.Generator) -> Case:
     batches = len(x) // 64
     rows = np.concatenate([rng.permutation(len(x))[: batches * 64].reshape(batches, 64) for _ in range(7)])
     if name == "CNN":
-        weights, rates = _start([(8, 1, 3, 3), (16, 8, 3, 3), (10, 64)], 0.05, runs, rng)
+        weights, rates = _draw_weights([(8, 1, 3, 3), (16, 8, 3, 3), (10, 64)], 0.05, runs, rng)
         return Case(name, "relu", "cross_entropy", "momentum", x, y, weights, rates, rows, channels=(8, 16))
     widths = (64, 64, 32, 10)
-    weights, rates = _start(_linear_shapes(widths), 0.003, runs, rng)
+    weights, rates = _draw_weights(_linear_shapes(widths), 0.003, runs, rng)
     return Case(name, "relu", "cross_entropy", "adam", x, y, weights, rates, rows, widths=widths)
 
 
@@ -94,10 +100,10 @@ def _linear_shapes(widths: Sequence[int]) -> list[tuple[int, ...]]:
     return [(after, before) for before, after in pairwise(widths)]
 
 
-def _start(
+def _draw_weights(
     shapes: Sequence[tuple[int, ...]], lr: float, runs: int, rng: np.random.Generator
 ) -> tuple[list[Array], Array]:
-    """Weights and biases uniform within 1/√fan_in, as PyTorch's; learning rates from lr down to a fourth of it."""
+    """Weights and biases uniform in ±1/√fan_in, as in PyTorch; learning rates from lr down to lr / 4."""
     parts: list[list[Array]] = []
     for _ in range(runs):
         run = []
@@ -105,4 +111,4 @@ def _start(
             bound = 1 / np.prod(shape[1:]) ** 0.5
             run += [rng.uniform(-bound, bound, size).astype(np.float32) for size in (shape, shape[:1])]
         parts.append(run)
-    return [np.stack(same) for same in zip(*parts, strict=True)], np.geomspace(lr, lr / 4, runs).astype(np.float32)
+    return [np.stack(values) for values in zip(*parts, strict=True)], np.geomspace(lr, lr / 4, runs).astype(np.float32)

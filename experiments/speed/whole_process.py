@@ -1,10 +1,9 @@
-"""The default run against the same job as a plain PyTorch script: whole processes in turn, plot included.
+"""The default run compared with the same job as a plain PyTorch script: whole processes, including the plot.
 
     python experiments/speed/whole_process.py [--steps 1000,10000] [--runs 5] [--torch-python PYTHON]
 
-Prints, for each number of steps, the seconds of each: median (least to most), the median of the ratios pair by pair,
-and the median of the most memory that each took. PYTHON is the interpreter that has PyTorch and matplotlib, where it
-is not this one.
+Prints, for each number of steps, the seconds of both as median (minimum to maximum), the median ratio over pairs, and
+the median of the peak memory. PYTHON is an interpreter with PyTorch and matplotlib, by default the current one.
 """
 
 import argparse
@@ -19,15 +18,15 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PLAIN = HERE / "plain_pytorch.py"
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(HERE.parents[1].resolve()), "OMP_NUM_THREADS": "1"}
-# What getrusage counts memory in: kibibytes, on macOS bytes.
+# The unit of ru_maxrss: kibibytes, or bytes on macOS.
 MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
-def cost(command: list[str], folder: str) -> tuple[float, float]:
-    """Seconds that a process took, and its peak memory in MiB."""
-    with (Path(folder) / "messages").open("w+") as messages:
+def run_and_measure(command: list[str], directory: str) -> tuple[float, float]:
+    """Run a process; its duration in seconds and its peak memory in MiB."""
+    with (Path(directory) / "messages").open("w+") as messages:
         started = time.perf_counter()
-        process = subprocess.Popen(command, cwd=folder, env=ENVIRONMENT, stdout=messages, stderr=messages)
+        process = subprocess.Popen(command, cwd=directory, env=ENVIRONMENT, stdout=messages, stderr=messages)
         _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - started
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -42,16 +41,18 @@ def main() -> None:
     parser.add_argument("--steps", type=lambda text: [int(n) for n in text.split(",")], default=[1000, 10000])
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--torch-python", default=sys.executable)
-    given = parser.parse_args()
+    arguments = parser.parse_args()
     print("| steps | minitrain | PyTorch | PyTorch / minitrain | peak memory | PyTorch's |\n" + "|---" * 6 + "|")
-    for steps in given.steps:
-        with tempfile.TemporaryDirectory() as folder:
+    for steps in arguments.steps:
+        with tempfile.TemporaryDirectory() as directory:
             ours = [sys.executable, "-m", "minitrain", f"steps={steps}"]
-            theirs = [given.torch_python, str(PLAIN.resolve()), "torch", "--steps", str(steps)]
-            cost(ours, folder), cost(theirs, folder)  # the first start fills caches
-            pairs = [(cost(ours, folder), cost(theirs, folder)) for _ in range(given.runs)]
+            theirs = [arguments.torch_python, str(PLAIN.resolve()), "torch", "--steps", str(steps)]
+            commands = (ours, theirs)
+            for command in commands:
+                run_and_measure(command, directory)  # warm-up: file caches
+            pairs = [[run_and_measure(command, directory) for command in commands] for _ in range(arguments.runs)]
         (our_times, our_memory), (their_times, their_memory) = (
-            zip(*of_one, strict=True) for of_one in zip(*pairs, strict=True)
+            zip(*measurements, strict=True) for measurements in zip(*pairs, strict=True)
         )
         ratio = statistics.median(b / a for a, b in zip(our_times, their_times, strict=True))
         times = (f"{statistics.median(t):.2f} s ({min(t):.2f} to {max(t):.2f})" for t in (our_times, their_times))

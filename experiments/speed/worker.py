@@ -1,12 +1,11 @@
-"""One library with one case, in a process of its own: told on standard input what to do, a line of JSON for each.
+"""Trains a case with one library in a separate process; commands come from standard input, answers are JSON lines.
 
 python experiments/speed/worker.py MODULE CLASS CASE RUNS FIRST LAST CORES
 
-takes runs FIRST to LAST of RUNS on some of the machine's cores (0,1). The lines it takes, and what it answers:
+trains the runs FIRST, ..., LAST - 1 of RUNS on some cores of the machine (0,1). Commands and answers:
 
-    losses N     [[loss, ...], ...] of the first N steps of each run, or null
-    measure N    seconds that N steps of all its runs take, from the start: the mean of as many such trainings as
-                 fill a fourth of a second
+    losses N     [[loss, ...], ...] of the first N steps of each run, or null if they cannot be compared
+    measure N    seconds that training all runs for N steps takes: the mean over repetitions for at least 0.25 seconds
 """
 
 import importlib
@@ -15,37 +14,38 @@ import os
 import sys
 import time
 
-AT_LEAST = 0.25  # seconds of a measurement: far above the clock's and the scheduler's grain
+MIN_SECONDS = 0.25  # of a measurement: far above the resolution of the clock and the scheduler
 
 
 def main() -> None:
     module, cls, name, runs, first, last, cores = sys.argv[1:]
-    if hasattr(os, "sched_setaffinity"):  # before libraries count the cores
+    if hasattr(os, "sched_setaffinity"):  # before the libraries count the cores
         os.sched_setaffinity(0, map(int, cores.split(",")))
     from cases import case
 
     part = case(name, int(runs)).part(int(first), int(last))
     try:
         library = importlib.import_module(f"libraries.{module}")
-        trained = getattr(library, cls)(part)
+        trainer = getattr(library, cls)(part)
     except (ModuleNotFoundError, NotImplementedError) as reason:
         return answer({"skipped": str(reason)})
     answer({"version": library.VERSION})
     for line in sys.stdin:
         command, steps = line.split()
         if command == "losses":
-            losses = trained.losses(int(steps))
+            losses = trainer.losses(int(steps))
             answer(None if losses is None else losses.tolist())
         else:
-            answer(measure(trained, int(steps)))
+            answer(measure(trainer, int(steps)))
 
 
-def measure(trained, steps: int) -> float:
-    trainings, started = 0, time.perf_counter()
-    while (elapsed := time.perf_counter() - started) < AT_LEAST:
-        trained.steps(steps)
-        trainings += 1
-    return elapsed / trainings
+def measure(trainer, steps: int) -> float:
+    """Mean seconds of training all runs for some steps from their initial weights."""
+    repetitions, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < MIN_SECONDS:
+        trainer.steps(steps)
+        repetitions += 1
+    return elapsed / repetitions
 
 
 def answer(value: object) -> None:

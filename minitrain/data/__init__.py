@@ -1,9 +1,11 @@
-"""Datasets: bundled, generated, and a person's own files."""
+"""Datasets: bundled, generated, and read from the user's files. Imports the loose modules only."""
 
 from minitrain.data.bundled import BreastCancer, Diabetes, Digits, Iris, Wine
-from minitrain.data.dataset import Dataset, RegressionSplit, Rows, Split, blocks
+from minitrain.data.dataset import Dataset
 from minitrain.data.files import CSV, NPY, NPZ
 from minitrain.data.generated import Blobs, Circles, ModularAddition, Moons, Point, Polynomials, Sine, Spirals, Xor
+from minitrain.data.rows import RowsOnDisk, row_blocks
+from minitrain.data.splitting import RegressionSplitOptions, SplitOptions
 
 __all__ = [
     "CSV",
@@ -20,12 +22,12 @@ __all__ = [
     "Moons",
     "Point",
     "Polynomials",
-    "RegressionSplit",
-    "Rows",
+    "RegressionSplitOptions",
+    "RowsOnDisk",
     "Sine",
     "Spirals",
-    "Split",
+    "SplitOptions",
     "Wine",
     "Xor",
-    "blocks",
+    "row_blocks",
 ]

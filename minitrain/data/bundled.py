@@ -1,4 +1,4 @@
-"""Small real datasets that are shipped with minitrain, as scikit-learn distributes them (assets/LICENSE.txt)."""
+"""Small real datasets that ship with minitrain, with the values of scikit-learn (assets/LICENSE.txt)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from importlib.resources import files
 
 import numpy as np
 
-from minitrain.data.dataset import Dataset, RegressionSplit, Split
+from minitrain.data.dataset import Dataset
+from minitrain.data.splitting import RegressionSplitOptions, SplitOptions
 from minitrain.registry import register
 from minitrain.typing import Array
 
@@ -19,7 +20,7 @@ def _read(name: str) -> tuple[Array, Array]:
 
 @register("data", "digits")
 @dataclass(frozen=True)
-class Digits(Split):
+class Digits(SplitOptions):
     """1,797 handwritten digits of 8 x 8 pixels (Alpaydin and Kaynak 1998).
 
     >>> Digits().load().describe()
@@ -27,57 +28,62 @@ class Digits(Split):
     """
 
     def load(self) -> Dataset:
+        """Read the examples."""
         return self.split(*_read("digits"))
 
 
 @register("data", "iris")
 @dataclass(frozen=True)
-class Iris(Split):
-    """Lengths and widths in cm of sepals and petals of 150 irises of three species (Fisher 1936).
+class Iris(SplitOptions):
+    """Length and width of sepals and petals in cm of 150 irises of three species (Fisher 1936).
 
     >>> Iris().load().describe()
     '120 training and 30 validation examples, 4 inputs, 3 classes'
     """
 
     def load(self) -> Dataset:
+        """Read the examples."""
         return replace(self.split(*_read("iris")), class_names=("setosa", "versicolor", "virginica"))
 
 
 @register("data", "wine")
 @dataclass(frozen=True)
-class Wine(Split):
-    """Chemical analyses of 178 wines by three growers (Forina et al.).
+class Wine(SplitOptions):
+    """Chemical analyses of 178 wines of three growers (Forina et al.).
 
     >>> Wine().load().describe()
     '142 training and 36 validation examples, 13 inputs, 3 classes'
     """
 
     def load(self) -> Dataset:
+        """Read the examples."""
         return self.split(*_read("wine"))
 
 
 @register("data", "breast_cancer")
 @dataclass(frozen=True)
-class BreastCancer(Split):
-    """Shapes of cell nuclei in 569 tumours: malignant (0) or benign (1) (Street, Wolberg and Mangasarian 1993).
+class BreastCancer(SplitOptions):
+    """Shape of cell nuclei in 569 tumors, malignant (0) or benign (1) (Street, Wolberg and Mangasarian 1993).
 
     >>> BreastCancer().load().describe()
     '455 training and 114 validation examples, 30 inputs, 2 classes'
     """
 
     def load(self) -> Dataset:
+        """Read the examples."""
         return replace(self.split(*_read("breast_cancer")), class_names=("malignant", "benign"))
 
 
 @register("data", "diabetes")
 @dataclass(frozen=True)
-class Diabetes(RegressionSplit):
-    """How far diabetes went within a year, from ten measurements on 442 patients (Efron et al. 2004).
+class Diabetes(RegressionSplitOptions):
+    """Disease progression after one year from ten measurements of 442 diabetes patients (Efron et al. 2004).
 
     >>> Diabetes().load().describe()
-    '354 training and 88 validation examples, 10 inputs, 1 number to predict'
+    '354 training and 88 validation examples, 10 inputs, 1 target'
     """
 
     def load(self) -> Dataset:
+        """Read the examples."""
         x, y = _read("diabetes")
         return self.split(x, y.astype(np.float64))

@@ -1,4 +1,4 @@
-"""New examples from a file, as a network that was trained on a dataset takes them in."""
+"""New examples from a file, as inputs of a network that was trained on a dataset."""
 
 from __future__ import annotations
 
@@ -8,42 +8,54 @@ from collections.abc import Sequence
 import numpy as np
 
 from minitrain.data.dataset import Column, Dataset
-from minitrain.data.reading import (
-    Row,
-    as_table,
-    parse_number,
-    read_rows,
-    reporting_errors,
-    require_file,
-    validate_array,
-)
-from minitrain.errors import ConfigError
+from minitrain.data.reading import reporting_errors, require_file, validate_array
+from minitrain.data.tables import Row, build_table, parse_number, read_rows
+from minitrain.errors import ConfigError, plural
 from minitrain.typing import Array
 
 
 def read_inputs(path: str, data: Dataset, delimiter: str = ",", array: str = "x") -> Array:
-    """The inputs in a csv, npy or npz file, in their own units: [examples, inputs].
+    """The inputs in a csv, npy or npz file, not scaled: [examples, inputs].
 
-    A csv file's columns are found by name where the dataset's have names and the file has a header, else by their
-    order; others, such as the target, are left out.
-    data: what the network was trained on; delimiter: of a csv file; array: the name of the inputs in an npz file
-    Raises ConfigError, with one line, for a file that cannot be read, or has other inputs.
+    Columns of a csv file are found by name if both the file and the dataset have names, otherwise by position. Other
+    columns, such as the target, are ignored.
+
+    Args:
+        path: The file.
+        data: The dataset that the network was trained on.
+        delimiter: The character between the columns of a csv file.
+        array: The name of the inputs in an npz file.
+
+    Raises:
+        ConfigError: The file cannot be read, or its inputs are not those of the dataset.
     """
     if path.endswith((".npy", ".npz")):
         return validate_inputs(_read_array(path, array), data, path)
     rows = read_rows("FILE", path, delimiter)
-    return _by_name(path, rows, data.columns) if _has_names(rows[0][1], data) else _by_order(path, rows, data)
+    first_row = rows[0][1]
+    if _is_header(first_row, data):
+        return _inputs_by_name(path, rows, data.columns)
+    return _inputs_by_position(path, rows, data)
 
 
-def validate_inputs(x: Array, data: Dataset, what: str) -> Array:
-    """An array [examples, ...] as [examples, inputs]. Raises ConfigError where a dataset has others."""
+def validate_inputs(x: Array, data: Dataset, name: str) -> Array:
+    """An array [examples, ...] as finite float64 numbers [examples, inputs].
+
+    Args:
+        x: The array.
+        data: The dataset that the network was trained on.
+        name: The name of the array in messages.
+
+    Raises:
+        ConfigError: The type, the shape or a value is invalid.
+    """
     if x.dtype.kind not in "biuf" or not x.size or math.prod(x.shape[1:]) != data.inputs:
-        kind = f"of shape {list(x.shape)}" if x.dtype.kind in "biuf" else f"of type {x.dtype}"
-        raise ConfigError(f"{what}: {kind}; expected numbers [examples, {data.inputs}], the inputs of training")
+        problem = f"has shape {list(x.shape)}" if x.dtype.kind in "biuf" else f"has type {x.dtype}"
+        raise ConfigError(f"{name}: {problem}; expected numbers [examples, {data.inputs}], as in training")
     x = x.reshape(len(x), -1).astype(np.float64)
-    broken = np.flatnonzero(~np.isfinite(x).all(axis=1))
-    if len(broken):
-        raise ConfigError(f"{what}[{broken[0]}]: holds nan or inf; clean it")
+    invalid = np.flatnonzero(~np.isfinite(x).all(axis=1))
+    if len(invalid):
+        raise ConfigError(f"{name}[{invalid[0]}]: contains NaN or Inf; remove or replace it")
     return x
 
 
@@ -53,43 +65,49 @@ def _read_array(path: str, name: str) -> Array:
         reporting_errors("FILE", file, "arrays of plain numbers, as np.save and np.savez write them"),
         file.open("rb") as f,
     ):
-        found = np.load(f)
-        if isinstance(found, np.ndarray):
-            return found
-        if name not in found:
-            raise ConfigError(f"{path}: has no array {name}; there is {', '.join(found) or 'none'}")
-        return validate_array(found[name], name)
+        content = np.load(f)
+        if isinstance(content, np.ndarray):
+            return content
+        if name not in content:
+            raise ConfigError(f"{path}: has no array {name}; arrays: {', '.join(content) or 'none'}")
+        return validate_array(content[name], name)
 
 
-def _has_names(first: list[str], data: Dataset) -> bool:
-    """Whether a file's first row has the columns' names: all that are needed, or no number."""
+def _is_header(cells: list[str], data: Dataset) -> bool:
+    """Whether the first row has the names of columns: all names of the dataset, or no number."""
     names = {column.name for column in data.columns if column.name}
-    return bool(names) and (names <= set(first) or _has_no_number(first))
+    return bool(names) and (names <= set(cells) or _has_no_number(cells))
 
 
 def _has_no_number(cells: list[str]) -> bool:
     return all(math.isnan(parse_number(cell)) for cell in cells)
 
 
-def _by_name(path: str, rows: list[Row], columns: Sequence[Column]) -> Array:
-    table = as_table(path, rows, header=True)
+def _inputs_by_name(path: str, rows: list[Row], columns: Sequence[Column]) -> Array:
+    table = build_table(path, rows, header=True)
     missing = [column.name for column in columns if column.name not in table.columns]
     if missing:
-        raise ConfigError(f"{path}: has no column {', '.join(missing)}; there is {', '.join(table.columns)}")
+        raise ConfigError(f"{path}: has no column {', '.join(missing)}; columns: {', '.join(table.columns)}")
     return np.concatenate([table.inputs(column.name, column) for column in columns], axis=1)
 
 
-def _by_order(path: str, rows: list[Row], data: Dataset) -> Array:
-    """The columns in the order of training; a file as wide as the table of training has its target, too."""
-    columns = data.columns or [Column("", place) for place in range(data.inputs)]
-    first, count = rows[0][1], len(columns)
-    if len(first) != count and not (data.columns and len(first) == count + 1):
-        expected = f"{count}, the inputs of training in their order"
-        or_target = f", or {count + 1}, the target too" if data.columns else ""
-        raise ConfigError(f"{path}: {len(first)} column{'s' * (len(first) != 1)}; expected {expected}{or_target}")
-    places = range(count) if len(first) == count else [column.place for column in columns]
-    numeric = [first[place] for place, column in zip(places, columns, strict=True) if not column.texts]
-    table = as_table(path, rows, header=bool(numeric) and _has_no_number(numeric))
+def _inputs_by_position(path: str, rows: list[Row], data: Dataset) -> Array:
+    """The inputs in the order of training; a file with one column more has the target, too, where training had it."""
+    columns = data.columns or [Column("", index) for index in range(data.inputs)]
+    first_row = rows[0][1]
+    has_target = bool(data.columns) and len(first_row) == len(columns) + 1
+    if len(first_row) != len(columns) and not has_target:
+        raise ConfigError(
+            f"{path}: {plural(len(first_row), 'column')}; expected {_expected_columns(data, len(columns))}"
+        )
+    positions = [column.index for column in columns] if has_target else range(len(columns))
+    numeric = [first_row[i] for i, column in zip(positions, columns, strict=True) if not column.categories]
+    table = build_table(path, rows, header=bool(numeric) and _has_no_number(numeric))
     names = list(table.columns)
-    parts = [table.inputs(names[place], column) for place, column in zip(places, columns, strict=True)]
+    parts = [table.inputs(names[i], column) for i, column in zip(positions, columns, strict=True)]
     return np.concatenate(parts, axis=1)
+
+
+def _expected_columns(data: Dataset, count: int) -> str:
+    or_target = f", or {count + 1} with the target" if data.columns else ""
+    return f"{count}, the inputs in the order of training{or_target}"

@@ -12,7 +12,7 @@ from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Tensor
 from minitrain.config.loading import read_run_config
 from minitrain.config.schema import RunConfig
-from minitrain.data import Dataset, Rows, blocks
+from minitrain.data import Dataset, RowsOnDisk, row_blocks
 from minitrain.data.inputs import validate_inputs
 from minitrain.errors import ConfigError, RecordError
 from minitrain.nn.module import Module
@@ -110,14 +110,14 @@ class Model:
         """
         return self.predict_scaled(self.data.x_scale.apply(validate_inputs(np.asarray(x), self.data, "x")))
 
-    def predict_scaled(self, x: Array | Rows) -> Prediction:
+    def predict_scaled(self, x: Array | RowsOnDisk) -> Prediction:
         """Predict for examples that are scaled like the training data.
 
         Args:
             x: [examples, inputs], scaled like `data.x_train` and `data.x_val`.
         """
         with no_grad(), np.errstate(all="ignore"):
-            parts = [self.network(Tensor(x[block].astype(self.config.dtype))).numpy() for block in blocks(x)]
+            parts = [self.network(Tensor(x[block].astype(self.config.dtype))).numpy() for block in row_blocks(x)]
             outputs = np.concatenate(parts)
             if self.data.classes is None:
                 return Prediction(outputs, values=self.data.y_scale.undo(outputs.astype(np.float64)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from minitrain.data import Dataset, Rows
+from minitrain.data import Dataset, RowsOnDisk
 from minitrain.inference.model import Model, Prediction
 from minitrain.plotting.figures import (
     BLUE,
@@ -56,7 +56,7 @@ def _set_title(figure: Figure, model: Model, heading: str) -> None:
     figure.suptitle(f"{heading}\n{note}", fontsize=11)
 
 
-def _evaluated(data: Dataset) -> tuple[Array | Rows, Array, str]:
+def _evaluated(data: Dataset) -> tuple[Array | RowsOnDisk, Array, str]:
     """The inputs and targets that the network is evaluated on: validation examples, or training if there are none."""
     has_validation = len(data.x_val) > 0
     x, y = (data.x_val, data.y_val) if has_validation else (data.x_train, data.y_train)
@@ -64,7 +64,7 @@ def _evaluated(data: Dataset) -> tuple[Array | Rows, Array, str]:
     return x, y, "validation" if has_validation else "training"
 
 
-def _predicted_classes(model: Model, x: Array | Rows) -> Array:
+def _predicted_classes(model: Model, x: Array | RowsOnDisk) -> Array:
     classes = model.predict_scaled(x).classes
     assert classes is not None  # check_plots has refused other data
     return classes
@@ -77,7 +77,7 @@ def _accuracy(model: Model) -> str:
     return f"{subset} accuracy {100 * is_correct.mean():.1f} % (n = {len(is_correct):,})"
 
 
-def _sample(x: Array | Rows, y: Array | None, data: Dataset) -> tuple[Array, Array]:
+def _sample(x: Array | RowsOnDisk, y: Array | None, data: Dataset) -> tuple[Array, Array]:
     """Evenly spaced examples in the units of the data: inputs [examples, inputs] and targets."""
     assert y is not None  # check_plots has refused other data
     rows = np.arange(0, len(x), max(1, math.ceil(len(x) / MOST_POINTS)))

@@ -18,7 +18,7 @@ from minitrain.compiler.numpy_executor import NumpyExecutor
 from minitrain.compiler.passes import optimize
 from minitrain.compiler.tape import Tape, stack, unstack
 from minitrain.config.schema import RunConfig
-from minitrain.data import blocks
+from minitrain.data import row_blocks
 from minitrain.optim.schedules import schedule_factor
 from minitrain.rng import generator
 from minitrain.training.diagnostics import kind_of
@@ -100,7 +100,7 @@ class CompiledEngine:
         if not len(val):
             return {}
         outputs = []
-        for block in blocks(val.x):
+        for block in row_blocks(val.x):
             x = val.x[block]
             if len(x) not in self._outputs:
                 self._outputs[len(x)] = self._executor(self._optimize(output_tapes(self.steps, x)), self._arrays())

@@ -12,7 +12,7 @@ import numpy as np
 
 from minitrain.autograd.graph import no_grad, topological_order
 from minitrain.autograd.tensor import Tensor
-from minitrain.data import blocks
+from minitrain.data import row_blocks
 from minitrain.training.training_step import TrainingStep
 from minitrain.typing import Array
 
@@ -86,7 +86,7 @@ class EagerEngine:
         if not len(step.val):
             return {}
         model = step.model.eval()
-        outputs = [model(Tensor(step.val.x[block])).numpy() for block in blocks(step.val.x)]
+        outputs = [model(Tensor(step.val.x[block])).numpy() for block in row_blocks(step.val.x)]
         y = None if step.val.y is None else Tensor(step.val.y)
         metrics = step.compute_metrics(Tensor(np.concatenate(outputs)), y)
         return {name: t.numpy() for name, t in metrics.items()}

@@ -14,7 +14,7 @@ from minitrain.compiler.cost import largest_product
 from minitrain.compiler.tracing import is_user_code
 from minitrain.components import losses
 from minitrain.config.schema import RunConfig
-from minitrain.data import Dataset, Rows
+from minitrain.data import Dataset, RowsOnDisk
 from minitrain.errors import ConfigError, TracingError
 from minitrain.nn.activation import activation_layer
 from minitrain.nn.module import Module
@@ -193,7 +193,7 @@ def _check_diagnostics(experiment: Experiment) -> None:
             raise ConfigError(f"diagnostics=[{name}]: the network has no activation layer; leave it out")
         if kind == "classes" and experiment.data.classes is None:
             raise ConfigError(f"diagnostics=[{name}]: the data has no classes; leave it out")
-        if kind == "hessian" and isinstance(experiment.data.x_train, Rows):
+        if kind == "hessian" and isinstance(experiment.data.x_train, RowsOnDisk):
             raise ConfigError(
                 f"diagnostics=[{name}]: requires all training examples in memory, and the data is on disk; leave it out"
             )

@@ -16,7 +16,7 @@ from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Tensor
 from minitrain.compiler.tape import Tape
 from minitrain.compiler.tracing import Tracer, trace_once, trace_twice
-from minitrain.data import Rows
+from minitrain.data import RowsOnDisk
 from minitrain.training.training_step import TrainingStep
 from minitrain.typing import Array
 
@@ -139,7 +139,7 @@ def _enter_network(step: TrainingStep, tracer: Tracer) -> Tensor:
 def _enter_batch(step: TrainingStep, k: int, tracer: Tracer) -> tuple[Tensor, Tensor | None]:
     """Enter the examples of a step: selected on the tape if the data is in memory, else read before each step."""
     rows = step.rows(k)
-    if isinstance(step.train.x, Rows):
+    if isinstance(step.train.x, RowsOnDisk):
         x, y = step.batch(k).tensors()
         return tracer.input("x", x), None if y is None else tracer.input("y", y)
     x, y = _enter_all_examples(step, tracer)

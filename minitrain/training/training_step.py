@@ -17,7 +17,7 @@ from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Tensor
 from minitrain.components import losses
 from minitrain.config.schema import RunConfig
-from minitrain.data import Dataset, Rows
+from minitrain.data import Dataset, RowsOnDisk
 from minitrain.errors import ConfigError
 from minitrain.nn.activation import activation_layers
 from minitrain.nn.module import Module, describe_mismatch, record_outputs
@@ -33,11 +33,11 @@ class Examples:
     """Inputs and targets in the dtype of a run.
 
     Attributes:
-        x: Inputs: [examples, inputs]; `Rows` if they are on disk.
+        x: Inputs: [examples, inputs]; `RowsOnDisk` if they are on disk.
         y: Targets: integer classes [examples], or numbers [examples, outputs]; None if the data has no targets.
     """
 
-    x: Array | Rows
+    x: Array | RowsOnDisk
     y: Array | None
 
     def __len__(self) -> int:

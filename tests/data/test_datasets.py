@@ -1,4 +1,4 @@
-"""Datasets: their values, how they are split and scaled, and that each can be trained on."""
+"""Datasets: values, splits, scaling, and training on each of them."""
 
 from dataclasses import replace
 
@@ -18,16 +18,17 @@ from minitrain.data import (
     Moons,
     Point,
     Polynomials,
-    Rows,
+    RegressionSplitOptions,
+    RowsOnDisk,
     Sine,
     Spirals,
-    Split,
+    SplitOptions,
     Wine,
     Xor,
-    blocks,
-    dataset,
+    row_blocks,
+    rows,
 )
-from minitrain.data.dataset import moments
+from minitrain.data.rows import Scale, mean_and_deviation
 from minitrain.errors import ConfigError
 from minitrain.optim import SGDRule
 from minitrain.optim.schedules import Constant
@@ -42,15 +43,15 @@ DATASETS = [*BUNDLED.values(), *RANDOM, ModularAddition]
 RAW = {"validation": 0.0, "standardize": False}
 
 
-def raw(cls, **values):
-    """All examples of a dataset, as they are."""
+def load_raw(cls, **values):
+    """All examples of a dataset, neither split nor scaled."""
     if "standardize_target" in options(cls):
         values["standardize_target"] = False
     data = cls(**RAW, **values).load()
     return data.x_train, data.y_train
 
 
-def config(data):
+def run_config(data):
     regression = data.load().classes is None
     loss = "mse" if regression else "cross_entropy"
     return RunConfig(
@@ -63,12 +64,12 @@ def test_bundled_values_are_scikit_learns_exactly(name):
     datasets = pytest.importorskip("sklearn.datasets", reason="the test extra has scikit-learn")
     unscaled = {"scaled": False} if name == "diabetes" else {}
     x, y = getattr(datasets, f"load_{name}")(return_X_y=True, **unscaled)
-    ours_x, ours_y = raw(BUNDLED[name])
+    ours_x, ours_y = load_raw(BUNDLED[name])
     ours, theirs = np.column_stack([ours_x, ours_y]), np.column_stack([x, y])
     assert (ours[np.lexsort(ours.T)] == theirs[np.lexsort(theirs.T)]).all()
 
 
-def test_the_file_has_whole_numbers_as_small_integers():
+def test_bundled_integers_are_stored_as_small_types():
     from importlib.resources import files
 
     with (files("minitrain") / "data" / "assets" / "datasets.npz").open("rb") as file, np.load(file) as arrays:
@@ -78,19 +79,19 @@ def test_the_file_has_whole_numbers_as_small_integers():
 
 
 @pytest.mark.parametrize("cls", DATASETS)
-def test_the_split_is_disjoint_and_complete(cls):
+def test_split_is_disjoint_and_complete(cls):
     data = replace(cls(**RAW), validation=0.3)
     if "standardize_target" in options(cls):
         data = replace(data, standardize_target=False)
-    both, whole = data.load(), raw(cls)
-    x, y = np.concatenate([both.x_train, both.x_val]), np.concatenate([both.y_train, both.y_val])
-    assert len(both.x_val) == round(0.3 * len(x))
-    rows, expected = np.column_stack([x, y]), np.column_stack(whole)
-    assert (rows[np.lexsort(rows.T)] == expected[np.lexsort(expected.T)]).all()
+    split, whole = data.load(), load_raw(cls)
+    x, y = np.concatenate([split.x_train, split.x_val]), np.concatenate([split.y_train, split.y_val])
+    assert len(split.x_val) == round(0.3 * len(x))
+    examples, expected = np.column_stack([x, y]), np.column_stack(whole)
+    assert (examples[np.lexsort(examples.T)] == expected[np.lexsort(expected.T)]).all()
 
 
 @pytest.mark.parametrize("cls", DATASETS)
-def test_the_seed_decides_alone(cls):
+def test_dataset_depends_on_its_seed_only(cls):
     first, again, other = cls().load(), cls().load(), cls(seed=1).load()
     for name in ("x_train", "y_train", "x_val", "y_val"):
         assert (getattr(first, name) == getattr(again, name)).all()
@@ -98,14 +99,14 @@ def test_the_seed_decides_alone(cls):
 
 
 @pytest.mark.parametrize("cls", [Moons, Circles, Blobs, Spirals, Xor, Sine])
-def test_the_seed_decides_random_values_too(cls):
-    x, y = (np.sort(values, axis=0) for values in raw(cls))
-    other_x, other_y = (np.sort(values, axis=0) for values in raw(cls, seed=1))
+def test_seed_also_determines_generated_values(cls):
+    x, y = (np.sort(values, axis=0) for values in load_raw(cls))
+    other_x, other_y = (np.sort(values, axis=0) for values in load_raw(cls, seed=1))
     assert (x != other_x).any() or (y != other_y).any()
 
 
-def test_modular_addition_has_every_pair_once():
-    x, y = raw(ModularAddition, p=7)
+def test_modular_addition_contains_every_pair_once():
+    x, y = load_raw(ModularAddition, p=7)
     a, b = x[:, :7].argmax(axis=1), x[:, 7:].argmax(axis=1)
     assert {*zip(a.tolist(), b.tolist(), strict=True)} == {(i, j) for i in range(7) for j in range(7)}
     assert (x.sum(axis=1) == 2).all()
@@ -113,14 +114,14 @@ def test_modular_addition_has_every_pair_once():
 
 
 @pytest.mark.parametrize("cls", [Digits, Moons, Diabetes])
-def test_a_runs_seed_leaves_the_data_as_they_are(cls):
-    first, second = (build_experiment(replace(config(cls()), seed=seed)).data for seed in (0, 1))
+def test_seed_of_the_run_does_not_change_the_data(cls):
+    first, second = (build_experiment(replace(run_config(cls()), seed=seed)).data for seed in (0, 1))
     assert (first.x_train == second.x_train).all()
     assert (first.y_train == second.y_train).all()
 
 
 @pytest.mark.parametrize("cls", DATASETS)
-def test_scaling_is_fitted_on_the_training_examples_alone(cls):
+def test_scaling_is_fitted_on_training_examples_only(cls):
     data, unscaled = cls(standardize=True).load(), cls(standardize=False).load()
     mean, deviation = unscaled.x_train.mean(axis=0), unscaled.x_train.std(axis=0)
     varying = deviation > 0
@@ -132,7 +133,7 @@ def test_scaling_is_fitted_on_the_training_examples_alone(cls):
     assert abs(data.x_val.mean(axis=0)).max() > 1e-3
 
 
-def test_numbers_to_predict_are_scaled_on_the_training_examples_alone():
+def test_scaling_of_targets_is_fitted_on_training_examples_only():
     data, unscaled = Diabetes().load(), Diabetes(standardize_target=False).load()
     y = unscaled.y_train
     assert (data.y_train == (y - y.mean()) / y.std()).all()
@@ -140,34 +141,34 @@ def test_numbers_to_predict_are_scaled_on_the_training_examples_alone():
     assert (unscaled.y_val == np.round(unscaled.y_val)).all()
 
 
-def test_a_constant_input_becomes_0_whatever_its_rounding():
+def test_constant_input_has_deviation_1_despite_rounding():
     x = np.full((1000, 1), 0.1)
     assert x.std() > 0  # by rounding alone
-    mean, deviation = moments(x)
+    mean, deviation = mean_and_deviation(x)
     assert deviation == 1
     np.testing.assert_allclose(mean, 0.1, rtol=1e-12)
 
 
-def test_classes_are_integers_and_numbers_are_columns():
+def test_classes_are_integers_and_numeric_targets_are_columns():
     iris, diabetes, point = Iris().load(), Diabetes().load(), Point().load()
     assert (iris.y_train.dtype, iris.y_train.shape, iris.classes, iris.outputs) == (np.int64, (120,), 3, 3)
     assert (diabetes.y_train.dtype, diabetes.y_train.shape) == (np.float64, (354, 1))
     assert (diabetes.classes, diabetes.outputs, point.classes, point.outputs) == (None, 1, None, 1)
-    two = Split(**RAW).split(np.zeros((5, 3)), np.ones((5, 2)))
-    assert two.outputs == 2
-    assert two.describe().endswith("3 inputs, 2 numbers to predict")
+    two_targets = SplitOptions(**RAW).split(np.zeros((5, 3)), np.ones((5, 2)))
+    assert two_targets.outputs == 2
+    assert two_targets.describe().endswith("3 inputs, 2 targets")
 
 
 # Formulas, without noise
 
 
-def test_circles_have_their_radii():
-    x, y = raw(Circles, noise=0.0, factor=0.3)
+def test_circles_have_the_given_radii():
+    x, y = load_raw(Circles, noise=0.0, factor=0.3)
     np.testing.assert_allclose(np.hypot(*x.T), np.where(y == 0, 1.0, 0.3))
 
 
-def test_blobs_lie_around_their_centers():
-    x, y = raw(Blobs, samples=4000, centers=4, features=3, spread=0.1)
+def test_blobs_have_the_given_spread_and_centers_within_the_cube():
+    x, y = load_raw(Blobs, samples=4000, centers=4, features=3, spread=0.1)
     assert x.shape == (4000, 3)
     assert np.bincount(y).tolist() == [1000] * 4
     for k in range(4):
@@ -176,8 +177,8 @@ def test_blobs_lie_around_their_centers():
 
 
 @pytest.mark.parametrize("arms", [2, 3])
-def test_spirals_turn_evenly_against_each_other(arms):
-    x, y = raw(Spirals, samples=arms * 50, arms=arms, turns=1.0, noise=0.0)
+def test_spirals_are_rotated_by_equal_angles(arms):
+    x, y = load_raw(Spirals, samples=arms * 50, arms=arms, turns=1.0, noise=0.0)
     z = x @ np.array([1, 1j])
     for k in range(arms):
         arm = z[y == k]
@@ -186,21 +187,21 @@ def test_spirals_turn_evenly_against_each_other(arms):
     assert abs(z).max() == pytest.approx(1)
 
 
-def test_xor_is_no_linear_rule():
-    x, y = raw(Xor, noise=0.0)
+def test_xor_classes_are_the_product_of_signs():
+    x, y = load_raw(Xor, noise=0.0)
     assert (y == (x[:, 0] * x[:, 1] < 0)).all()
     assert np.bincount(y).tolist() == [250, 250]
 
 
-def test_sine_is_the_formula():
-    x, y = raw(Sine, noise=0.0, frequency=3.0, extent=2.0)
+def test_sine_follows_its_formula():
+    x, y = load_raw(Sine, noise=0.0, frequency=3.0, extent=2.0)
     np.testing.assert_allclose(y, np.sin(3 * x), atol=1e-12)
     assert (x.min(), x.max()) == (-2, 2)
 
 
 @pytest.mark.parametrize("points", ["chebyshev", "random"])
-def test_polynomials_are_chebyshevs(points):
-    x, y = raw(Polynomials, degree=4, points=points)
+def test_polynomials_are_chebyshev_polynomials(points):
+    x, y = load_raw(Polynomials, degree=4, points=points)
     np.testing.assert_allclose(y, np.polynomial.chebyshev.chebval(x, [0, 0, 0, 0, 1]), atol=1e-12)
     assert abs(x).max() <= 1
     if points == "chebyshev":
@@ -211,12 +212,12 @@ def test_polynomials_are_chebyshevs(points):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (Blobs(samples=3, centers=4), "data.centers=4: expected at most 3"),
-        (Spirals(samples=3, arms=4), "data.arms=4: expected at most 3"),
-        (Moons(samples=2, validation=0.9), "data.validation=0.9: leaves no training example of 2"),
+        (Blobs(samples=3, centers=4), "data.centers=4: expected at most data.samples=3"),
+        (Spirals(samples=3, arms=4), "data.arms=4: expected at most data.samples=3"),
+        (Moons(samples=2, validation=0.9), "data.validation=0.9: leaves no training examples out of 2"),
     ],
 )
-def test_options_that_do_not_go_together(data, message):
+def test_contradictory_options_are_rejected(data, message):
     with pytest.raises(ConfigError, match=message):
         data.load()
 
@@ -225,69 +226,71 @@ def test_options_that_do_not_go_together(data, message):
 
 
 @pytest.mark.parametrize("cls", DATASETS)
-def test_each_dataset_trains(tmp_path, cls):
-    summary = train(build_experiment(config(cls())), tmp_path, bar=False)
+def test_training_on_each_dataset_reduces_the_loss(tmp_path, cls):
+    summary = train(build_experiment(run_config(cls())), tmp_path, bar=False)
     table = read_metrics(tmp_path)
-    regression = issubclass(cls, dataset.RegressionSplit)
+    regression = issubclass(cls, RegressionSplitOptions)
     assert summary.status == "completed"
     assert ("val_accuracy" in table) == (not regression)
-    learned = "train_loss" if cls is ModularAddition else "val_loss"  # there the others are learned late or never
-    assert table[learned][-1] < table[learned][0]
+    loss = (
+        "train_loss" if cls is ModularAddition else "val_loss"
+    )  # its validation examples are learned late or never (grokking)
+    assert table[loss][-1] < table[loss][0]
     assert summary.best.metric == ("val_loss" if regression else "val_accuracy")
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_least_squares_by_gradient_descent_is_least_squares(tmp_path, dtype):
+def test_gradient_descent_converges_to_the_least_squares_solution(tmp_path, dtype):
     data = Diabetes()
     experiment = build_experiment(
-        replace(config(data), network=LinearConfig(), dtype=dtype, batch_size=None, steps=500, lr=0.2)
+        replace(run_config(data), network=LinearConfig(), dtype=dtype, batch_size=None, steps=500, lr=0.2)
     )
     train(experiment, tmp_path, bar=False)
     loaded = data.load()
     x = np.column_stack([loaded.x_train, np.ones(len(loaded.x_train))])
     residual = loaded.y_train - x @ np.linalg.lstsq(x, loaded.y_train)[0]
     last = read_metrics(tmp_path)["train_loss"][-1]
-    # Two nearly parallel inputs (s1, s2) make the last directions slow: 500 steps come within a percent.
+    # Two inputs (s1, s2) are nearly collinear, so convergence is slow: 500 steps reach the minimum within 1 %.
     assert (residual**2).mean() * (1 - 1e-6) <= last <= 1.01 * (residual**2).mean()
 
 
-def test_targets_have_the_runs_type():
-    experiment = build_experiment(config(Sine()))
+def test_targets_have_the_dtype_of_the_run():
+    experiment = build_experiment(run_config(Sine()))
     step = experiment.step
     batch = step.batch(0)
     assert (batch.x.dtype, batch.y.dtype, step.val.y.dtype) == (np.float32,) * 3
     assert experiment.eager_engine.loss(0).dtype == np.float32
 
 
-def test_cross_entropy_of_numbers_says_what_to_set():
+def test_cross_entropy_of_numeric_targets_is_rejected_with_advice():
     with pytest.raises(ConfigError, match=r"loss=cross_entropy: needs classes, .* set loss=mse"):
-        build_experiment(replace(config(Diabetes()), loss="cross_entropy"))
+        build_experiment(replace(run_config(Diabetes()), loss="cross_entropy"))
 
 
 # Data larger than memory
 
 
-def test_blocks_cover_every_row_once(monkeypatch):
+def test_row_blocks_cover_every_row_once(monkeypatch):
     x = np.arange(70).reshape(10, 7)
-    monkeypatch.setattr(dataset, "BLOCK", 21)
-    assert [len(x[block]) for block in blocks(x)] == [3, 3, 3, 1]
-    assert (np.concatenate([x[block] for block in blocks(x)]) == x).all()
-    monkeypatch.setattr(dataset, "BLOCK", 2)
-    assert len(list(blocks(x))) == 10
+    monkeypatch.setattr(rows, "BLOCK_SIZE", 21)
+    assert [len(x[block]) for block in row_blocks(x)] == [3, 3, 3, 1]
+    assert (np.concatenate([x[block] for block in row_blocks(x)]) == x).all()
+    monkeypatch.setattr(rows, "BLOCK_SIZE", 2)
+    assert len(list(row_blocks(x))) == 10
 
 
-def test_moments_in_blocks_are_those_of_the_whole(monkeypatch):
+def test_mean_and_deviation_in_blocks_equal_those_of_the_whole_array(monkeypatch):
     x = np.random.default_rng(0).normal(size=(100, 3)) * [1, 10, 100] + 5
-    whole = moments(x)
+    whole = mean_and_deviation(x)
     assert (whole[0] == x.mean(axis=0)).all()
     assert (whole[1] == x.std(axis=0)).all()
-    monkeypatch.setattr(dataset, "BLOCK", 21)
-    np.testing.assert_allclose(moments(x), whole, rtol=1e-13)
+    monkeypatch.setattr(rows, "BLOCK_SIZE", 21)
+    np.testing.assert_allclose(mean_and_deviation(x), whole, rtol=1e-13)
 
 
-def test_rows_are_like_an_array():
+def test_rows_on_disk_behave_like_an_array():
     array = np.arange(24.0).reshape(4, 2, 3)
-    x = Rows(array, np.array([2, 0, 3]), mean=np.ones(6), deviation=np.full(6, 2.0)).astype("float32")
+    x = RowsOnDisk(array, np.array([2, 0, 3]), Scale(np.ones(6), np.full(6, 2.0))).astype("float32")
     expected = ((array[[2, 0, 3]].reshape(3, 6) - 1) / 2).astype(np.float32)
     assert (len(x), x.shape, x[:].dtype) == (3, (3, 6), np.float32)
     assert (x[:] == expected).all()

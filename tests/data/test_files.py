@@ -1,4 +1,4 @@
-"""A person's own files: what is read from them, and that every mistake is one line with its place."""
+"""Datasets from the user's files: what is read, and that each error is one line that names its location."""
 
 import io
 import tokenize
@@ -11,12 +11,13 @@ import pytest
 
 from minitrain.components.networks import MLPConfig
 from minitrain.config.schema import RunConfig
-from minitrain.data import CSV, NPY, NPZ, Dataset, Rows, dataset
+from minitrain.data import CSV, NPY, NPZ, Dataset, RowsOnDisk, rows
 from minitrain.data.inputs import read_inputs
 from minitrain.data.reading import reporting_errors
 from minitrain.errors import ConfigError
 from minitrain.optim import SGDRule
 from minitrain.optim.schedules import Constant
+from minitrain.rng import generator
 from minitrain.storage.metrics_file import read_metrics
 from minitrain.storage.summary import read_summary
 from minitrain.training.experiment import build_experiment
@@ -27,51 +28,51 @@ PEOPLE = "age,town,height,sport\n30,Ulm,1.8,judo\n41,Bonn,1.7,chess\n,Ulm,1.6,ch
 
 
 @pytest.fixture(autouse=True)
-def empty_folder(tmp_path, monkeypatch):
+def empty_directory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 
-def written(text, name="people.csv", encoding="utf-8"):
+def write_text_file(text, name="people.csv", encoding="utf-8"):
     Path(name).write_text(text, encoding=encoding)
     return name
 
 
 def table(text, **options):
-    """Examples and targets of a csv, in the order of the file."""
-    data = CSV(path=written(text), **PLAIN, **options).load()
-    order = np.argsort(dataset.generator(0, "split").permutation(len(data.x_train)))
+    """Inputs, targets and number of classes of a csv file, in the order of its rows."""
+    data = CSV(path=write_text_file(text), **PLAIN, **options).load()
+    order = np.argsort(generator(0, "split").permutation(len(data.x_train)))
     return data.x_train[order], data.y_train[order], data.classes
 
 
 # csv
 
 
-def test_numbers_with_a_header_and_the_last_column_as_target():
+def test_last_column_is_the_target_by_default():
     x, y, classes = table("a,b,y\n1,2,0.5\n3,4e1,-2\n")
     assert x.tolist() == [[1, 2], [3, 40]]
     assert y.tolist() == [[0.5], [-2]]
     assert classes is None
 
 
-def test_a_target_by_name_and_texts_as_classes_in_sorted_order():
+def test_target_by_name_with_classes_in_sorted_order():
     x, y, classes = table("sort,width\nrose,1\niris,2\nrose,3\naster,4\n", target="sort")
     assert x.tolist() == [[1], [2], [3], [4]]
     assert (y.tolist(), y.dtype, classes) == ([2, 1, 2, 0], np.int64, 3)
 
 
-def test_without_a_header_columns_have_numbers_for_names():
+def test_columns_without_a_header_are_named_by_number():
     x, y, classes = table("1,7,2\n2,8,4\n3,9,6\n", header=False, target="1")
     assert x.tolist() == [[7, 2], [8, 4], [9, 6]]
     assert (y.tolist(), classes) == ([0, 1, 2], 3)
 
 
-def test_categories_are_an_input_for_each_text():
+def test_categories_are_encoded_one_hot():
     x, y, _ = table("town,age,y\nUlm,30,a\nBonn,40,b\nUlm,50,b\n", categories=["town"])
     assert x.tolist() == [[0, 1, 30], [1, 0, 40], [0, 1, 50]]
     assert y.tolist() == [0, 1, 1]
 
 
-def test_numbers_as_categories_too():
+def test_numbers_can_be_categories():
     x, y, classes = table("town,y\n3,10\n7,20\n3,30\n", categories=["town", "y"])
     assert x.tolist() == [[1, 0], [0, 1], [1, 0]]
     assert (y.tolist(), classes) == ([0, 1, 2], 3)
@@ -91,13 +92,13 @@ def test_numbers_as_categories_too():
         (["nan", "inf", "nan"], "auto", [1, 0, 1], 2),
     ],
 )
-def test_what_a_target_is(targets, task, expected, classes):
+def test_type_of_the_target_is_detected(targets, task, expected, classes):
     text = "x,y\n" + "".join(f"1,{target}\n" for target in targets)
-    _, y, found = table(text, task=task)
-    assert (y.tolist(), found) == (expected, classes)
+    _, y, number_of_classes = table(text, task=task)
+    assert (y.tolist(), number_of_classes) == (expected, classes)
 
 
-def test_quotes_spaces_blank_lines_a_byte_order_mark_and_other_delimiters():
+def test_quotes_spaces_blank_lines_byte_order_mark_and_delimiters_are_accepted():
     expected = ([[1, 2], [3, 4]], [0, 1], 2)
     for text, delimiter in (
         ('"a",b,y\r\n1 , 2,"u, v"\r\n\r\n3,4,w\r\n\r\n', ","),
@@ -113,22 +114,26 @@ def test_quotes_spaces_blank_lines_a_byte_order_mark_and_other_delimiters():
     assert table("\ufeffa,y\n1,u\n2,v\n", target="a", categories=["y"])[1].tolist() == [0, 1]
 
 
-MISTAKES = [
+CSV_ERRORS = [
     (None, {}, "data.path=null: expected the path of a csv file; set data.path=FILE"),
-    (None, {"path": "nowhere.csv"}, "data.path=nowhere.csv: no such file; expected a path from the current directory"),
+    (
+        None,
+        {"path": "nowhere.csv"},
+        "data.path=nowhere.csv: no such file; expected a path relative to the current directory",
+    ),
     (None, {"path": "."}, "data.path=.: no such file"),
-    ("", {}, "people.csv: an empty file"),
-    ("\n\n", {}, "people.csv: an empty file"),
-    ("a,b\n", {}, "people.csv: a header and no rows; if it is an example itself, set data.header=false"),
-    ("a,b\n1,2\n", {"target": "c"}, "data.target=c: people.csv has no such column; there is a, b"),
-    ("1,2\n1,2\n", {"target": "a", "header": False}, "data.target=a: people.csv has no such column; there is 1, 2"),
-    ("a,b\n1,2\n", {"categories": ["c"]}, "data.categories=c: people.csv has no such column; there is a, b"),
+    ("", {}, "people.csv: the file is empty"),
+    ("\n\n", {}, "people.csv: the file is empty"),
+    ("a,b\n", {}, "people.csv: has a header but no other rows; if the first row is an example, set data.header=false"),
+    ("a,b\n1,2\n", {"target": "c"}, "data.target=c: people.csv has no such column; columns: a, b"),
+    ("1,2\n1,2\n", {"target": "a", "header": False}, "data.target=a: people.csv has no such column; columns: 1, 2"),
+    ("a,b\n1,2\n", {"categories": ["c"]}, "data.categories=c: people.csv has no such column; columns: a, b"),
     ("a,a,b\n1,2,3\n", {}, "people.csv row 1: 2 columns are named 'a'; rename them"),
     ("a\n1\n2\n", {}, "people.csv: a is the only column"),
     (
         "a,b\n1,2\nabc,3\n",
         {},
-        "people.csv row 3, column a: 'abc' is not a number; clean it, or list the column in data.categories",
+        "people.csv row 3, column a: 'abc' is not a number; correct it, or list the column in data.categories",
     ),
     ("a,b\n1,2\n1_000,3\n", {}, "people.csv row 3, column a: '1_000' is not a number"),
     ('a,b\n1,2\n""\n', {}, "people.csv row 3: 1 cell; expected 2"),
@@ -139,30 +144,30 @@ MISTAKES = [
     ("1,2\nx,3\n", {"header": False}, "people.csv row 2, column 1: 'x' is not a number"),
     ("a,b\n1,2\n3\n", {}, "people.csv row 3: 1 cell; expected 2, as in row 1"),
     ("a,b\n1,2,3\n", {}, "people.csv row 2: 3 cells; expected 2"),
-    ("a,b\n1,u\n2,\n", {}, "people.csv row 3, column b: an empty cell; expected the value to predict"),
-    ("a,b\n1,5\n2,5x\n", {}, "people.csv row 3, column b: '5x' is not a number; clean it, or set data.task=class"),
+    ("a,b\n1,u\n2,\n", {}, "people.csv row 3, column b: is empty; expected a value of the target"),
+    ("a,b\n1,5\n2,5x\n", {}, "people.csv row 3, column b: '5x' is not a number; correct it, or set data.task=class"),
     ("a,b\n1,u\n2,v\n", {"task": "regression"}, "people.csv row 2, column b: 'u' is not a number"),
-    ("a,b\n1,u\n2,u\n", {}, "people.csv column b: every example has the one class u; expected two classes or more"),
-    ("a,b\n1,0\n2,0\n", {}, "people.csv column b: every example has the one class 0"),
+    ("a,b\n1,u\n2,u\n", {}, "people.csv column b: every example has class u; expected at least two classes"),
+    ("a,b\n1,0\n2,0\n", {}, "people.csv column b: every example has class 0"),
     ("a,b\n1,2\n", {"delimiter": ";;"}, "data.delimiter=;;: expected one character"),
     ("a,b\n1,2\n", {"delimiter": ""}, "data.delimiter=: expected one character"),
     ("a,b\n1,2\n", {"delimiter": '"'}, 'data.delimiter=": expected one character'),
 ]
 
 
-@pytest.mark.parametrize(("text", "options", "message"), MISTAKES)
-def test_each_mistake_in_a_csv_is_one_line(text, options, message):
+@pytest.mark.parametrize(("text", "options", "message"), CSV_ERRORS)
+def test_error_in_a_csv_file_is_one_line(text, options, message):
     if text is not None:
-        options = {"path": written(text), **options}
+        options = {"path": write_text_file(text), **options}
     with pytest.raises(ConfigError) as error:
         CSV(**options).load()
     assert str(error.value).startswith(message)
     assert "\n" not in str(error.value)
 
 
-def test_a_csv_in_another_encoding_is_refused():
+def test_csv_in_another_encoding_is_rejected():
     with pytest.raises(ConfigError, match=r"data.path=people.csv: cannot be read .*; expected a table of UTF-8 text"):
-        CSV(path=written("a,b\n1,ü\n2,v\n", encoding="latin-1")).load()
+        CSV(path=write_text_file("a,b\n1,ü\n2,v\n", encoding="latin-1")).load()
 
 
 # NumPy's files
@@ -196,16 +201,16 @@ def npy(x, y):
     ],
 )
 @pytest.mark.parametrize("kind", ["npz", "npy"])
-def test_arrays_come_back(kind, y, expected, classes):
+def test_arrays_are_loaded_unchanged(kind, y, expected, classes):
     data = (NPZ(path=npz(x=X, y=y), **PLAIN) if kind == "npz" else NPY(**npy(X, y), **PLAIN)).load()
-    order = dataset.generator(0, "split").permutation(60)
-    rows = order if kind == "npz" else np.arange(60)
-    assert (data.x_train[:] == X[rows]).all()
-    assert (data.y_train == expected[rows]).all()
+    order = generator(0, "split").permutation(60)
+    examples = order if kind == "npz" else np.arange(60)
+    assert (data.x_train[:] == X[examples]).all()
+    assert (data.y_train == expected[examples]).all()
     assert data.classes == classes
 
 
-def test_arrays_by_other_names_and_of_other_shapes():
+def test_arrays_with_other_names_and_shapes():
     images = np.arange(60 * 6, dtype=np.uint8).reshape(60, 2, 3)
     data = NPZ(path=npz(images=images, labels=CLASSES), x="images", y="labels", **PLAIN).load()
     assert (data.x_train.shape, data.x_train.dtype) == ((60, 6), np.float64)
@@ -217,25 +222,25 @@ def test_arrays_by_other_names_and_of_other_shapes():
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("shape", [(60, 4), (60, 2, 2)])
 @pytest.mark.parametrize("dtype", ["float64", "float32", "int16"])
-def test_a_memory_mapped_array_is_the_dataset_in_memory(order, shape, dtype, monkeypatch):
+def test_memory_mapped_array_equals_the_array_in_memory(order, shape, dtype, monkeypatch):
     x = np.asarray(X.reshape(shape).astype(dtype), order=order)
-    mapped, inside = NPY(**npy(x, NUMBERS)).load(), NPZ(path=npz(x=x, y=NUMBERS)).load()
-    monkeypatch.setattr(dataset, "BLOCK", 28)
+    mapped, in_memory = NPY(**npy(x, NUMBERS)).load(), NPZ(path=npz(x=x, y=NUMBERS)).load()
+    monkeypatch.setattr(rows, "BLOCK_SIZE", 28)
     in_blocks = NPY(**npy(x, NUMBERS)).load()
-    assert isinstance(mapped.x_train, Rows)
+    assert isinstance(mapped.x_train, RowsOnDisk)
     assert isinstance(mapped.x_train.array, np.memmap)
     for data in (mapped, in_blocks):
         for part in ("train", "val"):
-            # The same examples, in the order of the file. Sums in another order: not the same bits.
+            # The same examples in the order of the file. Sums are in another order, so bits may differ.
             ours, expected = (
-                np.column_stack([getattr(d, f"x_{part}")[:], getattr(d, f"y_{part}")]) for d in (data, inside)
+                np.column_stack([getattr(d, f"x_{part}")[:], getattr(d, f"y_{part}")]) for d in (data, in_memory)
             )
-            expected = expected[np.argsort(np.array(dataset_rows(part)))]
+            expected = expected[np.argsort(np.array(shuffled_indices(part)))]
             np.testing.assert_allclose(ours, expected, rtol=1e-11, atol=1e-12)
 
 
-def dataset_rows(part):
-    order = dataset.generator(0, "split").permutation(60)
+def shuffled_indices(part):
+    order = generator(0, "split").permutation(60)
     return order[12:] if part == "train" else order[:12]
 
 
@@ -247,42 +252,42 @@ def run_config(data, **changes):
 
 
 def test_training_reads_a_mapped_array_batch_by_batch(tmp_path, monkeypatch):
-    """Never more than a batch or a block at once, and the same curve as with the array in memory."""
+    """At most a batch or a block is read at once, and the curve equals that of the array in memory."""
     files = npy(X, NUMBERS)
     config = run_config(NPY(**files), loss="mse")
-    read = []
-    take = Rows.__getitem__
+    sizes = []
+    getitem = RowsOnDisk.__getitem__
 
-    def counted(self, key):
-        result = take(self, key)
-        read.append(len(result))
+    def recording_getitem(self, key):
+        result = getitem(self, key)
+        sizes.append(len(result))
         return result
 
-    monkeypatch.setattr(Rows, "__getitem__", counted)
-    monkeypatch.setattr(dataset, "BLOCK", 5 * 4)
-    train(build_experiment(config), make(tmp_path / "mapped"), bar=False)
-    assert set(read) <= {16, 5, 2, 3, 1}
+    monkeypatch.setattr(RowsOnDisk, "__getitem__", recording_getitem)
+    monkeypatch.setattr(rows, "BLOCK_SIZE", 5 * 4)
+    train(build_experiment(config), make_directory(tmp_path / "mapped"), bar=False)
+    assert set(sizes) <= {16, 5, 2, 3, 1}
     mapped = build_experiment(config).data
-    inside = replace(mapped, x_train=mapped.x_train[:], x_val=mapped.x_val[:])
-    experiment = replace(build_experiment(config), data=inside)
+    in_memory = replace(mapped, x_train=mapped.x_train[:], x_val=mapped.x_val[:])
+    experiment = replace(build_experiment(config), data=in_memory)
     assert isinstance(experiment.data.x_train, np.ndarray)
-    train(experiment, make(tmp_path / "inside"), bar=False)
-    curves = [read_metrics(tmp_path / name) for name in ("mapped", "inside")]
+    train(experiment, make_directory(tmp_path / "in_memory"), bar=False)
+    curves = [read_metrics(tmp_path / name) for name in ("mapped", "in_memory")]
     assert curves[0]["train_loss"].tolist() == curves[1]["train_loss"].tolist()
     assert curves[0]["train_loss"][-1] < curves[0]["train_loss"][0]
 
 
-def make(directory):
+def make_directory(directory):
     directory.mkdir()
     return directory
 
 
-def test_all_examples_of_a_mapped_array_as_one_batch():
+def test_full_batch_of_a_mapped_array_is_an_array():
     x = build_experiment(run_config(NPY(**npy(X, CLASSES)), batch_size=None, dtype="float32")).step.batch(0).x
     assert (type(x), x.shape, x.dtype) == (np.ndarray, (48, 4), np.float32)
 
 
-def array_mistake(kind, x, y, **options):
+def array_error(kind, x, y, **options):
     data = NPZ(path=npz(x=x, y=y), **options) if kind == "npz" else NPY(**npy(x, y), **options)
     with pytest.raises(ConfigError) as error:
         data.load()
@@ -293,7 +298,7 @@ def array_mistake(kind, x, y, **options):
     return message
 
 
-def test_examples_for_validation_that_the_file_has_apart():
+def test_separate_arrays_for_validation():
     path = npz(x=X, y=CLASSES[:60] % 2, x_test=X[:7] + 1, y_test=np.full(7, 2), numbers=NUMBERS, n_test=NUMBERS[:7])
     data = NPZ(path=path, x_val="x_test", y_val="y_test", standardize=False).load()
     assert data.describe() == "60 training and 7 validation examples, 4 inputs, 3 classes"
@@ -311,12 +316,18 @@ def test_examples_for_validation_that_the_file_has_apart():
     ("options", "message"),
     [
         ({"x_val": "x"}, "data.x_val=x, data.y_val=None: expected names for both, or neither"),
-        ({"x_val": "x", "y_val": "z"}, "data.y_val=z: data.npz has no such array; there is x, y, narrow"),
-        ({"x_val": "x", "y_val": "narrow"}, "data.npz x is [60, 4] and data.npz narrow is [50, 3]; expected as many"),
-        ({"x_val": "narrow", "y_val": "few"}, "data.npz x is [60, 4] and data.npz y is [60] and data.npz narrow"),
+        ({"x_val": "x", "y_val": "z"}, "data.y_val=z: data.npz has no such array; arrays: x, y, narrow"),
+        (
+            {"x_val": "x", "y_val": "narrow"},
+            "data.npz x has shape [60, 4] and data.npz narrow has shape [50, 3]; expected the same number of examples",
+        ),
+        (
+            {"x_val": "narrow", "y_val": "few"},
+            "data.npz x has shape [60, 4] and data.npz y has shape [60] and data.npz narrow",
+        ),
     ],
-)  # fmt: skip
-def test_each_mistake_in_examples_for_validation_is_one_line(options, message):
+)
+def test_error_in_arrays_for_validation_is_one_line(options, message):
     data = NPZ(path=npz(x=X, y=CLASSES, narrow=X[:50, :3], few=CLASSES[:50]), **options)
     with pytest.raises(ConfigError) as error:
         data.load()
@@ -324,12 +335,12 @@ def test_each_mistake_in_examples_for_validation_is_one_line(options, message):
     assert "\n" not in str(error.value)
 
 
-def test_a_file_that_is_not_here_may_be_one_that_ships_with_the_studies():
+def test_files_of_shipped_studies_are_found_after_those_of_the_user():
     shipped = NPZ(path="experiments/mazur.npz", validation=0.0)
     assert len(shipped.load().x_train) == 1
     Path("experiments").mkdir()
     np.savez("experiments/mazur.npz", x=X, y=NUMBERS)
-    assert len(shipped.load().x_train) == 60  # one's own comes first
+    assert len(shipped.load().x_train) == 60  # the user's file takes precedence
 
 
 BROKEN = X.copy()
@@ -340,43 +351,48 @@ BROKEN[41, 2] = np.nan
 @pytest.mark.parametrize(
     ("x", "y", "options", "message"),
     [
-        (X, CLASSES[:50], {}, "X is [60, 4] and Y is [50]; expected as many examples in both"),
-        (X, np.zeros((60, 2, 2)), {}, "X is [60, 4] and Y is [60, 2, 2]; expected as many"),
-        (np.float64(3), CLASSES, {}, "X: of shape []; expected [examples, ...]"),
-        (X.astype(complex), CLASSES, {}, "X: of type complex128; expected numbers"),
-        (np.array(["a"] * 60), CLASSES, {}, "X: of type <U1; expected numbers"),
-        (X, CLASSES.astype("datetime64[s]"), {}, "Y: of type datetime64[s]; expected numbers"),
-        (BROKEN, CLASSES, {}, "X[41]: holds nan or inf; clean it"),
-        (X, np.full(60, np.inf), {}, "Y[0]: holds nan or inf; clean it"),
-        (X, np.full(60, 0x7FFFFFFF, "uint32").view("U1"), {}, "Y: holds what is no text; clean it"),
-        (X, np.array(["a", "\ud800"] * 30), {}, "Y: holds what is no text; clean it"),
-        (X, np.zeros(60, int), {}, "Y: every example has the one class 0"),
-        (X, NUMBERS, {"task": "classification"}, "Y: of shape [60, 2]; expected [examples], one class for each"),
-        (X, np.array([["a", "b"]] * 60), {}, "Y: of shape [60, 2]; expected [examples], one class for each"),
-        (X, np.array(["a", "b", "c"])[CLASSES], {"task": "regression"}, "data.task=regression: Y is text"),
+        (X, CLASSES[:50], {}, "X has shape [60, 4] and Y has shape [50]; expected the same number of examples in both"),
+        (X, np.zeros((60, 2, 2)), {}, "X has shape [60, 4] and Y has shape [60, 2, 2]; expected the same number"),
+        (np.float64(3), CLASSES, {}, "X: has shape []; expected [examples, ...]"),
+        (X.astype(complex), CLASSES, {}, "X: has type complex128; expected numbers"),
+        (np.array(["a"] * 60), CLASSES, {}, "X: has type <U1; expected numbers"),
+        (X, CLASSES.astype("datetime64[s]"), {}, "Y: has type datetime64[s]; expected numbers"),
+        (BROKEN, CLASSES, {}, "X[41]: contains NaN or Inf; remove or replace it"),
+        (X, np.full(60, np.inf), {}, "Y[0]: contains NaN or Inf; remove or replace it"),
+        (X, np.full(60, 0x7FFFFFFF, "uint32").view("U1"), {}, "Y: contains invalid Unicode; remove or replace it"),
+        (X, np.array(["a", "\ud800"] * 30), {}, "Y: contains invalid Unicode; remove or replace it"),
+        (X, np.zeros(60, int), {}, "Y: every example has class 0"),
+        (X, NUMBERS, {"task": "classification"}, "Y: has shape [60, 2]; expected [examples], one class per example"),
+        (X, np.array([["a", "b"]] * 60), {}, "Y: has shape [60, 2]; expected [examples], one class per example"),
+        (
+            X,
+            np.array(["a", "b", "c"])[CLASSES],
+            {"task": "regression"},
+            "data.task=regression: Y contains strings; expected numbers",
+        ),
     ],
 )
-def test_each_mistake_in_arrays_is_one_line(kind, x, y, options, message):
-    assert array_mistake(kind, x, y, **options).startswith(message)
+def test_error_in_arrays_is_one_line(kind, x, y, options, message):
+    assert array_error(kind, x, y, **options).startswith(message)
 
 
 @pytest.mark.parametrize("kind", ["npz", "npy"])
-def test_empty_arrays_and_pickled_objects_are_refused(kind):
-    assert "X" in array_mistake(kind, np.empty((0, 4)), np.empty(0))
-    assert "cannot be read" in array_mistake(kind, np.array([{}] * 60), CLASSES)
-    assert "cannot be read" in array_mistake(kind, X, np.array([{}] * 60))
+def test_empty_arrays_and_pickled_objects_are_rejected(kind):
+    assert "X" in array_error(kind, np.empty((0, 4)), np.empty(0))
+    assert "cannot be read" in array_error(kind, np.array([{}] * 60), CLASSES)
+    assert "cannot be read" in array_error(kind, X, np.array([{}] * 60))
 
 
-def test_mistaken_paths_and_names():
+def test_wrong_paths_and_names_of_arrays_are_rejected():
     path, files = npz(x=X, y=CLASSES), npy(X, CLASSES)
-    written("not an array", "text.npz")
-    written("", "empty.npz")
+    write_text_file("not an array", "text.npz")
+    write_text_file("", "empty.npz")
     Path("cut.npz").write_bytes(Path(path).read_bytes()[:-200])
     for data, message in (
         (NPZ(), "data.path=null: expected the path of an npz file; set data.path=FILE"),
         (NPZ(path="nowhere.npz"), "data.path=nowhere.npz: no such file"),
-        (NPZ(path=path, x="images"), "data.x=images: data.npz has no such array; there is x, y"),
-        (NPZ(path=path, y="labels"), "data.y=labels: data.npz has no such array; there is x, y"),
+        (NPZ(path=path, x="images"), "data.x=images: data.npz has no such array; arrays: x, y"),
+        (NPZ(path=path, y="labels"), "data.y=labels: data.npz has no such array; arrays: x, y"),
         (
             NPZ(path="x.npy"),
             "data.path=x.npy: cannot be read (one array); expected arrays of plain numbers with",
@@ -398,7 +414,7 @@ def test_mistaken_paths_and_names():
 
 
 def archive(**members):
-    """An npz file of members as they are."""
+    """An npz file with the given bytes as members."""
     with zipfile.ZipFile("data.npz", "w") as file:
         for name, content in members.items():
             file.writestr(f"{name}.npy", content)
@@ -406,37 +422,37 @@ def archive(**members):
 
 
 def array_bytes(array, old=b"", new=b""):
-    """An npy file's bytes, some of its header replaced by as many others."""
+    """The bytes of an npy file in which a part of the header is replaced by another of equal length."""
     file = io.BytesIO()
     np.save(file, array)
     assert len(old) == len(new)
     return file.getvalue().replace(old, new)
 
 
-def flagged(offset, value):
-    """An npz file whose members have a number of their zip headers changed."""
+def archive_with_header_byte(offset, value):
+    """An npz file with one byte changed in the zip headers of its members."""
     content = bytearray(archive(x=array_bytes(X), y=array_bytes(CLASSES)).read_bytes())
-    for mark, place in ((b"PK\x01\x02", offset + 2), (b"PK\x03\x04", offset)):
+    for signature, position in ((b"PK\x01\x02", offset + 2), (b"PK\x03\x04", offset)):
         start = -1
-        while (start := content.find(mark, start + 1)) >= 0:
-            content[start + place] = value
+        while (start := content.find(signature, start + 1)) >= 0:
+            content[start + position] = value
     Path("data.npz").write_bytes(content)
 
 
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (lambda: flagged(8, 77), "That compression method is not supported"),
-        (lambda: flagged(6, 1), "File 'x.npy' is encrypted, password required for extraction"),
-        (lambda: archive(x=b"bytes", y=array_bytes(CLASSES)), "x is no array"),
+        (lambda: archive_with_header_byte(8, 77), "That compression method is not supported"),
+        (lambda: archive_with_header_byte(6, 1), "File 'x.npy' is encrypted, password required for extraction"),
+        (lambda: archive(x=b"bytes", y=array_bytes(CLASSES)), "x is not an array"),
         (lambda: archive(x=array_bytes(X, b"'descr'", b"'descr("), y=array_bytes(CLASSES)), ""),
         (lambda: archive(x=array_bytes(X, b"(60, 4)", b"(6**99)"), y=array_bytes(CLASSES)), ""),
         (lambda: npz(x=np.array([{}] * 60), y=CLASSES), "not a file of plain arrays"),
-        (lambda: written("text", "data.npz"), "not a file of plain arrays"),
+        (lambda: write_text_file("text", "data.npz"), "not a file of plain arrays"),
     ],
     ids=["compression", "encrypted", "bytes", "syntax", "shape", "pickle", "text"],
 )
-def test_a_damaged_archive_is_one_line_for_data_and_for_prediction(damage, reason):
+def test_damaged_archive_is_reported_in_one_line_for_training_and_prediction(damage, reason):
     damage()
     trained = Dataset(X, CLASSES, X[:0], CLASSES[:0])
     for key, read in (("data.path", NPZ(path="data.npz").load), ("FILE", lambda: read_inputs("data.npz", trained))):
@@ -447,7 +463,7 @@ def test_a_damaged_archive_is_one_line_for_data_and_for_prediction(damage, reaso
         assert "allow_pickle" not in str(error.value)
 
 
-def test_whatever_a_reader_raises_is_one_line_but_for_lack_of_memory():
+def test_errors_of_readers_are_one_line_except_memory_errors():
     for raised in (NotImplementedError, OverflowError("one\ntwo"), SyntaxError("x"), tokenize.TokenError("x", (1, 1))):
         with (
             pytest.raises(ConfigError, match=r"^a=b: cannot be read \(.+\); expected c$"),
@@ -458,7 +474,7 @@ def test_whatever_a_reader_raises_is_one_line_but_for_lack_of_memory():
         raise MemoryError
 
 
-def test_a_path_that_cannot_be_looked_at_is_one_line():
+def test_inaccessible_path_is_reported_in_one_line():
     for path in ("x" * 5000, "~nobody_of_that_name/x.csv"):
         with pytest.raises(
             ConfigError, match=r"^data.path=.*: cannot be read \(.*\); expected the path of a csv file$"
@@ -474,33 +490,33 @@ def people(count=40):
     rows = [f"{age},{town},{age / 50 + len(town):.2f}" for age, town in zip(
         random.integers(18, 80, count), random.choice(["Ulm", "Bonn"], count), strict=True
     )]  # fmt: skip
-    return written("age,town,pay\n" + "\n".join(rows) + "\n")
+    return write_text_file("age,town,pay\n" + "\n".join(rows) + "\n")
 
 
 FAST = ("network.widths=[8]", "batch_size=16", "steps=40", "eval_every=10")
 
 
-def test_a_csv_on_the_command_line(command):
+def test_csv_on_the_command_line(command):
     people()
     status, out, _ = command(
         "data=csv", "data.path=people.csv", "data.target=pay", "data.categories=[town]", "loss=mse", *FAST
     )
     assert status == 0
-    assert "csv: 32 training and 8 validation examples, 3 inputs, 1 number to predict" in out
+    assert "csv: 32 training and 8 validation examples, 3 inputs, 1 target" in out
     (directory,) = Path().glob("outputs/*/*")
     summary = read_summary(directory)
     assert summary.best.metric == "val_loss"
     assert summary.final["val_loss"] < read_metrics(directory)["val_loss"][0]
 
 
-def test_a_column_by_its_number_on_the_command_line(command):
-    written("".join(f"{i % 5},{i % 2}\n" for i in range(40)), "plain.csv")
+def test_column_by_number_on_the_command_line(command):
+    write_text_file("".join(f"{i % 5},{i % 2}\n" for i in range(40)), "plain.csv")
     status, out, _ = command("data=csv", "data.path=plain.csv", "data.header=false", "data.target=2", *FAST)
     assert status == 0
     assert "1 input, 2 classes" in out
 
 
-def test_numpys_files_on_the_command_line(command):
+def test_npz_and_npy_on_the_command_line(command):
     npz(x=X, y=CLASSES)
     npy(X, NUMBERS)
     assert command("data=npz", "data.path=data.npz", *FAST)[0] == 0
@@ -513,7 +529,7 @@ def test_numpys_files_on_the_command_line(command):
         (["data=csv"], "data.path=null: expected the path of a csv file; set data.path=FILE"),
         (["data=csv", "data.path=nowhere.csv"], "data.path=nowhere.csv: no such file"),
         (["data=csv", "data.path=people.csv"], "people.csv row 2, column town: 'Ulm' is not a number"),
-        (["data=csv", "data.path=people.csv", "data.target=foo"], "there is age, town, pay"),
+        (["data=csv", "data.path=people.csv", "data.target=foo"], "columns: age, town, pay"),
         (
             ["data=csv", "data.path=people.csv", "data.categories=[town]", "batch_size=8"],
             "loss=cross_entropy: needs classes",
@@ -525,7 +541,7 @@ def test_numpys_files_on_the_command_line(command):
         (["data=npy"], "data.x=null"),
     ],
 )
-def test_each_mistake_on_the_command_line_is_one_line_and_nothing_is_written(command, arguments, message):
+def test_error_on_the_command_line_is_one_line_and_nothing_is_written(command, arguments, message):
     people()
     status, out, err = command(*arguments)
     assert (status, out) == (2, "")

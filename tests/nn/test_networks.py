@@ -386,7 +386,7 @@ def unreadable(path, kind):
         ("empty", r"cannot be read \(No data left in file\); expected parameters by name"),
         ("one array", r"cannot be read \(one array, without a name\)"),
         ("pickle", r"cannot be read \(not a file of plain arrays\)"),
-        ("bytes", r"cannot be read \(weight is no array\)"),
+        ("bytes", r"cannot be read \(weight is not an array\)"),
         ("compression", r"cannot be read \(That compression method is not supported\)"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The cases in JAX: a call of a compiled step for each step, all steps in one call, and all runs in that call."""
+"""The cases in JAX: one call of a compiled function per step, for all steps, or for all steps of all runs."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class Functions:
     def __init__(self, case: Case) -> None:
         self.case = case
         self.activation = {"silu": jax.nn.silu, "relu": jax.nn.relu}[case.activation]
-        # NHWC images: XLA's convolutions on a CPU are laid out so.
+        # XLA's convolutions on CPUs prefer the layout NHWC.
         self.x = jnp.asarray(case.x.reshape(-1, 8, 8, 1) if case.channels else case.x)
         self.y = jnp.asarray(case.y)
 
@@ -33,14 +33,14 @@ class Functions:
                 kernel = weight.transpose(2, 3, 1, 0)
                 x = lax.conv_general_dilated(x, kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC"))
                 x = self.activation(x + bias)
-                # Three quarters of the time of lax.reduce_window's derivative. Equal entries share a window's gradient
-                # here; after ReLU those are zeros, which pass none on.
+                # This takes three quarters of the time of lax.reduce_window's derivative. Equal entries of a window
+                # share its gradient; after ReLU they are zeros, which do not propagate it.
                 size, height, width, channels = x.shape
                 x = x.reshape(size, height // 2, 2, width // 2, 2, channels).max((2, 4))
             else:
                 x = self.activation(x @ weight.T + bias)
         if self.case.channels:
-            x = x.transpose(0, 3, 1, 2).reshape(len(x), -1)  # the last layer's weights are for PyTorch's order
+            x = x.transpose(0, 3, 1, 2).reshape(len(x), -1)  # the weights of the last layer have PyTorch's order
         weight, bias = pairs[-1]
         return x @ weight.T + bias
 
@@ -51,7 +51,7 @@ class Functions:
         return -jnp.mean(jnp.take_along_axis(jax.nn.log_softmax(output), y[:, None], axis=1))
 
     def step(self, state: Any, lr: Any, x: jax.Array, y: jax.Array, rows: jax.Array | None) -> tuple[Any, jax.Array]:
-        """One update, and the loss before it."""
+        """One update and the loss before it."""
         parameters, moments, count = state
         if rows is not None:
             x, y = x[rows], y[rows]
@@ -73,12 +73,12 @@ class Functions:
     def scan(
         self, state: Any, lr: Any, x: jax.Array, y: jax.Array, rows: jax.Array | None, length: int
     ) -> tuple[Any, jax.Array]:
-        """Many updates, and the loss before each."""
-        return lax.scan(lambda state, chosen: self.step(state, lr, x, y, chosen), state, rows, length)
+        """Many updates and the loss before each."""
+        return lax.scan(lambda state, batch: self.step(state, lr, x, y, batch), state, rows, length)
 
 
 class PerStep:
-    """A call for each step."""
+    """One call per step."""
 
     def __init__(self, case: Case) -> None:
         self.functions = f = Functions(case)
@@ -102,7 +102,7 @@ class PerStep:
 
 
 class Stacked:
-    """All steps of all runs in one call: vmap over the runs of a scan over the steps."""
+    """All steps of all runs in one call: vmap over runs of a scan over steps."""
 
     def __init__(self, case: Case) -> None:
         self.functions = f = Functions(case)

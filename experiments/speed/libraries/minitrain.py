@@ -1,4 +1,4 @@
-"""The cases in minitrain: the compiled step of a run, or of a stack of runs, without the record on disk."""
+"""The cases in minitrain: the compiled step of a run or of a group of runs, without writing files."""
 
 from collections.abc import Iterator
 
@@ -23,7 +23,7 @@ RULES = {"sgd": SGDRule(), "momentum": MomentumRule(MOMENTUM), "adam": AdamRule(
 
 
 class CaseStep(TrainingStep):
-    """The step of one run of a case, on the case's own batches."""
+    """The training step of one run of a case, with the batches of the case."""
 
     def __init__(self, case: Case, run: int) -> None:
         network = CNNConfig(list(case.channels)) if case.channels else MLPConfig(list(case.widths[1:-1]))
@@ -45,34 +45,34 @@ class CaseStep(TrainingStep):
         super().__init__(config, data, model, build_loss(config.loss, config.reduction, config.label_smoothing))
 
     def order(self, epoch: int) -> Array:
-        assert self.case.rows is not None
-        batches = len(self.case.x) // self.case.rows.shape[1]
-        return self.case.rows[epoch * batches : (epoch + 1) * batches].ravel()
+        rows = self.case.rows
+        batches = len(self.case.x) // rows.shape[1]
+        return rows[epoch * batches : (epoch + 1) * batches].ravel()
 
 
-class Replayed:
-    """All runs of a case, in stacks of as many as are fastest together."""
+class Compiled:
+    """All runs of a case, in groups of the size that minitrain chooses, or of `group_size`."""
 
-    def __init__(self, case: Case, at_once: int | None = None) -> None:
+    def __init__(self, case: Case, group_size: int | None = None) -> None:
         steps = [CaseStep(case, run) for run in range(case.runs)]
-        size = at_once or CompiledEngine(steps[0]).runs_at_once
-        self.stacks = [CompiledEngine(*steps[i : i + size]) for i in range(0, case.runs, size)]
-        self.initial = [{name: v.copy() for name, v in stack.vectors.items()} for stack in self.stacks]
+        size = group_size or CompiledEngine(steps[0]).runs_at_once
+        self.groups = [CompiledEngine(*steps[i : i + size]) for i in range(0, case.runs, size)]
+        self.initial = [{name: v.copy() for name, v in group.vectors.items()} for group in self.groups]
 
     def train(self, steps: int) -> Iterator[tuple[int, Array]]:
         with np.errstate(all="ignore"):
-            for i, stack in enumerate(self.stacks):
-                for name, vector in stack.vectors.items():
+            for i, group in enumerate(self.groups):
+                for name, vector in group.vectors.items():
                     vector[...] = self.initial[i][name]
                 for k in range(steps):
-                    yield i, stack.loss(k)
-                    stack.update(k)
+                    yield i, group.loss(k)
+                    group.update(k)
 
     def losses(self, steps: int) -> Array:
-        found: list[list[Array]] = [[] for _ in self.stacks]
+        losses_by_group: list[list[Array]] = [[] for _ in self.groups]
         for i, loss in self.train(steps):
-            found[i].append(np.atleast_1d(loss.copy()))
-        return np.concatenate([np.stack(losses, axis=1) for losses in found])
+            losses_by_group[i].append(np.atleast_1d(loss.copy()))
+        return np.concatenate([np.stack(losses, axis=1) for losses in losses_by_group])
 
     def steps(self, steps: int) -> None:
         for _ in self.train(steps):

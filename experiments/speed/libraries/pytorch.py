@@ -1,4 +1,4 @@
-"""The cases in PyTorch: plain loops, one run after another; and many runs in one, stacked by hand."""
+"""The cases in PyTorch: plain loops, one run after another; and many runs in batched operations, written by hand."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -17,7 +17,7 @@ LOSSES = {"mse": F.mse_loss, "cross_entropy": F.cross_entropy}
 
 
 class Data:
-    """The examples of a case as tensors, and those of a step."""
+    """The examples of a case as tensors."""
 
     def __init__(self, case: Case) -> None:
         x = case.x.reshape(-1, 1, 8, 8) if case.channels else case.x
@@ -32,7 +32,7 @@ class Data:
 
 
 class Eager:
-    """The plain loop, one run after another."""
+    """The plain training loop, one run after another."""
 
     def __init__(self, case: Case) -> None:
         self.case, self.data, self.net = case, Data(case), network(case)
@@ -42,11 +42,11 @@ class Eager:
         with torch.no_grad():
             for p, initial in zip(self.net.parameters(), self.weights[run], strict=True):
                 p.copy_(initial)
-        optimizer, loss_of = self.optimizer(float(self.case.lr[run])), LOSSES[self.case.loss]
+        optimizer, loss_function = self.optimizer(float(self.case.lr[run])), LOSSES[self.case.loss]
         for step in range(steps):
             x, y = self.data.batch(step)
             optimizer.zero_grad(set_to_none=True)
-            loss = loss_of(self.net(x), y)
+            loss = loss_function(self.net(x), y)
             loss.backward()
             optimizer.step()
             yield loss
@@ -79,7 +79,7 @@ def network(case: Case) -> nn.Sequential:
 
 
 class Stacked:
-    """All runs of an MLP in each operation: weights [runs, out, in], one product of matrices for each run."""
+    """All runs of an MLP in each operation: weights [runs, out, in] and batched matrix products."""
 
     def __init__(self, case: Case) -> None:
         self.case, self.data = case, Data(case)

@@ -1,4 +1,4 @@
-"""digits-Adam in scikit-learn: a whole fit, with initial weights and an order of the examples of its own."""
+"""digits-Adam in scikit-learn: a whole fit, with scikit-learn's initial weights and order of the examples."""
 
 import warnings
 
@@ -11,17 +11,17 @@ VERSION = f"scikit-learn {sklearn.__version__}"
 
 
 class Fit:
-    """MLPClassifier.fit, on as many examples as make whole batches."""
+    """MLPClassifier.fit on the largest number of examples that fills whole batches."""
 
     def __init__(self, case: Case) -> None:
         if case.name != "digits-Adam":
-            raise NotImplementedError(f"its MLPClassifier does not have case {case.name}")
+            raise NotImplementedError(f"MLPClassifier does not support case {case.name}")
         self.case = case
         self.batch = case.rows.shape[1]
         self.per_epoch = len(case.x) // self.batch
 
     def losses(self, steps: int) -> Array | None:
-        return None  # those of other weights and batches say nothing here
+        return None  # weights and batches are different, so losses are not comparable
 
     def steps(self, steps: int) -> None:
         examples = self.per_epoch * self.batch
@@ -40,5 +40,5 @@ class Fit:
             random_state=0,
         )
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of steps is given
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the number of steps is fixed
             net.fit(self.case.x[:examples], self.case.y[:examples])

@@ -1,17 +1,17 @@
-"""Small trainings whose numbers others printed."""
+"""Small training runs whose numbers were published, reproduced with Tensors."""
 
 import random
 
 import numpy as np
 import pytest
-from published import MAZUR_ERROR, MAZUR_FIRST, MAZUR_SECOND, MICROGRAD
+from published import MAZUR_ERROR, MAZUR_FIRST_LAYER, MAZUR_SECOND_LAYER, MICROGRAD
 
 from minitrain import Parameter, Tensor, nn, no_grad, optim
 from minitrain import functional as F
 
 
-def micrograds_network():
-    """2-16-16-1 with ReLU on the hidden layers; each neuron in turn draws its weights from Python's generator."""
+def micrograd_network():
+    """2-16-16-1 with ReLU in the hidden layers; weights are drawn neuron by neuron from Python's generator."""
     random.seed(1337)
     layers = []
     for fan_in, fan_out in ((2, 16), (16, 16), (16, 1)):
@@ -23,12 +23,12 @@ def micrograds_network():
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-9), ("float32", 1e-4)])
-def test_micrograds_demo(dtype, tolerance):
+def test_micrograd_demo(dtype, tolerance):
     datasets = pytest.importorskip("sklearn.datasets", reason="the demo's data are scikit-learn's moons")
     np.random.seed(1337)  # noqa: NPY002  # as the demo does
     x, labels = datasets.make_moons(n_samples=100, noise=0.1)
     y = (labels * 2 - 1)[:, None].astype(dtype)
-    net = micrograds_network()
+    net = micrograd_network()
     for p in net.parameters():
         p.rebind(p.numpy().astype(dtype))
     opt = optim.SGD(net.parameters(), lr=1.0)
@@ -47,8 +47,8 @@ def test_micrograds_demo(dtype, tolerance):
         opt.step()
 
 
-def test_mazurs_step_by_hand():
-    """Matt Mazur, A Step by Step Backpropagation Example: 2-2-2, sigmoid, biases not trained, rate 0.5."""
+def test_mazur_backpropagation_example():
+    """Matt Mazur, A Step by Step Backpropagation Example: 2-2-2, sigmoid, learning rate 0.5, fixed biases."""
     x, target = Tensor([[0.05, 0.10]]), np.array([[0.01, 0.99]])
     first, second = Parameter([[0.15, 0.20], [0.25, 0.30]]), Parameter([[0.40, 0.45], [0.50, 0.55]])
 
@@ -61,7 +61,7 @@ def test_mazurs_step_by_hand():
     assert loss.item() == pytest.approx(MAZUR_ERROR, abs=5e-10)
     loss.backward()
     opt.step()
-    np.testing.assert_allclose(second.numpy(), MAZUR_SECOND, rtol=0, atol=5e-9)
-    np.testing.assert_allclose(first.numpy(), MAZUR_FIRST, rtol=0, atol=5e-9)
+    np.testing.assert_allclose(second.numpy(), MAZUR_SECOND_LAYER, rtol=0, atol=5e-9)
+    np.testing.assert_allclose(first.numpy(), MAZUR_FIRST_LAYER, rtol=0, atol=5e-9)
     with no_grad():
         assert error().item() < loss.item()

@@ -1,4 +1,4 @@
-"""What others printed of their trainings."""
+"""Numbers that were published for small training runs."""
 
 # karpathy/micrograd, demo.ipynb: step -> (loss before its update, accuracy in percent)
 MICROGRAD = {
@@ -15,7 +15,7 @@ MICROGRAD = {
     99: (0.010978370135492717, 100),
 }
 
-# Matt Mazur, A Step by Step Backpropagation Example: the error, and both layers' weights after one step
+# Matt Mazur, A Step by Step Backpropagation Example: the error, and the weights of both layers after one step
 MAZUR_ERROR = 0.298371109
-MAZUR_FIRST = [[0.149780716, 0.19956143], [0.24975114, 0.29950229]]
-MAZUR_SECOND = [[0.35891648, 0.408666186], [0.511301270, 0.561370121]]
+MAZUR_FIRST_LAYER = [[0.149780716, 0.19956143], [0.24975114, 0.29950229]]
+MAZUR_SECOND_LAYER = [[0.35891648, 0.408666186], [0.511301270, 0.561370121]]

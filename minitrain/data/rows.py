@@ -1,0 +1,100 @@
+"""Rows of examples: how columns are scaled, and arrays on disk that are read and scaled on access."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from minitrain.typing import Array
+
+BLOCK_SIZE = 2**22  # numbers in one block of an array that may be larger than memory: 32 MiB in float64
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The standardization of columns: `scaled = (raw - mean) / deviation`.
+
+    Attributes:
+        mean: [columns], or one number for all.
+        deviation: The standard deviation, [columns], or one number for all.
+
+    >>> scale = Scale(mean=5.0, deviation=2.0)
+    >>> scale.apply(np.array([9.0])), scale.undo(np.array([2.0]))
+    (array([2.]), array([9.]))
+    """
+
+    mean: Array | float = 0.0
+    deviation: Array | float = 1.0
+
+    def apply(self, raw: Array) -> Array:
+        """Raw values -> scaled values."""
+        return (raw - self.mean) / self.deviation
+
+    def undo(self, scaled: Array) -> Array:
+        """Scaled values -> raw values."""
+        return scaled * self.deviation + self.mean
+
+
+@dataclass(frozen=True)
+class RowsOnDisk:
+    """Some rows of an array on disk, which are read and scaled on access; otherwise used like an array.
+
+    `x[key]` reads `array[rows[key]]`, flattens it to [len(key), inputs], scales it and converts it to `dtype`.
+
+    Attributes:
+        array: [examples, ...], mapped from disk.
+        rows: [rows], the indices of the examples.
+        scale: How the inputs are scaled.
+        dtype: The type of the values that indexing returns.
+
+    >>> x = RowsOnDisk(np.arange(12).reshape(4, 3), np.array([0, 3]))
+    >>> x.shape, x[1:]
+    ((2, 3), array([[ 9., 10., 11.]]))
+    """
+
+    array: Array
+    rows: Array
+    scale: Scale = Scale()
+    dtype: str = "float64"
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of rows, and of inputs in each."""
+        return len(self.rows), math.prod(self.array.shape[1:])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, key: slice | Array) -> Array:
+        rows = self.rows[key]
+        x = np.asarray(self.array[rows], np.float64).reshape(len(rows), self.shape[1])
+        return self.scale.apply(x).astype(self.dtype)
+
+    def astype(self, dtype: str) -> RowsOnDisk:
+        """The same rows, converted to another type on access."""
+        return replace(self, dtype=dtype)
+
+
+def row_blocks(x: Array | RowsOnDisk) -> Iterator[slice]:
+    """Slices that cover the rows of x in order, each of at most `BLOCK_SIZE` numbers or of one row."""
+    size = max(1, BLOCK_SIZE // max(1, math.prod(x.shape[1:])))
+    return (slice(start, start + size) for start in range(0, len(x), size))
+
+
+def mean_and_deviation(x: Array | RowsOnDisk) -> tuple[Array, Array]:
+    """Mean and standard deviation of each column, computed block by block.
+
+    Args:
+        x: [examples, inputs].
+
+    Returns:
+        [inputs] each. The deviation of a constant column is 1, so that scaling it results in 0.
+    """
+    mean = sum(x[block].sum(axis=0) for block in row_blocks(x)) / len(x)
+    deviation = np.sqrt(sum(np.square(x[block] - mean).sum(axis=0) for block in row_blocks(x)) / len(x))
+    # The mean of a constant column is off by up to one rounding error per example.
+    constant = deviation <= len(x) * np.finfo(np.float64).eps * np.abs(mean)
+    return mean, np.where(constant, 1.0, deviation)

@@ -131,8 +131,8 @@ def by_scikit_learn(experiment, solver):
 SOLVERS = {
     "momentum": {"solver": "sgd", "momentum": 0.9, "nesterovs_momentum": False},
     "nesterov": {"solver": "sgd", "momentum": 0.9, "nesterovs_momentum": True},
-    "adam_hat": {"solver": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8},
 }
+ADAM = {"solver": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
 
 
 def test_sklearn_digits(study):
@@ -143,6 +143,16 @@ def test_sklearn_digits(study):
         theirs = by_scikit_learn(build_experiment(config), solver)
         assert len(theirs) == 200
         np.testing.assert_allclose(run.metrics["train_loss"][:200], theirs, rtol=1e-9)
+
+
+def test_sklearn_digits_adam(study):
+    runs = study("sklearn_digits_adam", sweep=True)
+    assert [run.config["optimizer.eps_hat"] for run in runs] == [True, False]
+    reference = by_scikit_learn(build_experiment(read_run_config(runs[0].directory)), ADAM)
+    assert len(reference) == 200
+    np.testing.assert_allclose(runs[0].metrics["train_loss"][:200], reference, rtol=1e-9)
+    difference = np.abs(runs[1].metrics["train_loss"][:200] / reference - 1).max()
+    assert 1e-5 < difference < 1e-3
 
 
 # Seen

@@ -13,12 +13,12 @@ from math import inf, prod, sqrt
 import numpy as np
 
 from minitrain.autograd.tensor import Parameter
-from minitrain.registry import Registry, is_callable, register
+from minitrain.registry import Registry, accepts, register
 from minitrain.typing import Array
 
 Shape = tuple[int, ...]
 Initializer = Callable[[Shape, np.random.Generator], Array]
-INITIALIZERS: Registry[Initializer] = Registry("init", is_callable)
+INITIALIZERS: Registry[Initializer] = Registry("init", accepts("shape", "rng"))
 
 
 def initial(

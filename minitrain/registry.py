@@ -104,7 +104,8 @@ def _check_method(component: type, name: str, expected: inspect.Signature) -> st
     """What is wrong with a method of a component."""
     method = getattr(component, name, None)
     if not callable(method):
-        return f"has no method {name}{expected.replace(return_annotation=expected.empty, parameters=_bare(expected))}; add it"
+        bare = expected.replace(return_annotation=expected.empty, parameters=_bare(expected))
+        return f"has no method {name}{bare}; add it"
     positional = _positional(expected)[1:]
     is_open = any(p.kind is p.VAR_KEYWORD for p in expected.parameters.values())
     if (problem := _check_arguments(method, [component, *positional], is_open)) is None:

@@ -42,6 +42,7 @@ class Loss:
     probabilities: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, output: Tensor, target: Tensor | None) -> Tensor:
+        """Compute the loss: output [batch, outputs], target [batch, ...] or None -> []."""
         return self.function(output, target)
 
 

@@ -51,6 +51,7 @@ class FunctionLayer(Module):
         self.function = function
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the output."""
         return self.function(x)
 
 
@@ -60,6 +61,7 @@ class Activation(Module):
     function: ClassVar[Callable[[Tensor], Tensor]]
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the output."""
         return type(self).function(x)
 
 

@@ -1,7 +1,7 @@
 """Initializers of weights, which `network.init=` chooses from.
 
-Each is a function of the shape of a weight, [out, in, *kernel_size], and a random generator. `in` and `out` below are the
-fan-in and the fan-out: they include the size of the kernel.
+Each is a function of the shape of a weight, [out, in, *kernel_size], and a random generator. `in` and `out` below are
+the fan-in and the fan-out: they include the size of the kernel.
 """
 
 from __future__ import annotations

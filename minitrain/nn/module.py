@@ -54,6 +54,7 @@ class Module:
         raise NotImplementedError(f"{type(self).__name__} has no forward(self, x): write one that returns the output")
 
     def __call__(self, x: Any) -> Tensor:
+        """Compute the output, and pass it to the observer if there is one."""
         output = self.forward(to_tensor(x))
         if self.observer is not None:
             self.observer(output)

@@ -25,14 +25,11 @@ State = dict[str, Tensor]
 
 
 class OptimizerRule(Protocol):
-    """A component of the group `optimizer`: an update rule as pure functions of flat vectors [n].
-
-    Attributes:
-        default_lr: The learning rate if a config has no `lr`.
-    """
+    """A component of the group `optimizer`: an update rule as pure functions of flat vectors [n]."""
 
     @property
-    def default_lr(self) -> float: ...
+    def default_lr(self) -> float:
+        """The learning rate if a config has no `lr`."""
 
     def init(self, params: Tensor) -> State:
         """Create the state before the first step, vectors by name; empty if the rule has none."""
@@ -75,6 +72,7 @@ class SGDRule(_Stateless):
     default_lr: float = option(0.3, _DEFAULT_LR, at_least=0)
 
     def update(self, grads: Tensor, state: State, params: Tensor, lr: float) -> tuple[Tensor, State]:
+        """Compute the next parameters and state."""
         return params - grads * lr, state
 
 
@@ -87,9 +85,11 @@ class MomentumRule(_Stateless):
     default_lr: float = option(0.05, _DEFAULT_LR, at_least=0)
 
     def init(self, params: Tensor) -> State:
+        """Create the state before the first step."""
         return {"velocity": params * 0.0}
 
     def update(self, grads: Tensor, state: State, params: Tensor, lr: float) -> tuple[Tensor, State]:
+        """Compute the next parameters and state."""
         velocity = state["velocity"] * self.momentum + grads
         return params - velocity * lr, {"velocity": velocity}
 
@@ -103,6 +103,7 @@ class NesterovRule(MomentumRule):
     """
 
     def update(self, grads: Tensor, state: State, params: Tensor, lr: float) -> tuple[Tensor, State]:
+        """Compute the next parameters and state."""
         velocity = state["velocity"] * self.momentum + grads
         return params - (grads + velocity * self.momentum) * lr, {"velocity": velocity}
 
@@ -122,9 +123,11 @@ class AdagradRule(_Stateless):
     default_lr: float = option(0.03, _DEFAULT_LR, at_least=0)
 
     def init(self, params: Tensor) -> State:
+        """Create the state before the first step."""
         return {"square": params * 0.0}
 
     def update(self, grads: Tensor, state: State, params: Tensor, lr: float) -> tuple[Tensor, State]:
+        """Compute the next parameters and state."""
         square = state["square"] + grads * grads
         return params - grads / (square.sqrt() + self.eps) * lr, {"square": square}
 
@@ -134,7 +137,7 @@ class AdagradRule(_Stateless):
 class RMSpropRule:
     """RMSprop (Hinton, Srivastava, Swersky 2012, lecture 6e): steps scaled by a mean of g².
 
-    s <- alpha s + (1 - alpha) g²;  p <- p - lr g / (√s + eps), with eps outside the root as in PyTorch (inside in optax)
+    s <- alpha s + (1 - alpha) g²;  p <- p - lr g / (√s + eps), with eps outside the root as in PyTorch (optax: inside)
     """
 
     alpha: float = option(0.99, "decay rate of the mean of the squared gradient", at_least=0, below=1)
@@ -142,12 +145,15 @@ class RMSpropRule:
     default_lr: float = option(0.003, _DEFAULT_LR, at_least=0)
 
     def init(self, params: Tensor) -> State:
+        """Create the state before the first step."""
         return {"square": params * 0.0}
 
     def coefficients(self, step: int) -> dict[str, float]:
+        """Compute the numbers of a step."""
         return {"share": 1 - self.alpha}
 
     def update(self, grads: Tensor, state: State, params: Tensor, lr: float, share: float) -> tuple[Tensor, State]:
+        """Compute the next parameters and state."""
         square = state["square"] * self.alpha + grads * grads * share
         return params - grads / (square.sqrt() + self.eps) * lr, {"square": square}
 
@@ -222,11 +228,12 @@ class AdamRule(_AdamRule):
 
     eps_hat: bool = option(
         False,
-        "epsilon-hat form of Kingma and Ba 2015, end of section 2, as in TensorFlow and scikit-learn: eps is added before "
-        "the bias correction",
+        "epsilon-hat form of Kingma and Ba 2015, end of section 2, as in TensorFlow and scikit-learn: eps is added "
+        "before the bias correction",
     )
 
     def coefficients(self, step: int) -> dict[str, float]:
+        """Compute the numbers of a step."""
         coefficients = super().coefficients(step)
         return {**coefficients, "floor": self.eps} if self.eps_hat else coefficients
 
@@ -252,6 +259,7 @@ class AdamWRule(_AdamRule):
         scale: float,
         floor: float,
     ) -> tuple[Tensor, State]:
+        """Compute the next parameters and state."""
         decayed = params - params * (self.weight_decay * lr)
         return super().update(grads, state, decayed, lr, share1, share2, scale, floor)
 
@@ -270,6 +278,7 @@ class NAdamRule(_MomentRule):
     momentum_decay: float = option(0.004, "rate at which the momentum rises from beta1 / 2 to beta1", at_least=0)
 
     def coefficients(self, step: int) -> dict[str, float]:
+        """Compute the numbers of a step."""
         # The product is recomputed at each step (10 us) and not kept as state, which would have the type of the
         # vectors. It is at most beta1**t: after 40 / (1 - beta1) factors it is below 5e-18, and further factors do
         # not change 1 - product.
@@ -301,6 +310,7 @@ class NAdamRule(_MomentRule):
         from_gradient: float,
         from_mean: float,
     ) -> tuple[Tensor, State]:
+        """Compute the next parameters and state."""
         mean, square = self._moments(grads, state, share1, share2)
         step = (grads * from_gradient + mean * from_mean) / (square.sqrt() + floor)
         return params - step * lr, {"mean": mean, "square": square}
@@ -323,14 +333,17 @@ class LionRule:
     default_lr: float = option(0.0003, _DEFAULT_LR, at_least=0)
 
     def init(self, params: Tensor) -> State:
+        """Create the state before the first step."""
         return {"mean": params * 0.0}
 
     def coefficients(self, step: int) -> dict[str, float]:
+        """Compute the numbers of a step."""
         return {"share1": 1 - self.beta1, "share2": 1 - self.beta2}
 
     def update(
         self, grads: Tensor, state: State, params: Tensor, lr: float, share1: float, share2: float
     ) -> tuple[Tensor, State]:
+        """Compute the next parameters and state."""
         direction = (state["mean"] * self.beta1 + grads * share1).sign()
         mean = state["mean"] * self.beta2 + grads * share2
         return params - (direction + params * self.weight_decay) * lr, {"mean": mean}

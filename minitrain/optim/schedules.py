@@ -49,6 +49,7 @@ class Constant:
     """A constant learning rate."""
 
     def factor(self, step: int, steps: int) -> float:
+        """Compute the multiplier of a step."""
         return 1.0
 
 
@@ -64,6 +65,7 @@ class Linear:
     final: float = option(0.0, "multiplier at the end", at_least=0, at_most=1)
 
     def factor(self, step: int, steps: int) -> float:
+        """Compute the multiplier of a step."""
         return 1 - (1 - self.final) * step / steps
 
 
@@ -80,6 +82,7 @@ class StepDecay:
     gamma: float = option(0.1, "factor of each reduction", above=0, at_most=1)
 
     def factor(self, step: int, steps: int) -> float:
+        """Compute the multiplier of a step."""
         return self.gamma ** (step // self.every)
 
 
@@ -95,6 +98,7 @@ class Exponential:
     gamma: float = option(0.998, "factor of each step", above=0, at_most=1)
 
     def factor(self, step: int, steps: int) -> float:
+        """Compute the multiplier of a step."""
         return self.gamma**step
 
 
@@ -112,6 +116,7 @@ class Cosine:
     final: float = option(0.0, "multiplier at the end", at_least=0, at_most=1)
 
     def factor(self, step: int, steps: int) -> float:
+        """Compute the multiplier of a step."""
         return self.final + (1 - self.final) * (1 + math.cos(math.pi * step / steps)) / 2
 
 
@@ -133,6 +138,7 @@ class OneCycle:
     final: float = option(4e-6, "multiplier at the end", at_least=0, at_most=1)
 
     def factor(self, step: int, steps: int) -> float:
+        """Compute the multiplier of a step."""
         x = step / steps
         if x < self.rise:
             return self.start + (1 - self.start) * x / self.rise

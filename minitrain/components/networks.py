@@ -176,8 +176,8 @@ class MLPConfig(LayerNetworkConfig):
         if self.parametrization == "standard":
             return Linear(fan_in, fan_out, self.bias, rng=rng, init=self.init, init_scale=self.init_scale)
         # `before` and `after`: the widths of the adjacent layers, divided by the base width. In table 3 the learning
-        # rate of a weight scales with after / before (SGD) or 1 / before (Adam), that of a bias with after or 1, and the
-        # initial weights of the last layer with 1 / √before.
+        # rate of a weight scales with after / before (SGD) or 1 / before (Adam), that of a bias with after or 1, and
+        # the initial weights of the last layer with 1 / √before.
         before = 1.0 if i == 0 else fan_in / self.base_width
         after = 1.0 if is_last else fan_out / self.base_width
         m, k = (sqrt(after / before), sqrt(after)) if self.parametrization == "mup_sgd" else (1 / before, 1.0)

@@ -37,8 +37,8 @@ class SequentialConfig(LayerNetworkConfig):
         )
         if shape != (outputs,):
             raise ConfigError(
-                f"network.layers={format_entry(self.layers)}: the result for an example has shape {list(shape)}; the data "
-                f"needs [{outputs}]; end the list with flatten, linear"
+                f"network.layers={format_entry(self.layers)}: the result for an example has shape {list(shape)}; "
+                f"the data needs [{outputs}]; end the list with flatten, linear"
             )
         return model
 

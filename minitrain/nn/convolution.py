@@ -1,4 +1,4 @@
-"""Convolution and pooling layers for images [batch, channels, height, width] and sequences [batch, channels, length]."""
+"""Convolution and pooling of images [batch, channels, height, width] and sequences [batch, channels, length]."""
 
 from __future__ import annotations
 
@@ -68,8 +68,8 @@ class Conv2d(_Conv):
     """A convolution over an image: x: [batch, in, H, W] -> [batch, out, H', W'].
 
     H' = (H + 2 padding - kernel_size) // stride + 1; the weight [out, in, kernel_size, kernel_size] and the bias
-    [out] are laid out as in PyTorch. `kernel_size`, `stride` and `padding` may be pairs (for H, for W). `bias`, `rng`, `init` and
-    `init_scale` are those of `Linear`.
+    [out] are laid out as in PyTorch. `kernel_size`, `stride` and `padding` may be pairs (for H, for W). `bias`,
+    `rng`, `init` and `init_scale` are those of `Linear`.
 
     Raises:
         ValueError: A size is below 1, `kernel_size` has the wrong number of sizes, or `init` is unknown.

@@ -73,9 +73,8 @@ class _BatchNorm(Module):
     def forward(self, x: Tensor) -> Tensor:
         features = self.weight.shape[0]
         if x.ndim not in self.ranks or x.shape[1] != features:
-            raise ValueError(
-                f"{type(self).__name__}: input {list(x.shape)}: expected {self.expected_shape.format(features=features)}"
-            )
+            expected = self.expected_shape.format(features=features)
+            raise ValueError(f"{type(self).__name__}: input {list(x.shape)}: expected {expected}")
         mean: Tensor = self.running_mean
         var: Tensor = self.running_var
         if self.training:

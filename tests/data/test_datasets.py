@@ -259,7 +259,7 @@ def test_targets_have_the_runs_type():
 
 
 def test_cross_entropy_of_numbers_says_what_to_set():
-    with pytest.raises(ConfigError, match=r"loss=cross_entropy: needs classes, .* set loss=mse"):
+    with pytest.raises(ConfigError, match=r"loss=cross_entropy: requires classes, .* set loss=mse"):
         build_experiment(replace(config(Diabetes()), loss="cross_entropy"))
 
 

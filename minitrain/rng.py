@@ -1,7 +1,7 @@
-"""Random streams: every random number is a function of a seed, a purpose and a block.
+"""Random numbers: each is a function of a seed, a purpose and a block.
 
-Nothing draws from a generator that somebody else draws from, so that resuming a run, stacking runs or
-adding a layer elsewhere never shifts a stream, and no generator needs saving.
+Generators are never shared, so that resuming a run, grouping runs or adding a layer does not change any other random
+number, and no state of a generator must be stored.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ import numpy as np
 
 
 def generator(seed: int, purpose: str, block: int = 0) -> np.random.Generator:
-    """A fresh generator for one purpose ("shuffle", "init") and block of it (an epoch, a layer).
+    """Create a generator in its initial state.
+
+    Args:
+        seed: The seed of the run or of the data.
+        purpose: What the numbers are for, such as "shuffle" or "init".
+        block: A part of the purpose, such as an epoch or a layer.
 
     >>> first, again = generator(0, "shuffle", 3), generator(0, "shuffle", 3)
     >>> bool(first.random() == again.random())

@@ -1,9 +1,11 @@
 import sys
 
 import pytest
+from factories import make_grid
 from hydra.core.config_store import ConfigStore
 
 from minitrain.cli import main
+from minitrain.compare.results import load_runs
 from minitrain.registry import REGISTRIES
 
 
@@ -33,3 +35,9 @@ def own_components(monkeypatch):
             offered.pop(f"{name}.yaml", None)
         REGISTRIES[group].clear()
         REGISTRIES[group].update(table)
+
+
+@pytest.fixture
+def grid(tmp_path):
+    """The runs of a sweep over lr, activation and seed."""
+    return load_runs(make_grid(tmp_path / "grid"))

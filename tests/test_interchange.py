@@ -1,4 +1,4 @@
-"""Weights go to PyTorch and come back, by safetensors files."""
+"""Exchange of weights with PyTorch in safetensors files."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def torch_network():
     return nn.Sequential(*layers, nn.Linear(6, 3))
 
 
-def test_a_run_s_weights_are_a_pytorch_module_s(command):
+def test_exported_weights_load_into_pytorch(command):
     assert command(*RUN)[0] == 0
     status, out, _ = command("export", "run", "model.safetensors")
     assert status == 0
@@ -35,16 +35,16 @@ def test_a_run_s_weights_are_a_pytorch_module_s(command):
     np.testing.assert_allclose(model.network(Tensor(x)).numpy(), theirs, rtol=1e-5, atol=1e-6)
 
 
-def test_the_last_checkpoint_can_be_asked_for(command):
+def test_export_of_the_last_checkpoint(command):
     command(*RUN)
     command("export", "run", "last.safetensors", "--checkpoint", "last")
     arrays, _ = load_checkpoint(Path("run", "checkpoints", "last.npz"))
     for name, array in numpy_files.load_file("last.safetensors").items():
-        kept = arrays.get(f"parameters/{name}", arrays.get(f"buffers/{name}"))
-        assert (array == kept).all()
+        stored = arrays.get(f"parameters/{name}", arrays.get(f"buffers/{name}"))
+        assert (array == stored).all()
 
 
-def test_a_run_starts_from_a_pytorch_module_s_weights(command):
+def test_initial_weights_from_a_pytorch_module(command):
     module = torch_network()
     torch_files.save_file(module.state_dict(), "theirs.safetensors")
     assert command(*RUN, "network.init_file=theirs.safetensors", "lr=0", "steps=1")[0] == 0
@@ -54,7 +54,7 @@ def test_a_run_starts_from_a_pytorch_module_s_weights(command):
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "message"),
     [
         (b"", "cannot be read"),
         (b"\xff" * 100, "cannot be read"),
@@ -62,7 +62,7 @@ def test_a_run_starts_from_a_pytorch_module_s_weights(command):
     ],
     ids=["empty", "damaged", "another network's"],
 )
-def test_a_file_that_does_not_fit_is_told_in_a_line(command, tmp_path, content, told):
+def test_unsuitable_safetensors_file_is_reported_on_one_line(command, tmp_path, content, message):
     path = tmp_path / "theirs.safetensors"
     if content is None:
         torch_files.save_file(torch.nn.Linear(2, 2).state_dict(), path)
@@ -70,12 +70,12 @@ def test_a_file_that_does_not_fit_is_told_in_a_line(command, tmp_path, content, 
         path.write_bytes(content)
     status, _, err = command(*RUN, f"network.init_file={path}")
     assert status == 2
-    assert told in err
+    assert message in err
     assert len(err.splitlines()) == 1
     assert not Path("run").exists()
 
 
-def test_a_mistake_in_export_is_told_in_a_line(command):
+def test_invalid_export_is_reported_on_one_line(command):
     command(*RUN)
     for arguments in (["run", "model.pt"], ["run"], ["none", "a.safetensors"]):
         status, _, err = command("export", *arguments)

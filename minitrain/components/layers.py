@@ -137,6 +137,7 @@ class LinearEntry:
     bias: bool = option(True, "whether there is a bias")
 
     def build(self, context: LayerContext) -> Module:
+        """Build the layer."""
         context.axes("linear", {1: "features"})
         units = self.units or context.outputs
         return Linear(context.shape[0], units, self.bias, rng=context.rng, **context.init)
@@ -154,6 +155,7 @@ class ConvEntry:
     bias: bool = option(True, "whether there is a bias")
 
     def build(self, context: LayerContext) -> Module:
+        """Build the layer."""
         axes = context.axes("conv", {2: "channels, length", 3: "channels, height, width"})
         layer = Conv1d if axes == 2 else Conv2d
         sizes = (context.shape[0], self.channels, self.kernel_size, self.stride, self.padding, self.bias)
@@ -175,6 +177,7 @@ class MaxPoolEntry(_PoolEntry):
     """The maximum of each window."""
 
     def build(self, context: LayerContext) -> Module:
+        """Build the layer."""
         layer = MaxPool1d if self._is_sequence(context) else MaxPool2d
         return layer(self.kernel_size, self.stride)
 
@@ -185,6 +188,7 @@ class AvgPoolEntry(_PoolEntry):
     """The mean of each window."""
 
     def build(self, context: LayerContext) -> Module:
+        """Build the layer."""
         layer = AvgPool1d if self._is_sequence(context) else AvgPool2d
         return layer(self.kernel_size, self.stride)
 
@@ -195,6 +199,7 @@ class BatchNormEntry:
     """Batch normalization."""
 
     def build(self, context: LayerContext) -> Module:
+        """Build the layer."""
         axes = context.axes("batch_norm", {1: "features", 2: "channels, length", 3: "channels, height, width"})
         return BatchNorm2d(context.shape[0]) if axes == 3 else BatchNorm1d(context.shape[0])
 
@@ -205,6 +210,7 @@ class LayerNormEntry:
     """Layer normalization over all axes of an example."""
 
     def build(self, context: LayerContext) -> Module:
+        """Build the layer."""
         return LayerNorm(context.shape)
 
 
@@ -216,6 +222,7 @@ class DropoutEntry:
     p: float = option(REQUIRED, "probability of an entry to be dropped", at_least=0, below=1)
 
     def build(self, context: LayerContext) -> Module:
+        """Build the layer."""
         return Dropout(self.p, rng=context.rng)
 
 
@@ -225,6 +232,7 @@ class FlattenEntry:
     """Joins all axes of an example."""
 
     def build(self, context: LayerContext) -> Module:
+        """Build the layer."""
         return Flatten()
 
 
@@ -236,6 +244,7 @@ class ReshapeEntry:
     shape: list[int] = option(REQUIRED, "sizes of the axes", at_least=1)
 
     def build(self, context: LayerContext) -> Module:
+        """Build the layer."""
         return Reshape(*self.shape)
 
 
@@ -245,6 +254,7 @@ class ActivationEntry:
     """The activation of the run."""
 
     def build(self, context: LayerContext) -> Module:
+        """Build the layer."""
         return context.activation()
 
 
@@ -256,4 +266,5 @@ class ResidualEntry:
     layers: list[Any] = option(REQUIRED, "the layers")
 
     def build(self, context: LayerContext) -> Module:
+        """Build the layer."""
         return Residual(build_layers(self.layers, replace(context, key=f"{context.key}.residual"))[0])

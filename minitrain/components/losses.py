@@ -1,10 +1,11 @@
-"""Losses that `loss=` chooses from, and how many outputs each wants from a network."""
+"""Losses, which `loss=` selects by name, and the number of outputs that each requires of a network."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Protocol
 
 import numpy as np
 
@@ -12,16 +13,24 @@ from minitrain.autograd import functional as F
 from minitrain.autograd.tensor import Tensor
 from minitrain.data import Dataset
 from minitrain.errors import ConfigError
-from minitrain.registry import Registry, is_callable, register
+from minitrain.registry import Registry, accepts, register
+
+
+class LossFunction(Protocol):
+    """A component of the group `loss`: a function, or a `Loss`, which also states the outputs that it requires."""
+
+    def __call__(self, output: Tensor, target: Tensor | None, /) -> Tensor:
+        """Compute a scalar: output [batch, outputs], target [batch, ...] or None -> []."""
 
 
 @dataclass(frozen=True)
 class Loss:
-    """What training makes small: Tensors output [batch, outputs], target [batch, ...] or None -> a scalar.
+    """The training objective: output [batch, outputs], target [batch, ...] or None -> scalar.
 
-    function: (output, target, reduction="mean" or "sum") -> a scalar
-    outputs: how many outputs a network for a dataset has; raises ConfigError for data that the loss does not fit
-    probabilities: output [batch, outputs] -> probabilities of the classes [batch, classes], if the loss is about such
+    Attributes:
+        function: (output, target, reduction="mean" or "sum") -> scalar.
+        outputs: Returns the number of outputs of a network for a dataset; raises ConfigError for unsuitable data.
+        probabilities: Output [batch, outputs] -> class probabilities [batch, classes]; None if the loss has none.
 
     >>> from minitrain.data import Moons
     >>> LOSSES["hinge"].outputs(Moons().load())
@@ -33,22 +42,30 @@ class Loss:
     probabilities: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, output: Tensor, target: Tensor | None) -> Tensor:
+        """Compute the loss: output [batch, outputs], target [batch, ...] or None -> []."""
         return self.function(output, target)
 
 
-LOSSES: Registry[Loss | Callable[..., Tensor]] = Registry("loss", is_callable)
+LOSSES: Registry[Loss | LossFunction] = Registry("loss", accepts("output", "target"))
 
 
 def build_loss(name: str, reduction: str = "mean", label_smoothing: float | None = None) -> Loss:
-    """The loss of a name, with its options. Raises ConfigError for an option that this loss does not have.
+    """Create a loss with its options.
 
-    A plain function (output, target) of a person's own has as many outputs as the data, and no options.
+    Args:
+        name: The name of a registered loss. The loss of a registered function has one output per class or per target
+            column, and no options.
+        reduction: "mean" or "sum" over the batch.
+        label_smoothing: Fraction of each target that is distributed over all classes; only for cross_entropy.
+
+    Raises:
+        ConfigError: The loss does not have the option.
     """
     loss = LOSSES[name]
     if not isinstance(loss, Loss):
         if reduction != "mean" or label_smoothing is not None:
             raise ConfigError(f"loss={name}: a plain function, has no reduction or label_smoothing; leave them out")
-        return Loss(loss, partial(_as_the_data_has, name))
+        return Loss(loss, partial(_as_in_data, name))
     options: dict[str, str | float] = {"reduction": reduction}
     if label_smoothing is not None:
         if loss.function is not cross_entropy:
@@ -60,31 +77,31 @@ def build_loss(name: str, reduction: str = "mean", label_smoothing: float | None
     return replace(loss, function=partial(loss.function, **options))
 
 
-# How many outputs: (name of the loss, data) -> outputs
+# Number of outputs: (name of the loss, data) -> outputs
 
 Function = Callable[..., Tensor]
 
 
-def _as_the_data_has(name: str, data: Dataset) -> int:
+def _as_in_data(name: str, data: Dataset) -> int:
     if data.y_train is None:
-        raise ConfigError(f"loss={name}: compares with a target, and the data has none; set loss=output")
+        raise ConfigError(f"loss={name}: requires a target, and the data has none; set loss=output")
     return data.outputs
 
 
-def _one_per_class(name: str, data: Dataset) -> int:
-    outputs = _as_the_data_has(name, data)
+def _per_class(name: str, data: Dataset) -> int:
+    outputs = _as_in_data(name, data)
     if data.classes is None:
-        raise ConfigError(f"loss={name}: needs classes, and the data has numbers as targets; set loss=mse")
+        raise ConfigError(f"loss={name}: requires classes, and the targets are numbers; set loss=mse")
     return outputs
 
 
-def _one_per_class_or_one_for_two(name: str, data: Dataset) -> int:
-    classes = _one_per_class(name, data)
+def _per_class_or_binary(name: str, data: Dataset) -> int:
+    classes = _per_class(name, data)
     return 1 if classes == 2 else classes
 
 
-def _one_for_two(name: str, data: Dataset) -> int:
-    classes = _one_per_class(name, data)
+def _binary(name: str, data: Dataset) -> int:
+    classes = _per_class(name, data)
     if classes != 2:
         raise ConfigError(f"loss={name}: is for 2 classes, and the data has {classes}; set loss=cross_entropy")
     return 1
@@ -93,23 +110,23 @@ def _one_for_two(name: str, data: Dataset) -> int:
 def _loss(
     name: str, outputs: Callable[[str, Dataset], int], probabilities: Callable[[Tensor], Tensor] | None = None
 ) -> Callable[[Function], Function]:
-    """Enter the decorated function into the table."""
+    """Register the decorated function."""
 
-    def enter(function: Function) -> Function:
+    def add(function: Function) -> Function:
         register("loss", name)(Loss(function, partial(outputs, name), probabilities))
         return function
 
-    return enter
+    return add
 
 
-# For classes: target integers [batch]
+# Classification: target integers [batch]
 
 
-@_loss("cross_entropy", _one_per_class, F.softmax)
+@_loss("cross_entropy", _per_class, F.softmax)
 def cross_entropy(
     output: Tensor, target: Tensor, reduction: str = "mean", label_smoothing: float | None = None
 ) -> Tensor:
-    """The negative log-likelihood of the target class, or of probability rows [batch, classes].
+    """The negative log-likelihood of target classes [batch], or of target probabilities [batch, classes].
 
     >>> cross_entropy(Tensor([[1000.0, 0.0]]), Tensor([1])).item()
     1000.0
@@ -117,14 +134,14 @@ def cross_entropy(
     return F.cross_entropy(output, target, label_smoothing, reduction)
 
 
-def _of_two(logit: Tensor) -> Tensor:
-    """The probabilities of class 0 and 1 from the logit of class 1: [batch, 1] -> [batch, 2]."""
+def _binary_probabilities(logit: Tensor) -> Tensor:
+    """The probabilities of the classes 0 and 1 from the logit of class 1: [batch, 1] -> [batch, 2]."""
     return F.concatenate([F.sigmoid(-logit), F.sigmoid(logit)], axis=-1)
 
 
-@_loss("binary_cross_entropy", _one_for_two, _of_two)
+@_loss("binary_cross_entropy", _binary, _binary_probabilities)
 def binary_cross_entropy(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """The negative log-likelihood of the target class, 0 or 1, from one output: the logit of class 1.
+    """The negative log-likelihood of the target class, 0 or 1; the output is the logit of class 1.
 
     >>> binary_cross_entropy(Tensor([[1000.0]]), Tensor([0])).item()
     1000.0
@@ -132,9 +149,9 @@ def binary_cross_entropy(output: Tensor, target: Tensor, reduction: str = "mean"
     return F.binary_cross_entropy_with_logits(output, target[:, None], reduction)
 
 
-@_loss("hinge", _one_per_class_or_one_for_two)
+@_loss("hinge", _per_class_or_binary)
 def hinge(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """The hinge loss: from one output for class 1 against class 0, else from one per class.
+    """The hinge loss: binary for one output, multi-class for one output per class.
 
     >>> hinge(Tensor([[0.25]]), Tensor([0])).item()
     1.25
@@ -146,12 +163,12 @@ def hinge(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     return F.multi_margin_loss(output, target, reduction)
 
 
-# For numbers: target floats [batch] or [batch, outputs]; a class counts as a row with 1 at its place and 0 elsewhere
+# Regression: target floats [batch] or [batch, outputs]; classes are one-hot encoded
 
 
-@_loss("mse", _as_the_data_has)
+@_loss("mse", _as_in_data)
 def mse(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """The squared error; a class counts as a row with 1 at its place and 0 elsewhere.
+    """The squared error; classes are one-hot encoded.
 
     >>> mse(Tensor([[0.0, 1.0]]), Tensor([1])).item()
     0.0
@@ -159,9 +176,9 @@ def mse(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     return F.mse_loss(output, _rows(output, target), reduction)
 
 
-@_loss("mae", _as_the_data_has)
+@_loss("mae", _as_in_data)
 def mae(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """The absolute error; a class counts as a row with 1 at its place and 0 elsewhere.
+    """The absolute error; classes are one-hot encoded.
 
     >>> mae(Tensor([[3.0], [1.0]]), Tensor([1.0, 1.0])).item()
     1.0
@@ -169,9 +186,9 @@ def mae(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     return F.l1_loss(output, _rows(output, target), reduction)
 
 
-@_loss("huber", _as_the_data_has)
+@_loss("huber", _as_in_data)
 def huber(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """Half the squared error up to an error of 1, linear beyond; a class counts as a row with 1 at its place.
+    """Half the squared error up to an error of 1, linear beyond; classes are one-hot encoded.
 
     >>> huber(Tensor([[3.0], [1.0]]), Tensor([0.0, 1.0])).item()
     1.25
@@ -180,25 +197,25 @@ def huber(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 
 def _rows(output: Tensor, target: Tensor) -> Tensor:
-    """The target as [batch, outputs]."""
+    """The target as [batch, outputs], one-hot for classes."""
     if target.dtype.kind in "iu":
         return target[:, None] == np.arange(output.shape[-1])
     return target[:, None] if target.ndim == 1 else target
 
 
-# Without a target
+# Without target
 
 
 def _without_target(name: str, data: Dataset) -> int:
     if data.y_train is not None:
-        fits = "mse" if data.classes is None else "cross_entropy"
-        raise ConfigError(f"loss={name}: is for data without a target, and this has one; set loss={fits}")
+        suitable = "mse" if data.classes is None else "cross_entropy"
+        raise ConfigError(f"loss={name}: is for data without a target, and this data has one; set loss={suitable}")
     return data.outputs
 
 
 @_loss("output", _without_target)
 def output(output: Tensor, target: Tensor | None, reduction: str = "mean") -> Tensor:
-    """The output itself, for a network that ends in its own loss; the target is not used.
+    """The output itself, for a network that computes its own loss; the target is not used.
 
     >>> output(Tensor([[9.0]]), None).item()
     9.0

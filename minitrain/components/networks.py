@@ -121,8 +121,8 @@ class MLPConfig(LayerNetworkConfig):
     A hidden layer is linear, norm, activation, dropout; with `residual`, its input is added to the result.
 
     `mup_sgd` and `mup_adam` are the maximal update parametrization (Yang et al. 2022, "Tensor Programs V", table 3) for
-    gradient descent with or without momentum, and for Adam and its variants. In a wider network the initial weights of the
-    last layer and the steps of some layers are smaller, so that the best learning rate is the one at `base_width`.
+    gradient descent with or without momentum, and for Adam and its variants. In a wider network the initial weights of
+    the last layer and the steps of some layers are smaller, so that the best learning rate is the one at `base_width`.
 
     >>> from minitrain.nn import ReLU
     >>> list(MLPConfig(widths=[8]).build(2, 1, ReLU, seed=0).named_parameters())
@@ -143,6 +143,7 @@ class MLPConfig(LayerNetworkConfig):
     base_width: int = option(64, "width at which mup equals the standard parametrization", at_least=1)
 
     def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
+        """Create the network with its initial weights."""
         if self.depth is not None and len(self.widths) != 1:
             raise ConfigError(
                 f"network.depth={self.depth}: needs one width for all layers, network.widths={self.widths} has "
@@ -174,9 +175,9 @@ class MLPConfig(LayerNetworkConfig):
         rng, is_last = generator(seed, "init", i), i == len(self.hidden)
         if self.parametrization == "standard":
             return Linear(fan_in, fan_out, self.bias, rng=rng, init=self.init, init_scale=self.init_scale)
-        # `before` and `after`: the widths of the adjacent layers, divided by the base width. In table 3 the learning rate
-        # of a weight scales with after / before (SGD) or 1 / before (Adam), that of a bias with after or 1, and the
-        # initial weights of the last layer with 1 / √before.
+        # `before` and `after`: the widths of the adjacent layers, divided by the base width. In table 3 the learning
+        # rate of a weight scales with after / before (SGD) or 1 / before (Adam), that of a bias with after or 1, and
+        # the initial weights of the last layer with 1 / √before.
         before = 1.0 if i == 0 else fan_in / self.base_width
         after = 1.0 if is_last else fan_out / self.base_width
         m, k = (sqrt(after / before), sqrt(after)) if self.parametrization == "mup_sgd" else (1 / before, 1.0)
@@ -194,6 +195,7 @@ class MLPConfig(LayerNetworkConfig):
         return [] if self.dropout is None else [Dropout(self.dropout, rng=generator(seed, "dropout", i))]
 
     def describe(self, inputs: int, outputs: int, activation: str) -> str:
+        """Describe the network on one line."""
         hidden = self.widths if self.depth is None else [f"{self.depth}x{self.widths[0]}"]
         parts = ["mlp " + "-".join(map(str, [inputs, *hidden, outputs])), activation]
         parts += [] if self.norm is None else [f"{self.norm} norm"]
@@ -210,10 +212,12 @@ class LinearConfig(LayerNetworkConfig):
     bias: bool = option(True, "whether there is a bias")
 
     def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
+        """Create the network with its initial weights."""
         rng = generator(seed, "init")
         return Linear(inputs, outputs, self.bias, rng=rng, init=self.init, init_scale=self.init_scale)
 
     def describe(self, inputs: int, outputs: int, activation: str) -> str:
+        """Describe the network on one line."""
         return f"linear {inputs}-{outputs}"
 
 
@@ -227,6 +231,7 @@ class Lab2(Module):
         self.activation = activation()
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the output."""
         hidden = self.activation(self.w1 * x + self.bias)
         return self.activation(self.w2 * hidden + self.bias)
 
@@ -246,6 +251,7 @@ class Lab2Config:
     bias: float = option(1.0, "bias of both neurons")
 
     def build(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
+        """Build the network for a dataset."""
         if (inputs, outputs) != (1, 1):
             raise ConfigError(
                 f"network=lab2: has 1 input and 1 output, the data has {inputs} and {outputs}; "
@@ -254,4 +260,5 @@ class Lab2Config:
         return Lab2(self.w1, self.w2, self.bias, activation)
 
     def describe(self, inputs: int, outputs: int, activation: str) -> str:
+        """Describe the network on one line."""
         return f"lab2, {activation}"

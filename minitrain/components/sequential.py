@@ -30,18 +30,20 @@ class SequentialConfig(LayerNetworkConfig):
     )
 
     def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
+        """Create the network with its initial weights."""
         init = {"init": self.init, "init_scale": self.init_scale}
         model, shape = build_layers(
             self.layers, LayerContext("network.layers", (inputs,), outputs, activation, seed, init)
         )
         if shape != (outputs,):
             raise ConfigError(
-                f"network.layers={format_entry(self.layers)}: the result for an example has shape {list(shape)}; the data needs "
-                f"[{outputs}]; end the list with flatten, linear"
+                f"network.layers={format_entry(self.layers)}: the result for an example has shape {list(shape)}; "
+                f"the data needs [{outputs}]; end the list with flatten, linear"
             )
         return model
 
     def describe(self, inputs: int, outputs: int, activation: str) -> str:
+        """Describe the network on one line."""
         return f"sequential of {len(self.layers)} layers, {activation}"
 
 
@@ -64,6 +66,7 @@ class CNNConfig(LayerNetworkConfig):
     pool: int = option(2, "height and width of the pooling windows", at_least=1)
 
     def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
+        """Create the network with its initial weights."""
         side = isqrt(inputs)
         if side * side != inputs:
             raise ConfigError(f"network=cnn: takes square images, the data has {inputs} inputs; set data=digits")
@@ -84,4 +87,5 @@ class CNNConfig(LayerNetworkConfig):
         return SequentialConfig([*layers, "flatten", "linear"], **shared).assemble(inputs, outputs, activation, seed)
 
     def describe(self, inputs: int, outputs: int, activation: str) -> str:
+        """Describe the network on one line."""
         return f"cnn {'-'.join(map(str, [inputs, *self.channels, outputs]))}, {activation}"

@@ -1,4 +1,7 @@
-"""Modules, layers, activations and initializers. Imports autograd."""
+"""Modules, layers, activations and initializers.
+
+May import autograd and the loose modules.
+"""
 
 from minitrain.nn import init
 from minitrain.nn.activation import (

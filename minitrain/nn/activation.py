@@ -8,9 +8,19 @@ from typing import ClassVar
 from minitrain.autograd import functional as F
 from minitrain.autograd.tensor import Tensor
 from minitrain.nn.module import Module
-from minitrain.registry import Registry, is_callable, register
+from minitrain.registry import Registry, accepts, register
 
-ACTIVATIONS: Registry[type[Module] | Callable[[Tensor], Tensor]] = Registry("activation", is_callable)
+
+def _check_activation(component: object) -> str:
+    """Check of a registered activation: a function of x, or a Module class that is created without arguments."""
+    if not isinstance(component, type):
+        return accepts("x")(component)
+    if not issubclass(component, Module):
+        return f"{component.__name__} is not a Module; register a subclass of minitrain.nn.Module, or a function"
+    return accepts()(component)
+
+
+ACTIVATIONS: Registry[type[Module] | Callable[[Tensor], Tensor]] = Registry("activation", _check_activation)
 
 
 def activation_layer(name: str) -> Callable[[], Module]:
@@ -41,6 +51,7 @@ class FunctionLayer(Module):
         self.function = function
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the output."""
         return self.function(x)
 
 
@@ -50,6 +61,7 @@ class Activation(Module):
     function: ClassVar[Callable[[Tensor], Tensor]]
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the output."""
         return type(self).function(x)
 
 

@@ -1,4 +1,4 @@
-"""Convolution and pooling layers for images [batch, channels, height, width] and sequences [batch, channels, length]."""
+"""Convolution and pooling of images [batch, channels, height, width] and sequences [batch, channels, length]."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class _Conv(Module):
 class Conv1d(_Conv):
     """A convolution over a sequence: x: [batch, in, length] -> [batch, out, positions].
 
-    positions = (length + 2 padding - kernel_size) // stride + 1; the weight [out, in, kernel_size] and the bias [out] are
-    laid out as in PyTorch. `bias`, `rng`, `init` and `init_scale` are those of `Linear`.
+    positions = (length + 2 padding - kernel_size) // stride + 1; the weight [out, in, kernel_size] and the bias [out]
+    are laid out as in PyTorch. `bias`, `rng`, `init` and `init_scale` are those of `Linear`.
 
     Raises:
         ValueError: A size is below 1, `kernel_size` has the wrong number of sizes, or `init` is unknown.
@@ -67,9 +67,9 @@ class Conv1d(_Conv):
 class Conv2d(_Conv):
     """A convolution over an image: x: [batch, in, H, W] -> [batch, out, H', W'].
 
-    H' = (H + 2 padding - kernel_size) // stride + 1; the weight [out, in, kernel_size, kernel_size] and the bias [out] are
-    laid out as in PyTorch. `kernel_size`, `stride` and `padding` may be pairs (for H, for W). `bias`, `rng`, `init` and
-    `init_scale` are those of `Linear`.
+    H' = (H + 2 padding - kernel_size) // stride + 1; the weight [out, in, kernel_size, kernel_size] and the bias
+    [out] are laid out as in PyTorch. `kernel_size`, `stride` and `padding` may be pairs (for H, for W). `bias`,
+    `rng`, `init` and `init_scale` are those of `Linear`.
 
     Raises:
         ValueError: A size is below 1, `kernel_size` has the wrong number of sizes, or `init` is unknown.

@@ -1,7 +1,7 @@
 """Initializers of weights, which `network.init=` chooses from.
 
-Each is a function of the shape of a weight, [out, in, *kernel_size], and a random generator. `in` and `out` below are the
-fan-in and the fan-out: they include the size of the kernel.
+Each is a function of the shape of a weight, [out, in, *kernel_size], and a random generator. `in` and `out` below are
+the fan-in and the fan-out: they include the size of the kernel.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from math import inf, prod, sqrt
 import numpy as np
 
 from minitrain.autograd.tensor import Parameter
-from minitrain.registry import Registry, is_callable, register
+from minitrain.registry import Registry, accepts, register
 from minitrain.typing import Array
 
 Shape = tuple[int, ...]
 Initializer = Callable[[Shape, np.random.Generator], Array]
-INITIALIZERS: Registry[Initializer] = Registry("init", is_callable)
+INITIALIZERS: Registry[Initializer] = Registry("init", accepts("shape", "rng"))
 
 
 def initial(

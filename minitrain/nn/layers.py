@@ -49,6 +49,7 @@ class Linear(Module):
         self.weight, self.bias = initial((out_features, in_features), bias, rng, init, init_scale)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the output."""
         return F.linear(x, self.weight, self.bias)
 
 
@@ -86,6 +87,7 @@ class ScaledLinear(Linear):
         self.multiplier, self.bias_multiplier = multiplier, bias_multiplier
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the output."""
         result = F.linear(x, self.weight) * self.multiplier
         return result if self.bias is None else result + self.bias * self.bias_multiplier
 
@@ -119,6 +121,7 @@ class Embedding(Module):
         self.weight = Parameter(values, "weight")
 
     def forward(self, ids: Any) -> Tensor:
+        """Compute the output."""
         return F.embedding(ids, self.weight)
 
 
@@ -148,6 +151,7 @@ class Dropout(Module):
         self.rng = np.random.default_rng(rng)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the output."""
         return F.dropout(x, self.p, self.rng) if self.training else x
 
 
@@ -159,6 +163,7 @@ class Flatten(Module):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the output."""
         return x.reshape(x.shape[0], -1)
 
 
@@ -173,6 +178,7 @@ class Reshape(Module):
         self.shape = shape
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the output."""
         return x.reshape(x.shape[0], *self.shape)
 
 
@@ -193,6 +199,7 @@ class Sequential(Module):
         return {str(i): layer for i, layer in enumerate(self.layers)}
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the output."""
         for layer in self.layers:
             x = layer(x)
         return x
@@ -212,6 +219,7 @@ class Residual(Module):
         self.inner = inner
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the output."""
         result = self.inner(x)
         if result.shape != x.shape:
             raise ValueError(

@@ -18,7 +18,7 @@ Kind = TypeVar("Kind", "Module", Parameter, "Buffer")
 
 
 class Buffer(Tensor):
-    """State of a layer that training moves and no gradient does, such as BatchNorm's running statistics.
+    """State of a layer that is not trained by gradients, such as the running statistics of BatchNorm.
 
     >>> Buffer(np.zeros(2)).requires_grad
     False
@@ -28,11 +28,12 @@ class Buffer(Tensor):
 
 
 class Module:
-    """A function of Tensors that has parameters: assign Parameters, Modules or lists of Modules as attributes.
+    """A function of Tensors with parameters: assign Parameters, Modules or lists of Modules as attributes.
 
-    training: whether it is in training mode, as it starts, or in evaluation mode (`train`, `eval`)
-    rng: what a layer that is random in training draws from; None in every other layer
-    observer: who is told each output, while `record_outputs` watches
+    Attributes:
+        training: Whether the module is in training mode (the default) or in evaluation mode; see `train` and `eval`.
+        rng: The generator of a layer that is random in training; None in other layers.
+        observer: Called with each output, inside `record_outputs`.
 
     >>> class Scale(Module):
     ...     def __init__(self):
@@ -49,53 +50,62 @@ class Module:
     observer: Callable[[Tensor], None] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
-        raise NotImplementedError(f"{type(self).__name__} has no forward(self, x): write one that gives the output")
+        """Compute the output; subclasses implement it."""
+        raise NotImplementedError(f"{type(self).__name__} has no forward(self, x): write one that returns the output")
 
     def __call__(self, x: Any) -> Tensor:
+        """Compute the output, and pass it to the observer if there is one."""
         output = self.forward(to_tensor(x))
         if self.observer is not None:
             self.observer(output)
         return output
 
     def __repr__(self) -> str:
-        own = [f"{name} {list(t.shape)}" for name, t in self.children().items() if isinstance(t, (Parameter, Buffer))]
-        inner = [f"{name}: {m!r}" for name, m in self.children().items() if isinstance(m, Module)]
-        lines = [f"  {line}" for part in inner for line in part.splitlines()]
-        head = f"{type(self).__name__}({', '.join(own)}"
+        children = self.children().items()
+        tensors = [f"{name} {list(t.shape)}" for name, t in children if isinstance(t, (Parameter, Buffer))]
+        modules = [f"{name}: {module!r}" for name, module in children if isinstance(module, Module)]
+        lines = [f"  {line}" for text in modules for line in text.splitlines()]
+        head = f"{type(self).__name__}({', '.join(tensors)}"
         return "\n".join([head, *lines, ")"]) if lines else f"{head})"
 
-    # What it has
+    # Content
 
     def children(self) -> dict[str, Any]:
-        """Name -> attribute, in the order they were assigned: where parameters are looked for."""
+        """Name -> attribute, in order of assignment; parameters and modules are searched for in these."""
         return vars(self)
 
     def named_modules(self) -> dict[str, Module]:
-        """Name -> module, this one first under the name ''; each once."""
+        """Name -> module without duplicates; the first is this module, with the name ''."""
         return _named(self, Module)
 
     def named_parameters(self) -> dict[str, Parameter]:
-        """Name -> parameter in the order they were assigned, as PyTorch names them: `0.weight`.
+        """Name -> parameter in order of assignment, with PyTorch's names: `0.weight`.
 
-        A parameter used in several places is listed once, under its first name.
+        A parameter that is used several times is listed once, with its first name.
         """
         return _named(self, Parameter)
 
     def named_buffers(self) -> dict[str, Buffer]:
-        """Name -> buffer in the order they were assigned, as PyTorch names them: `1.running_mean`."""
+        """Name -> buffer in order of assignment, with PyTorch's names: `1.running_mean`."""
         return _named(self, Buffer)
 
     def parameters(self) -> list[Parameter]:
-        """The parameters in order, each once."""
+        """The parameters in order of assignment, without duplicates."""
         return list(self.named_parameters().values())
 
-    # Its mode
+    # Mode
 
     def train(self, seed: int | None = None, step: int = 0) -> Self:
-        """Go to training mode: Dropout drops, BatchNorm uses the batch's statistics.
+        """Switch to training mode: Dropout is active, BatchNorm uses the statistics of the batch.
 
-        With a seed, each random layer's numbers are from now on a function of (seed, its name, step) alone, so that
-        a step gives the same bits whatever was drawn before; call it before every step. Without, they go on.
+        Args:
+            seed: If given, the random numbers of each layer are a function of (seed, name of the layer, step), so that
+                a step does not depend on earlier draws; call `train` before every step. If None, the generators of the
+                layers continue.
+            step: The training step.
+
+        Returns:
+            The module itself.
 
         >>> from minitrain.nn import Dropout
         >>> layer, x = Dropout(0.5, rng=0), Tensor(np.ones(8))
@@ -112,20 +122,26 @@ class Module:
         return self
 
     def random_layers(self) -> dict[str, Module]:
-        """Name -> module, of those that draw random numbers in training."""
+        """Name -> module, for the layers that draw random numbers in training."""
         return {name: module for name, module in self.named_modules().items() if module.rng is not None}
 
     def eval(self) -> Self:
-        """Go to evaluation mode: Dropout passes everything, BatchNorm uses its running statistics."""
+        """Switch to evaluation mode: Dropout is inactive, BatchNorm uses its running statistics."""
         for module in self.named_modules().values():
             module.training = False
         return self
 
     def freeze(self, patterns: Sequence[str]) -> Self:
-        """Let no gradient flow to the parameters whose names match: they are not trained from now on.
+        """Exclude parameters from training: no gradient is computed for them.
 
-        patterns: names, in which `*` is any text: `0.*`, `*.bias`
-        Raises ValueError for a pattern that no parameter matches.
+        Args:
+            patterns: Names of parameters, in which `*` matches any text: `0.*`, `*.bias`.
+
+        Returns:
+            The module itself.
+
+        Raises:
+            ValueError: A pattern matches no parameter.
 
         >>> from minitrain.nn import Linear
         >>> Linear(1, 1, rng=0).freeze(["b*"]).bias.requires_grad
@@ -140,10 +156,10 @@ class Module:
                 p.requires_grad = False
         return self
 
-    # Its state as arrays
+    # State as arrays
 
     def astype(self, dtype: str) -> Self:
-        """Let all parameters and buffers be of another type, float32 or float64; do so before making an optimizer.
+        """Convert all parameters and buffers to float32 or float64; call it before an optimizer is created.
 
         >>> from minitrain.nn import Linear
         >>> Linear(1, 1, rng=0).astype("float32").weight.dtype.name
@@ -154,9 +170,9 @@ class Module:
         return self
 
     def state_dict(self) -> dict[str, Array]:
-        """Name -> value of every parameter and buffer, in PyTorch's names and layouts.
+        """Name -> copy of every parameter and buffer, with PyTorch's names and layouts.
 
-        PyTorch's `num_batches_tracked` is not among them: nothing here depends on it, and PyTorch loads without it.
+        PyTorch's `num_batches_tracked` is not included: it is not used here, and PyTorch loads a state without it.
 
         >>> from minitrain.nn import Linear
         >>> {name: value.shape for name, value in Linear(2, 3, rng=0).state_dict().items()}
@@ -165,25 +181,33 @@ class Module:
         return {name: t.numpy() for name, t in self._state().items()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> Self:
-        """Take the values of `state_dict`, or of a PyTorch module's with the same layers; types stay this module's.
+        """Load a `state_dict` of this module, or of a PyTorch module with the same layers.
 
-        Raises ValueError, and changes nothing, where names are missing or unexpected, a shape is another, or values
-        are no real numbers.
+        Values are converted to the types of this module. If an error is raised, the module is unchanged.
+
+        Args:
+            state: Name -> array.
+
+        Returns:
+            The module itself.
+
+        Raises:
+            ValueError: A name is missing or unexpected, a shape differs, or values are not real numbers.
 
         >>> from minitrain.nn import Linear
         >>> Linear(1, 1, rng=0).load_state_dict({"weight": [[2.0]], "bias": [1.0]})(Tensor([[3.0]])).item()
         7.0
         """
-        own = self._state()
-        given = {k: np.asarray(v) for k, v in state.items() if k.rpartition(".")[2] != "num_batches_tracked"}
-        wrong = describe_mismatch({name: t._data for name, t in own.items()}, given)
-        for name in own:
-            if not wrong and given[name].dtype.kind not in "biuf":
-                wrong = f"{name} of type {given[name].dtype}, expected numbers"
-        if wrong:
-            raise ValueError(f"load_state_dict: {wrong}; give the state of a network of the same layers")
-        values = {name: given[name].astype(t._data.dtype) for name, t in own.items()}
-        for name, t in own.items():
+        tensors = self._state()
+        arrays = {k: np.asarray(v) for k, v in state.items() if k.rpartition(".")[2] != "num_batches_tracked"}
+        problem = describe_mismatch({name: t._data for name, t in tensors.items()}, arrays)
+        if not problem:
+            not_numbers = [name for name in tensors if arrays[name].dtype.kind not in "biuf"]
+            problem = "; ".join(f"{name} of type {arrays[name].dtype}, expected numbers" for name in not_numbers[:1])
+        if problem:
+            raise ValueError(f"load_state_dict: {problem}; give the state of a network of the same layers")
+        values = {name: arrays[name].astype(t._data.dtype) for name, t in tensors.items()}
+        for name, t in tensors.items():
             t.data = values[name]
         return self
 
@@ -191,27 +215,39 @@ class Module:
         return {**self.named_parameters(), **self.named_buffers()}
 
 
-def describe_mismatch(own: Mapping[str, Array], given: Mapping[str, Array], longest: int = 4) -> str:
-    """In which names and shapes two sets of arrays part: the first few, in words; empty where they do not.
+def describe_mismatch(expected: Mapping[str, Array], actual: Mapping[str, Array], limit: int = 4) -> str:
+    """Describe how the names and shapes of two sets of arrays differ; empty if they do not.
+
+    Args:
+        expected: Name -> array.
+        actual: Name -> array.
+        limit: The number of differences that are listed.
 
     >>> describe_mismatch({"weight": np.zeros((2, 3)), "bias": np.zeros(2)}, {"weight": np.zeros((2, 4))})
     'missing bias; weight of shape [2, 4], expected [2, 3]'
     """
-    wrong = [f"missing {name}" for name in own if name not in given]
-    wrong += [f"unexpected {name}" for name in given if name not in own]
-    wrong += [
-        f"{name} of shape {list(given[name].shape)}, expected {list(array.shape)}"
-        for name, array in own.items()
-        if name in given and given[name].shape != array.shape
+    differences = [f"missing {name}" for name in expected if name not in actual]
+    differences += [f"unexpected {name}" for name in actual if name not in expected]
+    differences += [
+        f"{name} of shape {list(actual[name].shape)}, expected {list(array.shape)}"
+        for name, array in expected.items()
+        if name in actual and actual[name].shape != array.shape
     ]
-    return "; ".join(wrong[:longest] + [f"and {len(wrong) - longest} more"] * (len(wrong) > longest))
+    listed = differences[:limit]
+    if len(differences) > limit:
+        listed.append(f"and {len(differences) - limit} more")
+    return "; ".join(listed)
 
 
 @contextmanager
 def record_outputs(modules: Mapping[str, Module]) -> Iterator[dict[str, Tensor]]:
-    """Watch modules by name: name -> what each gave last inside, as soon as it was called.
+    """Context manager that records the last output of each module.
 
-    A module may have several names: its output is found under each.
+    Args:
+        modules: Name -> module; a module may have several names.
+
+    Yields:
+        Name -> output, filled as the modules are called.
 
     >>> from minitrain.nn import ReLU, Sequential, Tanh
     >>> net = Sequential(ReLU(), Tanh())
@@ -220,32 +256,32 @@ def record_outputs(modules: Mapping[str, Module]) -> Iterator[dict[str, Tensor]]
     >>> {name: t.numpy().tolist() for name, t in outputs.items()}
     {'0': [0.0, 0.0], '1': [0.0, 0.0], '': [0.0, 0.0]}
     """
-    found: dict[str, Tensor] = {}
+    outputs: dict[str, Tensor] = {}
     names: dict[int, list[str]] = {}
     for name, module in modules.items():
         names.setdefault(id(module), []).append(name)
 
-    def note(names: list[str], output: Tensor) -> None:
-        found.update(dict.fromkeys(names, output))
+    def record(names: list[str], output: Tensor) -> None:
+        outputs.update(dict.fromkeys(names, output))
 
     for module in modules.values():
-        module.observer = partial(note, names[id(module)])
+        module.observer = partial(record, names[id(module)])
     try:
-        yield found
+        yield outputs
     finally:
         for module in modules.values():
             vars(module).pop("observer", None)
 
 
 def _named(root: Module, kind: type[Kind]) -> dict[str, Kind]:
-    """Name -> everything of a kind that a module holds, each once, under its first name."""
-    found: dict[str, Kind] = {}
-    seen: set[int] = set()
+    """Name -> object of a kind in a module, without duplicates, with its first name."""
+    named: dict[str, Kind] = {}
+    visited: set[int] = set()
     for name, value in _walk(root, ""):
-        if isinstance(value, kind) and id(value) not in seen:
-            seen.add(id(value))
-            found[name] = value
-    return found
+        if isinstance(value, kind) and id(value) not in visited:
+            visited.add(id(value))
+            named[name] = value
+    return named
 
 
 def _walk(value: Any, name: str) -> Iterator[tuple[str, Any]]:
@@ -253,8 +289,8 @@ def _walk(value: Any, name: str) -> Iterator[tuple[str, Any]]:
         yield name, value
     elif isinstance(value, Module):
         yield name, value
-        for key, part in value.children().items():
-            yield from _walk(part, f"{name}.{key}" if name else key)
+        for key, child in value.children().items():
+            yield from _walk(child, f"{name}.{key}" if name else key)
     elif isinstance(value, (list, tuple)):
-        for i, part in enumerate(value):
-            yield from _walk(part, f"{name}.{i}" if name else str(i))
+        for i, child in enumerate(value):
+            yield from _walk(child, f"{name}.{i}" if name else str(i))

@@ -38,6 +38,7 @@ class LayerNorm(Module):
         self.bias = Parameter(np.zeros(self.shape), "bias") if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
+        """Compute the output."""
         if x.shape[-len(self.shape) :] != self.shape:
             raise ValueError(f"LayerNorm: input {list(x.shape)}: expected its last sizes to be {list(self.shape)}")
         rows = x.reshape(*x.shape[: -len(self.shape)], prod(self.shape))
@@ -48,9 +49,9 @@ class LayerNorm(Module):
 class _BatchNorm(Module):
     """Batch normalization, channel by channel (Ioffe and Szegedy 2015, algorithms 1 and 2).
 
-    (x - mean) / √(var + eps) · weight + bias. In training mode, the mean and the biased variance are those of the batch;
-    the running statistics move towards them by `momentum`, the running variance towards the unbiased one, as in PyTorch.
-    In evaluation mode, the running statistics are used.
+    (x - mean) / √(var + eps) · weight + bias. In training mode, the mean and the biased variance are those of the
+    batch, and the running statistics are updated by `momentum`, the running variance with the unbiased estimate, as in
+    PyTorch. In evaluation mode, the running statistics are used.
 
     Raises:
         ValueError: When called, the shape does not fit; in training mode, there is only one value per channel.
@@ -72,9 +73,8 @@ class _BatchNorm(Module):
     def forward(self, x: Tensor) -> Tensor:
         features = self.weight.shape[0]
         if x.ndim not in self.ranks or x.shape[1] != features:
-            raise ValueError(
-                f"{type(self).__name__}: input {list(x.shape)}: expected {self.expected_shape.format(features=features)}"
-            )
+            expected = self.expected_shape.format(features=features)
+            raise ValueError(f"{type(self).__name__}: input {list(x.shape)}: expected {expected}")
         mean: Tensor = self.running_mean
         var: Tensor = self.running_var
         if self.training:
@@ -115,8 +115,8 @@ class BatchNorm1d(_BatchNorm):
 class BatchNorm2d(_BatchNorm):
     """Batch normalization of the channels of images: x: [batch, channels, height, width] -> the same shape.
 
-    The statistics are over the batch and the image (Ioffe and Szegedy 2015, section 3.2), and are used and updated as in
-    `BatchNorm1d`.
+    The statistics are over the batch and the image (Ioffe and Szegedy 2015, section 3.2), and are used and updated as
+    in `BatchNorm1d`.
 
     >>> BatchNorm2d(3)(Tensor(np.ones((2, 3, 4, 4)))).shape
     (2, 3, 4, 4)

@@ -1,4 +1,7 @@
-"""Optimizers: each a rule of two pure functions (`rules`), and a thin class for hand-written loops (`optimizers`)."""
+"""Optimizers as pure update rules and as classes for hand-written loops, schedules, gradient clipping.
+
+May import autograd and the loose modules.
+"""
 
 from minitrain.optim import schedules
 from minitrain.optim.gradient_transforms import clip_by_global_norm, l2_gradient, l2_penalty
@@ -6,7 +9,6 @@ from minitrain.optim.optimizers import (
     SGD,
     Adagrad,
     Adam,
-    AdamHat,
     AdamW,
     Lion,
     Momentum,
@@ -17,7 +19,6 @@ from minitrain.optim.optimizers import (
 )
 from minitrain.optim.rules import (
     AdagradRule,
-    AdamHatRule,
     AdamRule,
     AdamWRule,
     LionRule,
@@ -35,8 +36,6 @@ __all__ = [
     "Adagrad",
     "AdagradRule",
     "Adam",
-    "AdamHat",
-    "AdamHatRule",
     "AdamRule",
     "AdamW",
     "AdamWRule",

@@ -1,4 +1,4 @@
-"""What is done to a flat gradient [n] before an optimizer's rule takes it: the l2 penalty, then clipping."""
+"""Transformations of a flat gradient [n] before the optimizer's update: the L2 penalty, then clipping."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from minitrain.autograd.tensor import Tensor
 
 
 def l2_penalty(params: Tensor, l2: float, count: int) -> Tensor:
-    """l2 sum(p²) over the first `count` parameters: [n] -> [].
+    """The L2 penalty, l2 sum(p²) over the first `count` parameters: [n] -> [].
 
     >>> l2_penalty(Tensor([1.0, 2.0, 3.0]), 0.1, count=2).item()
     0.5
@@ -26,10 +26,17 @@ def l2_gradient(params: Tensor, l2: float, count: int) -> Tensor:
 
 
 def clip_by_global_norm(grads: Tensor, limit: float) -> Tensor:
-    """Shrink a gradient that is longer than `limit` to that length: [...] -> [...], as PyTorch's clip_grad_norm_.
+    """Clip a gradient by its global norm, as PyTorch's clip_grad_norm_: [...] -> [...].
 
-    g min(1, limit / (|g| + 1e-6)), where |g| is the root of the sum of all squares (Pascanu, Mikolov, Bengio 2013,
-    algorithm 1). To clip several gradients by their common norm, join them to one vector first.
+    g min(1, limit / (|g| + 1e-6)), where |g| is the root of the sum of all squares. To clip several gradients by their
+    common norm, concatenate them first.
+
+    Args:
+        grads: The gradient.
+        limit: The largest norm that is left unchanged.
+
+    References:
+        Pascanu, Mikolov, Bengio 2013, "On the difficulty of training recurrent neural networks", algorithm 1.
 
     >>> clip_by_global_norm(Tensor([3.0, 4.0]), 1.0).numpy().round(6)
     array([0.6, 0.8])

@@ -1,11 +1,14 @@
-"""Optimizers for hand-written loops: thin classes around the rules.
+"""Optimizers for hand-written training loops: classes that apply a rule to parameters in place.
 
-Every number may be left out: the rule's own default is then taken.
+The options of a class, their order and their defaults are the fields of its rule.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
 from collections.abc import Iterable
+from typing import ClassVar
 
 import numpy as np
 
@@ -14,7 +17,6 @@ from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Parameter, Tensor
 from minitrain.optim.rules import (
     AdagradRule,
-    AdamHatRule,
     AdamRule,
     AdamWRule,
     LionRule,
@@ -25,6 +27,7 @@ from minitrain.optim.rules import (
     RMSpropRule,
     SGDRule,
 )
+from minitrain.suggestions import closest
 
 EXPECTED = "expected a list of Parameters: [w, b], or net.parameters()"
 
@@ -32,8 +35,22 @@ EXPECTED = "expected a list of Parameters: [w, b], or net.parameters()"
 class Optimizer:
     """A rule applied to parameters in place: `zero_grad()`, `loss.backward()`, `step()`.
 
-    A parameter without a gradient counts as having gradient zero.
-    Raises ValueError for no parameters, one given twice, and lr < 0; TypeError for what is no list of Parameters.
+    The gradient of a parameter without `.grad` counts as zero.
+
+    Args:
+        params: The parameters.
+        lr: The learning rate, at least 0.
+        rule: The rule, which may be the user's own.
+
+    Attributes:
+        lr: The learning rate of the next step; it may be assigned.
+        rule: The rule.
+        state: The state of the rule, flat vectors by name.
+        steps: The number of steps taken.
+
+    Raises:
+        ValueError: There are no parameters, one is listed twice, or `lr` is negative.
+        TypeError: `params` is not a list of Parameters.
 
     >>> w = Parameter(2.0, "w")
     >>> opt = SGD([w], lr=0.3)
@@ -59,12 +76,16 @@ class Optimizer:
             self.state = rule.init(Tensor(self.flat.vector))
 
     def zero_grad(self) -> None:
-        """Forget the gradients of the last step."""
+        """Reset the gradients of all parameters."""
         for p in self.flat.tensors.values():
             p.zero_grad()
 
     def step(self) -> None:
-        """Update every parameter once. Raises ValueError where none has a gradient."""
+        """Update every parameter once.
+
+        Raises:
+            ValueError: No parameter has a gradient.
+        """
         grads = [p.grad for p in self.flat.tensors.values()]
         if all(g is None for g in grads):
             raise ValueError("step: no parameter has a gradient; call loss.backward() first")
@@ -79,120 +100,94 @@ class Optimizer:
         self.steps += 1
 
 
-class SGD(Optimizer):
+class _OptimizerOf(Optimizer):
+    """An optimizer whose options are the fields of `rule_type`; its signature and docstring list them."""
+
+    rule_type: ClassVar[type[OptimizerRule]]
+
+    def __init_subclass__(cls) -> None:
+        rule = cls.rule_type
+        fields = _option_fields(rule)
+        help_of = {name: f.metadata["range"].help for name, f in fields.items()}
+        lines = ["params: The parameters.", f"lr: The learning rate; {rule.default_lr:g} by default."]
+        lines += [f"{name}: The {text}; {fields[name].default} by default." for name, text in help_of.items()]
+        cls.__doc__ = "\n        ".join([f"{inspect.cleandoc(cls.__doc__ or '')}\n\n    Args:", *lines])
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        defaults = {"lr": rule.default_lr, **{name: f.default for name, f in fields.items()}}
+        parameters = [inspect.Parameter("params", kind)]
+        parameters += [inspect.Parameter(name, kind, default=default) for name, default in defaults.items()]
+        cls.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+
+    def __init__(self, params: Iterable[Parameter], lr: float | None = None, *args: float, **options: float) -> None:
+        names = list(_option_fields(self.rule_type))
+        expected = f"valid options: {', '.join(names) or 'none'}"
+        if len(args) > len(names):
+            raise TypeError(f"{type(self).__name__}: {len(args)} options after lr; {expected}")
+        for name in options:
+            if name not in names:
+                suggestion = closest(name, names)
+                hint = f"did you mean {suggestion}? " if suggestion else ""
+                raise TypeError(f"{type(self).__name__}: unknown option {name}; {hint}{expected}")
+            if name in names[: len(args)]:
+                raise TypeError(f"{type(self).__name__}: option {name} is given twice; {expected}")
+        rule = self.rule_type(**dict(zip(names, args, strict=False)), **options)
+        super().__init__(params, rule.default_lr if lr is None else lr, rule)
+
+
+def _option_fields(rule: type[OptimizerRule]) -> dict[str, dataclasses.Field[float]]:
+    """The fields of a rule that are options of its class; the learning rate is an argument of every class."""
+    return {f.name: f for f in dataclasses.fields(rule) if f.name != "default_lr"}  # type: ignore[arg-type]
+
+
+class SGD(_OptimizerOf):
     """Gradient descent: p <- p - lr g."""
 
-    def __init__(self, params: Iterable[Parameter], lr: float = SGDRule.default_lr) -> None:
-        super().__init__(params, lr, SGDRule())
+    rule_type = SGDRule
 
 
-class Momentum(Optimizer):
+class Momentum(_OptimizerOf):
     """Heavy-ball momentum: v <- momentum v + g; p <- p - lr v."""
 
-    def __init__(
-        self, params: Iterable[Parameter], lr: float = MomentumRule.default_lr, momentum: float = MomentumRule.momentum
-    ) -> None:
-        super().__init__(params, lr, MomentumRule(momentum))
+    rule_type = MomentumRule
 
 
-class Nesterov(Optimizer):
+class Nesterov(_OptimizerOf):
     """Nesterov's momentum: v <- momentum v + g; p <- p - lr (g + momentum v)."""
 
-    def __init__(
-        self, params: Iterable[Parameter], lr: float = NesterovRule.default_lr, momentum: float = NesterovRule.momentum
-    ) -> None:
-        super().__init__(params, lr, NesterovRule(momentum))
+    rule_type = NesterovRule
 
 
-class Adagrad(Optimizer):
-    """Adagrad (Duchi, Hazan, Singer 2011): steps scaled by all gradients so far."""
+class Adagrad(_OptimizerOf):
+    """Adagrad (Duchi, Hazan, Singer 2011): steps scaled by the sum of all squared gradients."""
 
-    def __init__(
-        self, params: Iterable[Parameter], lr: float = AdagradRule.default_lr, eps: float = AdagradRule.eps
-    ) -> None:
-        super().__init__(params, lr, AdagradRule(eps))
+    rule_type = AdagradRule
 
 
-class RMSprop(Optimizer):
-    """RMSprop (Hinton, Srivastava, Swersky 2012): steps scaled by a running mean of the gradient's square."""
+class RMSprop(_OptimizerOf):
+    """RMSprop (Hinton, Srivastava, Swersky 2012): steps scaled by a running mean of the squared gradient."""
 
-    def __init__(
-        self,
-        params: Iterable[Parameter],
-        lr: float = RMSpropRule.default_lr,
-        alpha: float = RMSpropRule.alpha,
-        eps: float = RMSpropRule.eps,
-    ) -> None:
-        super().__init__(params, lr, RMSpropRule(alpha, eps))
+    rule_type = RMSpropRule
 
 
-class Adam(Optimizer):
+class Adam(_OptimizerOf):
     """Adam (Kingma and Ba 2015, algorithm 1)."""
 
-    def __init__(
-        self,
-        params: Iterable[Parameter],
-        lr: float = AdamRule.default_lr,
-        beta1: float = AdamRule.beta1,
-        beta2: float = AdamRule.beta2,
-        eps: float = AdamRule.eps,
-    ) -> None:
-        super().__init__(params, lr, AdamRule(beta1, beta2, eps))
+    rule_type = AdamRule
 
 
-class AdamHat(Optimizer):
-    """Adam as TensorFlow and scikit-learn write it: eps is added before the correction of the gradient's square."""
+class AdamW(_OptimizerOf):
+    """AdamW (Loshchilov and Hutter 2019): Adam with decoupled weight decay, p <- p - lr weight_decay p."""
 
-    def __init__(
-        self,
-        params: Iterable[Parameter],
-        lr: float = AdamHatRule.default_lr,
-        beta1: float = AdamHatRule.beta1,
-        beta2: float = AdamHatRule.beta2,
-        eps: float = AdamHatRule.eps,
-    ) -> None:
-        super().__init__(params, lr, AdamHatRule(beta1, beta2, eps))
+    rule_type = AdamWRule
 
 
-class AdamW(Optimizer):
-    """AdamW (Loshchilov and Hutter 2019): Adam, and p <- p - lr weight_decay p for every parameter."""
-
-    def __init__(
-        self,
-        params: Iterable[Parameter],
-        lr: float = AdamWRule.default_lr,
-        beta1: float = AdamWRule.beta1,
-        beta2: float = AdamWRule.beta2,
-        eps: float = AdamWRule.eps,
-        weight_decay: float = AdamWRule.weight_decay,
-    ) -> None:
-        super().__init__(params, lr, AdamWRule(beta1, beta2, eps, weight_decay=weight_decay))
-
-
-class NAdam(Optimizer):
+class NAdam(_OptimizerOf):
     """NAdam (Dozat 2016): Adam with Nesterov's momentum."""
 
-    def __init__(
-        self,
-        params: Iterable[Parameter],
-        lr: float = NAdamRule.default_lr,
-        beta1: float = NAdamRule.beta1,
-        beta2: float = NAdamRule.beta2,
-        eps: float = NAdamRule.eps,
-        momentum_decay: float = NAdamRule.momentum_decay,
-    ) -> None:
-        super().__init__(params, lr, NAdamRule(beta1, beta2, eps, momentum_decay))
+    rule_type = NAdamRule
 
 
-class Lion(Optimizer):
-    """Lion (Chen et al. 2023, algorithm 2): steps of size lr, with the sign of a mean of the gradient."""
+class Lion(_OptimizerOf):
+    """Lion (Chen et al. 2023, algorithm 2): steps of size lr in the direction of a sign."""
 
-    def __init__(
-        self,
-        params: Iterable[Parameter],
-        lr: float = LionRule.default_lr,
-        beta1: float = LionRule.beta1,
-        beta2: float = LionRule.beta2,
-        weight_decay: float = LionRule.weight_decay,
-    ) -> None:
-        super().__init__(params, lr, LionRule(beta1, beta2, weight_decay))
+    rule_type = LionRule

@@ -1,8 +1,7 @@
-"""Schedules: what share of the learning rate each step takes.
+"""Learning-rate schedules: the factor on `lr` at each step.
 
-A schedule is a component of the group `schedule`: a dataclass with `factor(step, steps)`, computed on the
-host in float64 and multiplied with `lr`. `step` counts from 0 to `steps`, where training has ended.
-A warm-up comes before any of them (`schedule_factor`).
+A schedule is a component of the group `schedule`: a dataclass with `factor(step, steps)`, computed on the host in
+float64. `schedule_factor` puts a linear warm-up before any of them.
 """
 
 from __future__ import annotations
@@ -16,19 +15,25 @@ from minitrain.registry import Registry, implements, register
 
 
 class Schedule(Protocol):
-    """What a schedule has."""
+    """A component of the group `schedule`."""
 
-    def factor(self, step: int, steps: int) -> float: ...
+    def factor(self, step: int, steps: int) -> float:
+        """Compute the learning-rate multiplier of a step, which counts from 0 to `steps`, the end of training."""
 
 
 SCHEDULES: Registry[type[Schedule]] = Registry("schedule", implements(Schedule))
 
 
 def schedule_factor(schedule: Schedule, warmup: int | None, step: int, steps: int) -> float:
-    """The share of the rate at a step, where the first `warmup` steps rise to the schedule's first value.
+    """Compute the learning-rate multiplier of a step, with a linear warm-up.
 
-    factor(max(0, step - warmup), steps - warmup) min(1, (step + 1) / warmup): the schedule counts its own steps,
-    which begin when the warm-up is over. Without a warm-up (None) it is the schedule's factor.
+    factor(max(0, step - warmup), steps - warmup) min(1, (step + 1) / warmup)
+
+    Args:
+        schedule: The schedule, whose steps are counted from the end of the warm-up.
+        warmup: The number of steps of the warm-up, or None.
+        step: The step, from 0.
+        steps: The number of steps of the training.
 
     >>> [schedule_factor(Linear(), 4, step, 8) for step in range(9)]
     [0.25, 0.5, 0.75, 1.0, 1.0, 0.75, 0.5, 0.25, 0.0]
@@ -41,62 +46,66 @@ def schedule_factor(schedule: Schedule, warmup: int | None, step: int, steps: in
 @register("schedule", "constant")
 @dataclass(frozen=True)
 class Constant:
-    """The same rate at every step."""
+    """A constant learning rate."""
 
     def factor(self, step: int, steps: int) -> float:
+        """Compute the multiplier of a step."""
         return 1.0
 
 
 @register("schedule", "linear")
 @dataclass(frozen=True)
 class Linear:
-    """A straight line from the full rate down to a share of it: 1 - (1 - final) step / steps.
+    """Linear decay: 1 - (1 - final) step / steps.
 
     >>> [Linear(final=0.5).factor(step, 100) for step in (0, 50, 100)]
     [1.0, 0.75, 0.5]
     """
 
-    final: float = option(0.0, "share of the rate that is left at the end", at_least=0, at_most=1)
+    final: float = option(0.0, "multiplier at the end", at_least=0, at_most=1)
 
     def factor(self, step: int, steps: int) -> float:
+        """Compute the multiplier of a step."""
         return 1 - (1 - self.final) * step / steps
 
 
 @register("schedule", "step")
 @dataclass(frozen=True)
 class StepDecay:
-    """The rate times gamma after each of a number of steps: gamma^⌊step / every⌋.
+    """Multiply the learning rate by gamma at regular intervals: gamma^⌊step / every⌋.
 
     >>> [StepDecay(every=10, gamma=0.5).factor(step, 100) for step in (9, 10, 20)]
     [1.0, 0.5, 0.25]
     """
 
-    every: int = option(300, "steps between drops", at_least=1)
-    gamma: float = option(0.1, "what a drop multiplies the rate by", above=0, at_most=1)
+    every: int = option(300, "steps between two reductions", at_least=1)
+    gamma: float = option(0.1, "factor of each reduction", above=0, at_most=1)
 
     def factor(self, step: int, steps: int) -> float:
+        """Compute the multiplier of a step."""
         return self.gamma ** (step // self.every)
 
 
 @register("schedule", "exponential")
 @dataclass(frozen=True)
 class Exponential:
-    """The rate times gamma at every step: gamma^step.
+    """Exponential decay: gamma^step.
 
     >>> [Exponential(gamma=0.5).factor(step, 100) for step in (0, 1, 2)]
     [1.0, 0.5, 0.25]
     """
 
-    gamma: float = option(0.998, "what each step multiplies the rate by", above=0, at_most=1)
+    gamma: float = option(0.998, "factor of each step", above=0, at_most=1)
 
     def factor(self, step: int, steps: int) -> float:
+        """Compute the multiplier of a step."""
         return self.gamma**step
 
 
 @register("schedule", "cosine")
 @dataclass(frozen=True)
 class Cosine:
-    """Half a cosine from the full rate down to a share of it (Loshchilov and Hutter 2017, eq. 5).
+    """Cosine annealing without restarts (Loshchilov and Hutter 2017, eq. 5).
 
     final + (1 - final) (1 + cos(π step / steps)) / 2
 
@@ -104,16 +113,17 @@ class Cosine:
     [1.0, 0.5, 0.0]
     """
 
-    final: float = option(0.0, "share of the rate that is left at the end", at_least=0, at_most=1)
+    final: float = option(0.0, "multiplier at the end", at_least=0, at_most=1)
 
     def factor(self, step: int, steps: int) -> float:
+        """Compute the multiplier of a step."""
         return self.final + (1 - self.final) * (1 + math.cos(math.pi * step / steps)) / 2
 
 
 @register("schedule", "one_cycle")
 @dataclass(frozen=True)
 class OneCycle:
-    """Up to the full rate, then down to almost nothing (Smith and Topin 2018): a line up, half a cosine down.
+    """The one-cycle policy (Smith and Topin 2018): a linear rise, then half a cosine down.
 
     with x = step / steps
     x < rise:  start + (1 - start) x / rise
@@ -123,11 +133,12 @@ class OneCycle:
     [0.5, 0.75, 1.0, 0.5, 0.0]
     """
 
-    start: float = option(0.04, "share of the rate at the first step", at_least=0, at_most=1)
-    rise: float = option(0.3, "share of the steps spent on the way up", at_least=0, below=1)
-    final: float = option(4e-6, "share of the rate that is left at the end", at_least=0, at_most=1)
+    start: float = option(0.04, "multiplier at the first step", at_least=0, at_most=1)
+    rise: float = option(0.3, "fraction of the steps in which the rate rises", at_least=0, below=1)
+    final: float = option(4e-6, "multiplier at the end", at_least=0, at_most=1)
 
     def factor(self, step: int, steps: int) -> float:
+        """Compute the multiplier of a step."""
         x = step / steps
         if x < self.rise:
             return self.start + (1 - self.start) * x / self.rise

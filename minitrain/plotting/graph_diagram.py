@@ -16,7 +16,7 @@ from minitrain.autograd.formula import formula
 from minitrain.autograd.graph import enable_grad
 from minitrain.autograd.tensor import FLOATS, Parameter, Tensor, apply
 from minitrain.components.losses import Loss
-from minitrain.data import Rows
+from minitrain.data import RowsOnDisk
 from minitrain.errors import plural
 from minitrain.nn.activation import FunctionLayer
 from minitrain.nn.layers import Sequential
@@ -204,7 +204,7 @@ class Frame:
 
 
 def graph_of_network(
-    model: Module, x: ArrayLike | Rows, loss: Callable[[Tensor, Any], Tensor] | None = None, target: Any = None
+    model: Module, x: ArrayLike | RowsOnDisk, loss: Callable[[Tensor, Any], Tensor] | None = None, target: Any = None
 ) -> tuple[Graph, list[Frame]]:
     """The graph of a network with one node for each layer, and frames around modules that contain layers.
 

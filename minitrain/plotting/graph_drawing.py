@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from minitrain.autograd.tensor import Tensor
-from minitrain.data import Rows
+from minitrain.data import RowsOnDisk
 from minitrain.nn.module import Module
 from minitrain.plotting.figures import BLUE, GRAY, GREEN, ORANGE, VERMILION, new_figure, save_figure
 from minitrain.plotting.graph_diagram import (
@@ -61,7 +61,7 @@ def draw(tensor: Tensor, path: str | Path | None = None) -> Figure | list[Path]:
 
 def draw_network(
     model: Module,
-    x: ArrayLike | Rows,
+    x: ArrayLike | RowsOnDisk,
     loss: Callable[[Tensor, Any], Tensor] | None = None,
     target: Any = None,
     path: str | Path | None = None,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -166,9 +167,9 @@ class TrainingStep:
 
     @no_grad()
     def compute_update(
-        self, grads: Tensor, params: Tensor, state: Mapping[str, Tensor], scalars: Mapping[str, Tensor]
+        self, grads: Tensor, params: Tensor, state: Mapping[str, Tensor], scalars: Mapping[str, Any]
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """The next parameters and optimizer state.
+        """The next parameters and optimizer state; `scalars` are 0-d Tensors here, and numbers in hand-written loops.
 
         Raises:
             ConfigError: The optimizer's `update` returns a state with other names than `init`.
@@ -176,7 +177,7 @@ class TrainingStep:
         config = self.config
         if config.max_grad_norm is not None:
             grads = clip_by_global_norm(grads, config.max_grad_norm)
-        updated, new_state = config.optimizer.update(grads, state, params, **scalars)
+        updated, new_state = config.optimizer.update(grads, dict(state), params, **scalars)
         if new_state.keys() != state.keys():
             raise ConfigError(
                 f"the optimizer: update returns the state {', '.join(new_state) or 'nothing'}, and init "

@@ -165,7 +165,7 @@ MISTAKES = [
     (["loss=foo"], "loss=foo: expected one of binary_cross_entropy, cross_entropy, hinge, huber, mae, mse, output"),
     (["loss=binary_cross_entropy"], "is for 2 classes, and the data has 10; set loss=cross_entropy"),
     (["loss=mse", "label_smoothing=0.1"], "label_smoothing=0.1: loss=mse has none; set loss=cross_entropy"),
-    (["data=point", "batch_size=null"], "loss=cross_entropy: compares with a target"),
+    (["data=point", "batch_size=null"], "loss=cross_entropy: requires a target"),
     (["data.validation=0.99999"], "leaves no training example"),
     (["-m", "lr=0.1,abc"], "lr=abc"),
     (["-m", "activation=relu,foo", "lr=0.1"], "activation=foo"),

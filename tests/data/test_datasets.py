@@ -263,7 +263,7 @@ def test_targets_have_the_dtype_of_the_run():
 
 
 def test_cross_entropy_of_numeric_targets_is_rejected_with_advice():
-    with pytest.raises(ConfigError, match=r"loss=cross_entropy: needs classes, .* set loss=mse"):
+    with pytest.raises(ConfigError, match=r"loss=cross_entropy: requires classes, .* set loss=mse"):
         build_experiment(replace(run_config(Diabetes()), loss="cross_entropy"))
 
 

@@ -1,4 +1,4 @@
-"""Initial weights: their statistics, and that they come by name."""
+"""Initializers: statistics of the weights, and selection by name."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ VARIANCES = {
 }
 
 
-def test_every_initialiser_has_its_variance_here():
+def test_every_initializer_is_tested():
     assert set(VARIANCES) == set(REGISTRIES["init"])
 
 
@@ -58,7 +58,7 @@ def test_orthogonal_matrices_are_uniform_up_to_sign():
 
 
 @pytest.mark.parametrize("name", sorted(VARIANCES))
-def test_layers_take_an_initialiser_by_name_and_their_generator_decides(name):
+def test_layers_use_the_initializer_of_a_name_and_their_generator(name):
     def weights(rng):
         layers = [
             nn.Linear(3, 4, rng=rng, init=name, init_scale=2.0),

@@ -1,4 +1,4 @@
-"""Every layer against PyTorch's in training and evaluation, and what layers do in each mode."""
+"""Layers against PyTorch in training and evaluation mode, randomness, and errors."""
 
 import numpy as np
 import pytest
@@ -79,7 +79,7 @@ PAIRS = {
 
 @pytest.mark.parametrize("training", [True, False], ids=["training", "evaluation"])
 @pytest.mark.parametrize("name", PAIRS)
-def test_values_gradients_and_buffers_are_pytorchs(name, training):
+def test_values_gradients_and_buffers_match_pytorch(name, training):
     torch = pytest.importorskip("torch")
     ours, theirs, x = PAIRS[name]
     ours, theirs, x = ours(), theirs(torch.nn).double(), away_from_corners(x)
@@ -90,7 +90,7 @@ def test_values_gradients_and_buffers_are_pytorchs(name, training):
     theirs.load_state_dict({key: torch.tensor(value) for key, value in state.items()})
     (ours.train if training else ours.eval)()
     theirs.train(training)
-    for _ in range(2):  # the second in the state that the first has left
+    for _ in range(2):  # the second iteration begins with the buffers of the first
         a, b = Tensor(x, requires_grad=True), torch.tensor(x, requires_grad=True)
         out, expected = ours(a), theirs(b)
         np.testing.assert_allclose(out.numpy(), expected.detach().numpy(), rtol=1e-9, atol=1e-12)
@@ -108,7 +108,7 @@ def test_values_gradients_and_buffers_are_pytorchs(name, training):
         x = x[::-1].copy()
 
 
-def test_every_layer_and_activation_is_compared_with_pytorchs():
+def test_every_layer_and_activation_is_compared_with_pytorch():
     compared = {type(ours()) for ours, _, _ in PAIRS.values()}
     layers = {value for value in vars(nn).values() if isinstance(value, type) and issubclass(value, nn.Module)}
     # ScaledLinear, Embedding and Residual have their own tests below; the last two are no layers.
@@ -116,7 +116,7 @@ def test_every_layer_and_activation_is_compared_with_pytorchs():
 
 
 @pytest.mark.parametrize("bias", [True, False])
-def test_a_scaled_linear_layer_is_the_linear_layer_of_its_products(bias):
+def test_scaled_linear_equals_linear_with_multiplied_parameters(bias):
     scaled = nn.ScaledLinear(3, 4, bias, rng=0, multiplier=0.25, bias_multiplier=8.0)
     factors = {"weight": 0.25, "bias": 8.0}
     state = {key: factors[key] * value for key, value in scaled.state_dict().items()}
@@ -143,14 +143,14 @@ def test_a_scaled_linear_layer_is_the_linear_layer_of_its_products(bias):
     ids=lambda value: type(value).__name__,
 )  # fmt: skip
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_derivatives_to_order_2_and_types_that_stay(layer, x, dtype):
+def test_derivatives_to_order_2_and_dtypes(layer, x, dtype):
     assert layer.astype(dtype)(Tensor(x.astype(dtype))).dtype == dtype
     assert {b.dtype.name for b in layer.named_buffers().values()} <= {dtype}
     if dtype == "float64":
         check_grads(layer, x)
 
 
-def test_embedding_is_pytorchs_and_a_repeated_row_adds_up():
+def test_embedding_matches_pytorch_and_accumulates_repeated_rows():
     torch = pytest.importorskip("torch")
     ours, theirs = nn.Embedding(5, 3, rng=0), torch.nn.Embedding(5, 3).double()
     theirs.load_state_dict({key: torch.tensor(value) for key, value in ours.state_dict().items()})
@@ -171,10 +171,10 @@ def test_residual_adds_its_input():
         nn.Residual(nn.Linear(3, 2, rng=0))(x)
 
 
-# Dropout: what is random, and on what that depends
+# Dropout: randomness
 
 
-def test_dropout_keeps_the_mean_and_its_gradient_passes_where_the_value_does():
+def test_dropout_preserves_the_mean_and_its_gradient_has_the_same_mask():
     layer, x = nn.Dropout(0.3, rng=0), Tensor(np.ones((200, 200)), requires_grad=True)
     out = layer(x)
     assert np.unique(out.numpy()).tolist() == [0, 1 / 0.7]
@@ -184,11 +184,11 @@ def test_dropout_keeps_the_mean_and_its_gradient_passes_where_the_value_does():
 
 
 def masks(net, width=64):
-    """What each Dropout of a Sequential does to ones."""
+    """The output of each Dropout of a Sequential for ones."""
     return [layer(Tensor(np.ones(width))).numpy() for layer in net.layers if isinstance(layer, nn.Dropout)]
 
 
-def test_masks_are_a_function_of_seed_layer_and_step():
+def test_dropout_masks_are_a_function_of_seed_layer_and_step():
     net = nn.Sequential(nn.Dropout(0.5, rng=0), nn.Tanh(), nn.Dropout(0.5, rng=0))
     first, second = masks(net.train(seed=3, step=5))
     assert (first != second).any()
@@ -202,7 +202,7 @@ def test_masks_are_a_function_of_seed_layer_and_step():
     assert (masks(other.train(seed=3, step=5))[1] == second).all()
 
 
-def test_a_hand_written_loop_draws_from_the_layers_own_generator():
+def test_without_seed_dropout_draws_from_the_generator_of_the_layer():
     a, b = nn.Dropout(0.5, rng=1), nn.Dropout(0.5, rng=1)
     x = Tensor(np.ones(64))
     drawn = [a(x).numpy(), a.train()(x).numpy()]
@@ -210,7 +210,7 @@ def test_a_hand_written_loop_draws_from_the_layers_own_generator():
     assert all((mask == b(x).numpy()).all() for mask in drawn)
 
 
-def test_modes_reach_every_layer():
+def test_train_and_eval_apply_to_nested_layers():
     net = nn.Sequential(nn.Residual(nn.Sequential(nn.Dropout(0.5, rng=0))), nn.BatchNorm1d(3))
     assert all(m.training for m in net.named_modules().values())
     assert not any(m.training for m in net.eval().named_modules().values())
@@ -218,7 +218,7 @@ def test_modes_reach_every_layer():
     assert all(m.training for m in net.train().named_modules().values())
 
 
-def test_evaluation_changes_no_buffer_and_training_does():
+def test_only_training_updates_buffers():
     layer = nn.BatchNorm1d(3).eval()
     layer(Tensor(ROWS))
     assert (layer.running_mean.numpy() == 0).all()
@@ -244,7 +244,34 @@ def test_evaluation_changes_no_buffer_and_training_does():
         (lambda: F.linear(Tensor(IMAGES), nn.Linear(3, 4, rng=0).weight), "in_features=5"),
     ],
 )  # fmt: skip
-def test_each_mistake_is_one_line(mistake, message):
+def test_invalid_layers_are_reported_on_one_line(mistake, message):
     with pytest.raises(ValueError, match=message) as error:
         mistake()
     assert "\n" not in str(error.value)
+
+
+def test_initial_weights_of_linear_are_uniform_and_depend_on_the_seed():
+    layer = nn.Linear(100, 50, rng=3)
+    w = layer.weight.numpy()
+    assert w.shape == (50, 100)
+    assert abs(w).max() <= 0.1
+    assert abs(w.std() - 0.1 / np.sqrt(3)) < 0.002
+    assert (nn.Linear(100, 50, rng=3).weight.numpy() == w).all()
+    assert (nn.Linear(100, 50, rng=4).weight.numpy() != w).any()
+
+
+@pytest.mark.parametrize(
+    ("layer", "x", "message"),
+    [
+        (nn.Linear(3, 2, rng=0), np.ones((4, 5)), r"expected an input of shape \[batch, 3\].*in_features=5"),
+        (nn.Linear(3, 2, rng=0), np.ones(3), r"expected an input of shape \[batch, 3\]"),
+    ],
+)
+def test_input_of_the_wrong_shape_is_reported(layer, x, message):
+    with pytest.raises(ValueError, match=message):
+        layer(Tensor(x))
+
+
+def test_layer_without_units_is_reported():
+    with pytest.raises(ValueError, match="in_features=0"):
+        nn.Linear(0, 3, rng=0)

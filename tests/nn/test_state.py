@@ -1,4 +1,4 @@
-"""A module's state as arrays, to and from PyTorch's; and parameters that are frozen."""
+"""State of modules as arrays, exchange with PyTorch, and frozen parameters."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def text_pair(torch):
 @pytest.mark.parametrize("pair", [image_pair, text_pair])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-6), ("float64", 1e-12)])
 @pytest.mark.parametrize("to_pytorch", [True, False], ids=["to PyTorch", "from PyTorch"])
-def test_a_network_and_pytorchs_give_the_same_outputs(pair, dtype, tolerance, to_pytorch):
+def test_state_dict_is_exchanged_with_pytorch(pair, dtype, tolerance, to_pytorch):
     torch = pytest.importorskip("torch")
     ours, theirs, x = pair(torch)
     x = x.astype(dtype) if x.dtype.kind == "f" else x
@@ -54,7 +54,7 @@ def test_a_network_and_pytorchs_give_the_same_outputs(pair, dtype, tolerance, to
     assert sorted(ours.state_dict()) == sorted(theirs_state)
 
 
-def test_a_state_is_a_copy():
+def test_state_dict_is_a_copy():
     layer = nn.Linear(2, 1, rng=0)
     state = layer.state_dict()
     state["weight"][...] = 7.0
@@ -74,17 +74,17 @@ def test_a_state_is_a_copy():
         ({k: np.ones(3) for k in "abcdefg"}, "unexpected a; .*unexpected d; and 3 more; give"),
     ],
 )
-def test_a_state_that_does_not_fit_is_told_in_one_line_and_nothing_changes(change, message):
+def test_mismatched_state_is_reported_on_one_line_and_changes_nothing(change, message):
     net = nn.Sequential(nn.Linear(2, 3, rng=0), nn.BatchNorm1d(3))
     before = net.state_dict()
-    given = {key: value for key, value in {**before, "1.weight": np.zeros(3), **change}.items() if value is not None}
+    state = {key: value for key, value in {**before, "1.weight": np.zeros(3), **change}.items() if value is not None}
     with pytest.raises(ValueError, match="load_state_dict: " + message) as error:
-        net.load_state_dict(given)
+        net.load_state_dict(state)
     assert "\n" not in str(error.value)
     assert all((value == before[key]).all() for key, value in net.state_dict().items())
 
 
-def test_a_value_that_the_type_cannot_hold_changes_nothing_where_warnings_are_errors():
+def test_overflow_while_loading_a_state_changes_nothing():
     layer = nn.Linear(1, 1, rng=0).astype("float32")
     before = layer.state_dict()
     with np.errstate(over="raise"), pytest.raises(FloatingPointError):
@@ -92,7 +92,7 @@ def test_a_value_that_the_type_cannot_hold_changes_nothing_where_warnings_are_er
     assert all((value == before[key]).all() for key, value in layer.state_dict().items())
 
 
-def test_a_module_is_watched_under_each_of_its_names():
+def test_outputs_are_recorded_for_every_name_of_a_module():
     layer = nn.ReLU()
     with record_outputs({"a": layer, "b": layer}) as outputs:
         layer(Tensor([-1.0, 2.0]))
@@ -116,7 +116,7 @@ def network():
         (["2.weight", "0.b*"], ["2.weight", "0.bias"]),
     ],
 )
-def test_frozen_parameters_stay_bitwise_and_are_in_a_vector_of_their_own(patterns, frozen):
+def test_frozen_parameters_are_unchanged_and_in_a_separate_vector(patterns, frozen):
     net = network().freeze(patterns)
     named = net.named_parameters()
     flat = FlatParameters(named)
@@ -136,14 +136,14 @@ def test_frozen_parameters_stay_bitwise_and_are_in_a_vector_of_their_own(pattern
     assert opt.state["mean"].size == sum(named[name].size for name in trained)
 
 
-def test_mistakes_in_what_is_frozen():
+def test_invalid_frozen_parameters_are_reported():
     with pytest.raises(ValueError, match=r"frozen: 1.\* matches no parameter; there is 0.weight, 0.bias, 2.weight"):
         network().freeze(["0.*", "1.*"])
     with pytest.raises(ValueError, match="all 4 are frozen: there is nothing to train"):
         FlatParameters(network().freeze(["*"]).named_parameters())
 
 
-def test_flat_tensors_may_be_none_and_are_views():
+def test_flat_tensors_can_be_empty_and_are_views():
     empty = FlatTensors({}, "float32")
     empty.assign(empty.vector.copy())
     assert empty.vector.shape == (0,)
@@ -156,7 +156,7 @@ def test_flat_tensors_may_be_none_and_are_views():
         FlatTensors({"a": Parameter(1.0), "b": Parameter(np.ones(1, "float32"))})
 
 
-def test_what_is_frozen_takes_the_type_of_what_is_trained():
+def test_frozen_parameters_take_the_dtype_of_trained_parameters():
     trained, frozen = Parameter(np.ones(2, "float32")), Parameter(np.ones(3))
     frozen.requires_grad = False
     flat = FlatParameters({"w": trained, "v": frozen})

@@ -1,14 +1,15 @@
-"""Networks from their options: what they are made of, that they train, and that a resumed run keeps its bits."""
+"""Networks from their options: layers, training, and bit-identical resumption."""
 
 import os
 import zipfile
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from minitrain import Tensor, nn
-from minitrain.components.networks import LinearConfig, MLPConfig
+from minitrain.components.networks import Lab2Config, LinearConfig, MLPConfig
 from minitrain.components.sequential import CNNConfig, SequentialConfig
 from minitrain.config.schema import RunConfig, parse_run_config
 from minitrain.data import Digits, Moons
@@ -31,7 +32,7 @@ IMAGES = replace(SMALL, data=Digits(), network=CNNConfig([2, 3]), steps=4)
 
 
 class StopError(Exception):
-    """As if the process were killed."""
+    """Stands for the end of a killed process."""
 
 
 def run(config, directory, **options):
@@ -43,10 +44,10 @@ def contents(directory):
     arrays, meta = load_checkpoint(directory / "checkpoints" / "last.npz")
     best, _ = load_checkpoint(directory / "checkpoints" / "best.npz")
     state = [(directory / "metrics.csv").read_bytes(), meta.best, meta.step]
-    return state + [key.encode() + a.tobytes() for each in (arrays, best) for key, a in sorted(each.items())]
+    return state + [key.encode() + a.tobytes() for group in (arrays, best) for key, a in sorted(group.items())]
 
 
-# Going on after a stop
+# Resuming
 
 
 @pytest.mark.parametrize(
@@ -60,7 +61,7 @@ def contents(directory):
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("step", [10, 29])
-def test_a_run_cut_off_and_resumed_is_uninterrupted_bit_for_bit(tmp_path, monkeypatch, network, dtype, step):
+def test_resumed_run_equals_an_uninterrupted_run_bit_for_bit(tmp_path, monkeypatch, network, dtype, step):
     config = replace(SMALL, network=network, dtype=dtype)
     run(config, tmp_path / "whole")
     update = CompiledEngine.update
@@ -86,7 +87,7 @@ def test_more_steps_continue_a_completed_run(tmp_path):
     assert contents(tmp_path / "extended") == contents(tmp_path / "whole")
 
 
-def test_how_often_one_looks_changes_no_weight(tmp_path):
+def test_evaluation_interval_does_not_change_weights(tmp_path):
     for name, every in (("often", 1), ("seldom", 40)):
         run(replace(SMALL, eval_every=every, log_every=every), tmp_path / name)
     often, seldom = (load_checkpoint(tmp_path / name / "checkpoints" / "last.npz")[0] for name in ("often", "seldom"))
@@ -95,7 +96,7 @@ def test_how_often_one_looks_changes_no_weight(tmp_path):
 
 
 @pytest.mark.parametrize("engine", ["eager_engine", "engine"])
-def test_a_loss_depends_on_its_step_alone_and_changes_nothing(engine):
+def test_loss_is_a_function_of_the_step_without_side_effects(engine):
     experiment = build_experiment(SMALL)
     state = getattr(experiment, engine)
     before = experiment.step.buffers.vector.copy()
@@ -108,7 +109,7 @@ def test_a_loss_depends_on_its_step_alone_and_changes_nothing(engine):
 
 
 @pytest.mark.parametrize("engine", ["eager_engine", "engine"])
-def test_evaluation_is_in_evaluation_mode_and_changes_nothing(engine):
+def test_evaluation_uses_evaluation_mode_and_has_no_side_effects(engine):
     experiment = build_experiment(SMALL)
     state = getattr(experiment, engine)
     for step in range(3):
@@ -121,7 +122,7 @@ def test_evaluation_is_in_evaluation_mode_and_changes_nothing(engine):
     assert loss == experiment.loss(output, Tensor(experiment.data.y_val)).numpy()
 
 
-def test_the_seed_decides_the_masks(tmp_path):
+def test_dropout_masks_depend_on_the_seed(tmp_path):
     for seed in (0, 1):
         net = MLPConfig([8], dropout=0.5, init="zeros")
         model = build_experiment(replace(SMALL, network=net, seed=seed)).model.train(seed, 0)
@@ -175,30 +176,30 @@ def test_every_layer_of_a_list_trains(tmp_path, layers):
     assert run(replace(IMAGES, network=network), tmp_path).status == "completed"
 
 
-def test_every_layer_of_the_table_is_in_a_list_above():
+def test_every_registered_layer_is_tested():
     names = {next(iter(e)) if isinstance(e, dict) else e for layers in IMAGE_LAYERS for e in layers}
     assert set(REGISTRIES["layer"]) <= names | {"flatten", "linear", "reshape", "activation"}
 
 
-# Maximal update parametrisation
+# Maximal update parametrization
 
 
 @pytest.mark.parametrize("parametrization", ["mup_sgd", "mup_adam"])
-def test_at_the_base_width_mup_is_the_standard_parametrisation(tmp_path, parametrization):
-    found = []
+def test_mup_at_the_base_width_equals_the_standard_parametrization(tmp_path, parametrization):
+    results = []
     for name in ("standard", parametrization):
         network = MLPConfig([8, 8], parametrization=name, base_width=8)
         run(replace(SMALL, network=network), tmp_path / name)
-        found.append(contents(tmp_path / name))
-    assert found[0] == found[1]
+        results.append(contents(tmp_path / name))
+    assert results[0] == results[1]
 
 
 RULES = {"mup_sgd": (SGDRule(), 0.03), "mup_adam": (AdamRule(), 0.003)}
 
 
 def changes_by_width(parametrization, widths, rule, lr):
-    """How far five steps move the outputs of each linear layer, in the mean over entries: [layers] for each width."""
-    found = []
+    """Mean absolute change of the outputs of each linear layer after five steps: [widths, layers]."""
+    results = []
     for width in widths:
         network = MLPConfig([width, width], parametrization=parametrization, base_width=widths[0], init="he_normal")
         config = replace(SMALL, network=network, optimizer=rule, lr=lr, schedule=Constant(), dtype="float64")
@@ -209,8 +210,8 @@ def changes_by_width(parametrization, widths, rule, lr):
             engine.loss(k)
             engine.update(k)
         after = layer_outputs(step)
-        found.append([abs(a - b).mean() for a, b in zip(after, before, strict=True)])
-    return np.array(found)
+        results.append([abs(a - b).mean() for a, b in zip(after, before, strict=True)])
+    return np.array(results)
 
 
 def layer_outputs(step):
@@ -222,7 +223,7 @@ def layer_outputs(step):
 
 
 @pytest.mark.parametrize("parametrization", RULES)
-def test_under_mup_steps_move_every_layer_alike_at_any_width(parametrization):
+def test_mup_updates_are_independent_of_the_width(parametrization):
     """The coordinate check of Yang et al. 2022, appendix D.1."""
     widths = [64, 256, 1024]
     change = changes_by_width(parametrization, widths, *RULES[parametrization])
@@ -232,8 +233,8 @@ def test_under_mup_steps_move_every_layer_alike_at_any_width(parametrization):
     assert (standard[-1] / standard[0]).max() > 3.0
 
 
-def test_mup_counts_the_last_layers_initial_weights_by_the_width():
-    """Its deviation goes with 1 / width, not with 1 / √width; the other layers' as ever."""
+def test_mup_scales_initial_weights_of_the_last_layer_with_the_width():
+    """Their standard deviation scales with 1 / width, not with 1 / √width; that of the other layers is unchanged."""
     for name in RULES:
         narrow, wide = (
             MLPConfig([width] * 2, parametrization=name, init="he_normal").build(100, 100, nn.ReLU, seed=0)
@@ -265,7 +266,7 @@ def test_the_layers_of_an_mlp():
     assert EVERYTHING.describe(2, 2, "relu") == "mlp 2-8-8-2, relu, batch norm, dropout 0.2, residual"
 
 
-def test_a_list_of_layers_is_the_same_network_as_layers_by_hand():
+def test_list_of_layers_builds_the_layers_in_order():
     config = parse_run_config(
         {
             "data": {"name": "digits"}, "optimizer": {"name": "sgd"}, "schedule": {"name": "constant"}, "lr": 0.1,
@@ -278,7 +279,7 @@ def test_a_list_of_layers_is_the_same_network_as_layers_by_hand():
     assert all(layer.training for layer in net.train().layers)
 
 
-def test_a_network_starts_from_a_file(tmp_path):
+def test_initial_parameters_from_a_file(tmp_path):
     source = MLPConfig([4], norm="batch").build(2, 2, nn.ReLU, seed=7)
     np.savez(tmp_path / "start.npz", **source.state_dict())
     config = replace(
@@ -296,7 +297,7 @@ def test_a_network_starts_from_a_file(tmp_path):
     assert (again["1.running_var"] == arrays["buffers/1.running_var"]).all()
 
 
-def test_frozen_parameters_of_a_run_stay_and_are_in_its_checkpoint(tmp_path):
+def test_frozen_parameters_of_a_run_are_unchanged_and_in_its_checkpoint(tmp_path):
     config = replace(SMALL, network=MLPConfig([4], frozen=["0.*"]), dtype="float64")
     before = build_experiment(config).model.state_dict()
     assert "22 parameters, 12 of them frozen" in build_experiment(config).describe()
@@ -320,7 +321,7 @@ def test_frozen_parameters_of_a_run_stay_and_are_in_its_checkpoint(tmp_path):
         ({"network": CNNConfig()}, "network=cnn: takes square images, the data has 2 inputs"),
     ],
 )  # fmt: skip
-def test_each_mistake_is_one_line_before_anything_is_written(changes, message):
+def test_invalid_options_are_reported_on_one_line(changes, message):
     with pytest.raises(ConfigError, match=message) as error:
         build_experiment(replace(SMALL, **changes))
     assert "\n" not in str(error.value)
@@ -344,13 +345,13 @@ def test_each_mistake_is_one_line_before_anything_is_written(changes, message):
         ([{"linear": 3}], r"the result for an example has shape \[3\]; the data needs \[2\]"),
     ],
 )  # fmt: skip
-def test_a_mistake_in_a_list_of_layers_names_the_entry(layers, message):
+def test_invalid_entry_of_a_list_of_layers_is_named(layers, message):
     with pytest.raises(ConfigError, match=message) as error:
         build_experiment(replace(SMALL, network=SequentialConfig(layers)))
     assert "\n" not in str(error.value)
 
 
-def test_a_file_of_another_network_is_told(tmp_path):
+def test_file_of_another_network_is_reported(tmp_path):
     np.savez(tmp_path / "start.npz", weight=np.ones(3))
     (tmp_path / "text.npz").write_text("no archive")
     for name, message in (("start", "missing 0.weight"), ("text", "text.npz: ")):
@@ -359,7 +360,7 @@ def test_a_file_of_another_network_is_told(tmp_path):
 
 
 def unreadable(path, kind):
-    """A file that no network can start from."""
+    """Write a file that is not a valid state."""
     if kind == "pipe":
         os.mkfifo(path)
     elif kind == "empty":
@@ -390,7 +391,7 @@ def unreadable(path, kind):
         ("compression", r"cannot be read \(That compression method is not supported\)"),
     ],
 )
-def test_a_file_that_no_network_can_start_from_is_one_line(tmp_path, kind, message):
+def test_unreadable_file_is_reported_on_one_line(tmp_path, kind, message):
     unreadable(tmp_path / "start.npz", kind)
     with pytest.raises(ConfigError, match=f"^network.init_file=.*start.npz: {message}") as error:
         build_experiment(replace(SMALL, network=MLPConfig(init_file=str(tmp_path / "start.npz"))))
@@ -398,16 +399,43 @@ def test_a_file_that_no_network_can_start_from_is_one_line(tmp_path, kind, messa
 
 
 @pytest.mark.parametrize("dtype", ["complex128", "U9", "S9"])
-def test_a_file_of_other_than_numbers_is_told(tmp_path, dtype):
+def test_file_with_non_numeric_arrays_is_reported(tmp_path, dtype):
     state = LinearConfig().build(2, 2, nn.ReLU, seed=7).state_dict()
     np.savez(tmp_path / "start.npz", **{**state, "bias": state["bias"].astype(dtype)})
     with pytest.raises(ConfigError, match=r"start.npz: load_state_dict: bias of type .*, expected numbers; give"):
         build_experiment(replace(SMALL, network=LinearConfig(init_file=str(tmp_path / "start.npz"))))
 
 
-def test_a_cnn_learns_digits(tmp_path):
+def test_cnn_learns_digits(tmp_path):
     # Momentum with a cosine schedule reaches 98.0 to 98.6 % from seeds 0, 1 and 2.
     config = RunConfig(
         Digits(), CNNConfig(), MomentumRule(), Cosine(), lr=0.05, steps=400, batch_size=32, eval_every=100
     )
     assert run(config, tmp_path).best.value >= 0.98
+
+
+@pytest.mark.parametrize("widths", [[], [5], [8, 4, 2]])
+def test_mlp_of_any_widths(widths):
+    net = MLPConfig(widths).build(3, 2, nn.ReLU, seed=0)
+    sizes = [3, *widths, 2]
+    shapes = [p.shape for p in net.named_parameters().values()]
+    assert shapes[::2] == [(out, inn) for inn, out in pairwise(sizes)]
+    assert net(Tensor(np.ones((7, 3)))).shape == (7, 2)
+
+
+def test_additional_layer_does_not_change_other_initial_weights():
+    short = MLPConfig([8]).build(3, 2, nn.ReLU, seed=5).parameters()
+    long = MLPConfig([8, 2]).build(3, 2, nn.ReLU, seed=5).parameters()
+    assert (short[0].numpy() == long[0].numpy()).all()
+
+
+def test_linear_network_is_one_layer():
+    assert list(LinearConfig().build(3, 2, nn.ReLU, seed=0).named_parameters()) == ["weight", "bias"]
+
+
+def test_lab2_computes_the_chain_of_the_notebook():
+    net = Lab2Config(w1=0.5, w2=-2.0, bias=0.25).build(1, 1, nn.Tanh, seed=0)
+    assert list(net.named_parameters()) == ["w1", "w2", "bias"]
+    assert net(Tensor([[3.0]])).item() == np.tanh(-2.0 * np.tanh(0.5 * 3 + 0.25) + 0.25)
+    with pytest.raises(ConfigError, match="set data=point"):
+        Lab2Config().build(64, 10, nn.ReLU, seed=0)

@@ -21,7 +21,7 @@ from minitrain.config.schema import refuse_renamed, unknown_name
 from minitrain.config.sweep_grid import SWEEP_KEYS
 from minitrain.errors import ConfigError, abbreviate, first_line
 from minitrain.options import REQUIRED, options
-from minitrain.paths import config_roots, group_names
+from minitrain.paths import conf_directory, group_names, studies_directory
 from minitrain.registry import COMPONENTS, REGISTRIES
 from minitrain.suggestions import unknown_key
 
@@ -45,7 +45,7 @@ class Composer:
         if directory is not None and not directory.is_dir():
             raise ConfigError(f"--config-dir {user_configs}: no such directory")
         _offer_registered_components()
-        self.hydra = open_hydra(config_roots(), directory)
+        self.hydra = open_hydra(conf_directory(), studies_directory(), directory)
         self.parser = OverridesParser.create(config_loader=self.hydra.config_loader)
 
     def compose(self, overrides: Sequence[str], mode: RunMode = RunMode.RUN) -> DictConfig:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+EPOCH_KEYS = ("epochs", "num_epochs", "max_epochs")
+
 # Names that other libraries use -> what to set here.
 SYNONYMS = {
-    "epochs": "steps (an epoch has as many steps as the training examples have batches)",
-    "num_epochs": "steps (an epoch has as many steps as the training examples have batches)",
+    "epochs": "steps",
+    "num_epochs": "steps",
+    "max_epochs": "steps",
     "max_steps": "steps",
     "iterations": "steps",
     "learning_rate": "lr",
@@ -47,8 +50,8 @@ def closest(name: str, names: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def unknown_key(key: str, valid: Sequence[str]) -> str:
-    """The end of the message about an unknown key: a suggestion, and the valid keys.
+def unknown_key(key: str, valid: Sequence[str], note: str = "") -> str:
+    """The end of the message about an unknown key: a suggestion with a note on it, and the valid keys.
 
     >>> unknown_key("optmizer", ["lr", "optimizer"])
     'unknown key; did you mean optimizer? valid keys: lr, optimizer'
@@ -57,6 +60,6 @@ def unknown_key(key: str, valid: Sequence[str]) -> str:
     """
     keys = f"valid keys: {', '.join(valid) or 'none'}"
     if key in SYNONYMS:
-        return f"unknown key; set {SYNONYMS[key]}; {keys}"
+        return f"unknown key; set {SYNONYMS[key]}{note and f' ({note})'}; {keys}"
     suggestion = closest(key, valid)
     return f"unknown key; did you mean {suggestion}? {keys}" if suggestion else f"unknown key; {keys}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from minitrain.config.hydra_compat import open_hydra
 from minitrain.config.hydra_files import JobSpec
+from minitrain.config.loading import to_run_config
 from minitrain.config.schema import refuse_renamed, unknown_name
 from minitrain.config.sweep_grid import SWEEP_KEYS
-from minitrain.errors import ConfigError, abbreviate, first_line
+from minitrain.errors import ConfigError, abbreviate, first_line, plural
 from minitrain.options import REQUIRED, options
 from minitrain.paths import conf_directory, group_names, studies_directory
 from minitrain.registry import COMPONENTS, REGISTRIES
-from minitrain.suggestions import unknown_key
+from minitrain.suggestions import EPOCH_KEYS, unknown_key
 
 CONFIG = "config"
 LONGEST_KEY = 200  # characters
@@ -167,8 +169,25 @@ class Composer:
                 refuse_renamed(override.key_or_group, _first_value(override).partition("=")[2])
                 prefix = f"{parent}." if parent else ""
                 valid = [f"{prefix}{key}" for key in map(str, siblings) if key not in ("hydra", "name")]
-                return f"{override.input_line}: {unknown_key(override.key_or_group, valid)}"
+                note = self._epoch_note(config, settings) if override.key_or_group in EPOCH_KEYS else ""
+                return f"{override.input_line}: {unknown_key(override.key_or_group, valid, note)}"
         return first_line(error)
+
+    def _epoch_note(self, config: DictConfig, settings: Sequence[Override]) -> str:
+        """How many steps an epoch has for the data and the batch size of a config; empty if that takes long to find."""
+        task = task_config(config)
+        for override in settings:
+            if override.key_or_group in ("data", "batch_size") or override.key_or_group.startswith("data."):
+                with suppress(OmegaConfBaseException):  # of an unknown key, which is not the one reported
+                    OmegaConf.update(task, override.key_or_group, override.value())
+        try:
+            run = to_run_config(task)
+            if hasattr(run.data, "path"):  # a file of any size
+                return ""
+            examples = len(run.data.load().x_train)
+        except ConfigError:
+            return ""
+        return f"an epoch has {plural(max(1, examples // (run.batch_size or examples)), 'step')}"
 
     def _sets_task_value(self, override: Override) -> bool:
         """Whether an override only sets a value of the run's config, and chooses no group."""

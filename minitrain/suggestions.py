@@ -46,7 +46,7 @@ def closest(name: str, names: Iterable[str]) -> str | None:
     >>> closest("optmizer", ["network", "optimizer"])
     'optimizer'
     """
-    matches = get_close_matches(name, list(names), n=1, cutoff=0.7)
+    matches = get_close_matches(name, list(names), n=1, cutoff=0.65)
     return matches[0] if matches else None
 
 

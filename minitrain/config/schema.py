@@ -15,7 +15,7 @@ from minitrain.optim.schedules import Schedule
 from minitrain.options import REQUIRED, option, options, validate_options
 from minitrain.registry import REGISTRIES
 from minitrain.storage.legacy import replacement
-from minitrain.suggestions import closest
+from minitrain.suggestions import closest, unknown_key
 
 MONITORS = ("auto", "val_accuracy", "val_loss", "train_loss")
 ENGINES = ("numpy", "eager")
@@ -81,6 +81,10 @@ def parse_run_config(values: Mapping[str, Any]) -> RunConfig:
     components = {group: _parse_component(group, values.get(group)) for group in GROUPS}
     top_level = {key: value for key, value in values.items() if key not in GROUPS}
     _refuse_renamed(RunConfig, top_level, "")
+    valid = [*options(RunConfig), *GROUPS]
+    for key, value in top_level.items():
+        if key not in valid:
+            raise ConfigError(f"{key}={abbreviate(value)}: {unknown_key(key, valid)}")
     return RunConfig(**components, **validate_options(RunConfig, top_level, ""))
 
 

@@ -42,7 +42,9 @@ ConfigLoader.yaml_implicit_resolvers = {
     for first, resolvers in ConfigLoader.yaml_implicit_resolvers.items()
 }
 ConfigLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\d+(_\d+)*\.?[\d_]*|\.\d+(_\d+)*)[eE][-+]?\d+$"), list("-+0123456789.")
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+(_\d+)*\.?[\d_]*|\.\d+(_\d+)*)[eE][-+]?\d+$"),
+    list("-+0123456789."),
 )
 
 

@@ -33,8 +33,8 @@ def test_each_component_has_a_file_with_its_options_and_defaults(group, name):
     known = options(REGISTRIES[group][name])
     defaults = {key: option.default for key, option in known.items()}
     assert written == {"name": name, **defaults}
-    lines = path.read_text().splitlines()
-    assert all(option.range.help in lines[-len(defaults) + i] for i, option in enumerate(known.values()))
+    comments = " ".join(line.rpartition("# ")[2].strip() for line in path.read_text().splitlines())
+    assert all(f"{option.range.help}; {option.expected}" in comments for option in known.values())
 
 
 @pytest.mark.parametrize("group", GROUPS)

@@ -1,4 +1,4 @@
-"""The jobs of a sweep: every combination of values, keys that vary together, random samples, repeats with other seeds."""
+"""The jobs of a sweep: all combinations of values, keys that vary together, random samples, repeats by seed."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from minitrain.suggestions import SYNONYMS, closest, unknown_key
     ("arguments", "message"),
     [
         (["optmizer=adam"], "optmizer=adam: unknown key; did you mean optimizer? valid keys: "),
-        (["network.width=3"], "network.width=3: unknown key; did you mean network.widths? valid keys: network.widths, "),
+        (["network.width=3"], "network.width=3: unknown key; did you mean network.widths? valid keys: network."),
         (["learning_rate=1"], "learning_rate=1: unknown key; set lr; valid keys: "),
         (["weight_decay=0.1"], "unknown key; set optimizer=adamw with optimizer.weight_decay, or l2; valid keys: "),
         (["dropout=0.1"], "unknown key; set network.dropout; valid keys: "),

@@ -137,6 +137,6 @@ def _fast_dumper() -> type[yaml.Dumper] | None:
     """libyaml's emitter with OmegaConf's rule for quotes; None if PyYAML was built without libyaml."""
     if not hasattr(yaml, "CDumper"):
         return None
-    dumper = type("OmegaConfCDumper", (yaml.CDumper,), {})
-    dumper.add_representer(str, get_omega_conf_dumper().str_representer)
-    return dumper
+    fast: type[yaml.Dumper] = type("OmegaConfCDumper", (yaml.CDumper,), {})
+    yaml.add_representer(str, get_omega_conf_dumper().str_representer, fast)
+    return fast

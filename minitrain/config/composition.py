@@ -160,18 +160,22 @@ class Composer:
             config = self.hydra.compose_config(CONFIG, choices, run_mode=RunMode.RUN)
         except (HydraException, OmegaConfBaseException):
             return first_line(error)
-        for override in settings:
-            parent, _, name = override.key_or_group.rpartition(".")
-            siblings = OmegaConf.select(config, parent) if parent else config
-            if not isinstance(siblings, DictConfig):
-                return f"{override.input_line}: unknown key; {parent} has no keys"
-            if name not in siblings:
-                refuse_renamed(override.key_or_group, _first_value(override).partition("=")[2])
-                prefix = f"{parent}." if parent else ""
-                valid = [f"{prefix}{key}" for key in map(str, siblings) if key not in ("hydra", "name")]
-                note = self._epoch_note(config, settings) if override.key_or_group in EPOCH_KEYS else ""
-                return f"{override.input_line}: {unknown_key(override.key_or_group, valid, note)}"
-        return first_line(error)
+        problems = (self._unknown_key(override, config, settings) for override in settings)
+        return next(filter(None, problems), first_line(error))
+
+    def _unknown_key(self, override: Override, config: DictConfig, settings: Sequence[Override]) -> str:
+        """The message about an override whose key is not in a composed config; empty if the key is there."""
+        parent, _, name = override.key_or_group.rpartition(".")
+        siblings = OmegaConf.select(config, parent) if parent else config
+        if not isinstance(siblings, DictConfig):
+            return f"{override.input_line}: unknown key; {parent} has no keys"
+        if name in siblings:
+            return ""
+        refuse_renamed(override.key_or_group, _first_value(override).partition("=")[2])
+        prefix = f"{parent}." if parent else ""
+        valid = [f"{prefix}{key}" for key in map(str, siblings) if key not in ("hydra", "name")]
+        note = self._epoch_note(config, settings) if override.key_or_group in EPOCH_KEYS else ""
+        return f"{override.input_line}: {unknown_key(override.key_or_group, valid, note)}"
 
     def _epoch_note(self, config: DictConfig, settings: Sequence[Override]) -> str:
         """How many steps an epoch has for the data and the batch size of a config; empty if that takes long to find."""

@@ -9,7 +9,6 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import minitrain
 from minitrain.config.hydra_compat import to_yaml
@@ -85,7 +84,7 @@ def _option_lines(known: Mapping[str, Option], values: Mapping[str, str]) -> lis
     return lines
 
 
-def _value(default: Any) -> str:
+def _value(default: object) -> str:
     """A default as YAML on one line."""
     if default is REQUIRED:
         return "null"

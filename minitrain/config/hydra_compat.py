@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import functools
 from pathlib import Path
-from typing import Any
 
 import hydra
 import yaml
@@ -113,7 +112,7 @@ def has_grid_sweeper(config: DictConfig) -> bool:
     return target.endswith(f".{BasicSweeper.__name__}")
 
 
-def to_yaml(values: Any) -> str:
+def to_yaml(values: object) -> str:
     """Plain values as YAML, byte for byte as `OmegaConf.to_yaml` writes them.
 
     libyaml's emitter is several times as fast as Python's, which OmegaConf uses. The two differ only in escapes, in
@@ -127,7 +126,7 @@ def to_yaml(values: Any) -> str:
     return _dump(values, get_omega_conf_dumper())
 
 
-def _dump(values: Any, dumper: type[yaml.Dumper]) -> str:
+def _dump(values: object, dumper: type[yaml.Dumper]) -> str:
     text: str = yaml.dump(values, default_flow_style=False, allow_unicode=True, sort_keys=False, Dumper=dumper)
     return text
 

@@ -33,7 +33,7 @@ RENAMED_LAYER_OPTIONS = {
 }
 
 
-def replacement(key: str, value: Any = None) -> str | None:
+def replacement(key: str, value: object = None) -> str | None:
     """What replaces a key, or a key with this value; None if neither was renamed.
 
     >>> replacement("clip", 1), replacement("engine", "replay"), replacement("lr")

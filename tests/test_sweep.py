@@ -96,7 +96,7 @@ def test_a_sweep_is_the_runs_one_after_another(command, monkeypatch, worth):
     assert stacked == basic
     lines = [(Path(name) / "3" / ".hydra" / "hydra.yaml").read_text().splitlines() for name in ("stacked", "basic")]
     own = [line for line in lines[0] if line not in lines[1]]
-    assert all("stacked" in line or "StackedLauncher" in line for line in own)
+    assert all("stacked" in line or "StackedLauncher" in line or line.endswith("launcher: grouped") for line in own)
 
 
 def test_runs_that_end_early_leave_the_others_as_they_are(command):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 LONGEST_VALUE = 60  # characters of a value in a message
 
@@ -57,7 +57,7 @@ def first_line(error: BaseException) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
 
 
-def abbreviate(value: Any) -> str:
+def abbreviate(value: object) -> str:
     """A value as text for a message, cut off after `LONGEST_VALUE` characters."""
     try:
         text = "null" if value is None else str(value)

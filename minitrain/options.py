@@ -18,6 +18,7 @@ from minitrain.suggestions import unknown_key
 LARGEST_INTEGER_BITS = 64
 LARGEST_FLOAT_BITS = 1023  # an integer of more bits does not fit into a float
 
+Hint = Any  # an annotation: a class, a union or a list of them, which have no type in common
 REQUIRED: Any = object()
 
 
@@ -42,21 +43,22 @@ class Range:
         """The names that are accepted; None if any string is."""
         return sorted(REGISTRIES[self.choices]) if isinstance(self.choices, str) else list(self.choices or ()) or None
 
-    def admits(self, value: Any) -> bool:
+    def admits(self, value: object) -> bool:
         """Whether a value of the right type lies in the range."""
         if isinstance(value, list):
             return all(self.admits(entry) for entry in value)
         if isinstance(value, str):
             names = self.names()
             return names is None or value in names
-        if not isinstance(value, (int, float)):
-            return True
+        return not isinstance(value, (int, float)) or self._includes(value)
+
+    def _includes(self, number: float) -> bool:
         return (
-            math.isfinite(value)
-            and (self.above is None or value > self.above)
-            and (self.at_least is None or value >= self.at_least)
-            and (self.at_most is None or value <= self.at_most)
-            and (self.below is None or value < self.below)
+            math.isfinite(number)
+            and (self.above is None or number > self.above)
+            and (self.at_least is None or number >= self.at_least)
+            and (self.at_most is None or number <= self.at_most)
+            and (self.below is None or number < self.below)
         )
 
     def bounds(self) -> str:
@@ -74,7 +76,7 @@ class Option:
         default: Its default, or REQUIRED.
     """
 
-    type: Any
+    type: Hint
     default: Any
     range: Range
 
@@ -108,7 +110,7 @@ def options(component: type) -> dict[str, Option]:
     return result
 
 
-def validate_options(component: type, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def validate_options(component: type, values: Mapping[str, object], prefix: str) -> dict[str, Any]:
     """Values for the options of a component, each converted to its type.
 
     Args:
@@ -131,7 +133,7 @@ def validate_options(component: type, values: Mapping[str, Any], prefix: str) ->
     }
 
 
-def validate_value(value: Any, hint: Any, range_: Range, key: str) -> Any:
+def validate_value(value: object, hint: Hint, range_: Range, key: str) -> Any:
     """A value converted to the type of its option.
 
     Raises:
@@ -146,61 +148,66 @@ def validate_value(value: Any, hint: Any, range_: Range, key: str) -> Any:
     return converted
 
 
-Converted = tuple[bool, Any]  # whether the value is accepted, and the value as its type
+Converted = tuple[bool, object]  # whether the value is accepted, and the value as its type
 REJECTED: Converted = (False, None)
 
 
-def _convert(value: Any, hint: Any) -> Converted:
+def _convert(value: object, hint: Hint) -> Converted:
     if isinstance(hint, types.UnionType):
         return next((result for t in typing.get_args(hint) if (result := _convert(value, t))[0]), REJECTED)
-    if typing.get_origin(hint) is list:
+    if _is_list(hint):
         return _to_list(value, typing.get_args(hint)[0])
     converter = _CONVERTERS.get(hint)
     return converter(value) if converter else (type(value) is hint, value)
 
 
-def _to_list(value: Any, entry_type: Any) -> Converted:
+def _is_list(hint: Hint) -> bool:
+    origin: object = typing.get_origin(hint)
+    return origin is list
+
+
+def _to_list(value: object, entry_type: Hint) -> Converted:
     if not isinstance(value, (list, tuple)):
         return REJECTED
     entries = [_convert(entry, entry_type) for entry in value]
     return all(accepted for accepted, _ in entries), [entry for _, entry in entries]
 
 
-def _to_int(value: Any) -> Converted:
+def _to_int(value: object) -> Converted:
     """Accepts 1e3 as an integer, but not 1.5, true, or integers of more than 64 bits."""
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return type(value) is int and value.bit_length() <= LARGEST_INTEGER_BITS, value
 
 
-def _to_float(value: Any) -> Converted:
+def _to_float(value: object) -> Converted:
     if type(value) is int and value.bit_length() <= LARGEST_FLOAT_BITS:
         return True, float(value)
     return type(value) is float, value
 
 
-def _to_str(value: Any) -> Converted:
+def _to_str(value: object) -> Converted:
     """Accepts an integer, which can be the name of a column or a file."""
     if type(value) is int and value.bit_length() <= LARGEST_FLOAT_BITS:
         return True, str(value)
     return type(value) is str, value
 
 
-def _to_any(value: Any) -> Converted:
+def _to_any(value: object) -> Converted:
     return True, value
 
 
-_CONVERTERS: dict[Any, Callable[[Any], Converted]] = {int: _to_int, float: _to_float, str: _to_str, Any: _to_any}
+_CONVERTERS: dict[Hint, Callable[[object], Converted]] = {int: _to_int, float: _to_float, str: _to_str, Any: _to_any}
 
 
-def describe_expected(hint: Any, range_: Range) -> str:
+def describe_expected(hint: Hint, range_: Range) -> str:
     """What a value must be, in words: `an integer at least 1, or null`."""
     if isinstance(hint, types.UnionType):
         return ", or ".join(describe_expected(t, range_) for t in typing.get_args(hint))
     if hint is types.NoneType:
         return "null"
     names = range_.names()
-    if typing.get_origin(hint) is list:
+    if _is_list(hint):
         if names is not None:
             return f"a list of {', '.join(names)}"
         entries = {int: "integers", float: "numbers", str: "names", Any: "layers"}[typing.get_args(hint)[0]]

@@ -1,29 +1,28 @@
-"""Where the shipped configs are, and how a path in a config is found."""
+"""The directories of the shipped configs and studies, and the lookup of a file that a config names."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+STUDIES = "experiments"  # the config group of the studies, and the name of their directory
 PACKAGE = Path(__file__).parent
-IS_INSTALLED = (PACKAGE / "conf").is_dir()  # a wheel has the configs inside the package, a checkout beside it
 
 
 def conf_directory() -> Path:
-    """The directory of the shipped configs."""
-    return PACKAGE / "conf" if IS_INSTALLED else PACKAGE.parent / "conf"
+    """The directory of the shipped configs: inside the package if it was installed from a wheel, else beside it."""
+    return PACKAGE / "conf" if (PACKAGE / "conf").is_dir() else PACKAGE.parent / "conf"
 
 
-def config_roots() -> list[Path]:
-    """The directories below which config groups are found.
-
-    In a checkout the group `experiments` is a directory beside `conf`, not in it.
-    """
-    return [conf_directory()] if IS_INSTALLED else [conf_directory(), PACKAGE.parent]
+def studies_directory() -> Path:
+    """The directory of the studies and their data: among the configs in a wheel, beside them in a checkout."""
+    configs = conf_directory()
+    return configs / STUDIES if (configs / STUDIES).is_dir() else configs.parent / STUDIES
 
 
 def group_names(group: str) -> set[str]:
     """The names of the config files that a group ships."""
-    return {path.stem for root in config_roots() for path in (root / group).glob("*.yaml")}
+    directory = studies_directory() if group == STUDIES else conf_directory() / group
+    return {path.stem for path in directory.glob("*.yaml")}
 
 
 def find_file(path: str) -> Path:
@@ -31,7 +30,8 @@ def find_file(path: str) -> Path:
 
     This lets a study name a file beside it, such as `experiments/mazur.npz`, wherever it is run.
     """
-    given = Path(path).expanduser()
-    if given.parts[:1] != ("experiments",) or given.exists():
-        return given
-    return next((root / given for root in config_roots() if (root / given).is_file()), given)
+    requested = Path(path).expanduser()
+    if requested.parts[:1] != (STUDIES,) or requested.exists():
+        return requested
+    shipped = studies_directory().parent / requested
+    return shipped if shipped.is_file() else requested

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+EPOCH_KEYS = ("epochs", "num_epochs", "max_epochs")
+
 # Names that other libraries use -> what to set here.
 SYNONYMS = {
-    "epochs": "steps (an epoch has as many steps as the training examples have batches)",
-    "num_epochs": "steps (an epoch has as many steps as the training examples have batches)",
+    "epochs": "steps",
+    "num_epochs": "steps",
+    "max_epochs": "steps",
     "max_steps": "steps",
     "iterations": "steps",
     "learning_rate": "lr",
@@ -43,12 +46,12 @@ def closest(name: str, names: Iterable[str]) -> str | None:
     >>> closest("optmizer", ["network", "optimizer"])
     'optimizer'
     """
-    matches = get_close_matches(name, list(names), n=1, cutoff=0.6)
+    matches = get_close_matches(name, list(names), n=1, cutoff=0.65)
     return matches[0] if matches else None
 
 
-def unknown_key(key: str, valid: Sequence[str]) -> str:
-    """The end of the message about an unknown key: a suggestion, and the valid keys.
+def unknown_key(key: str, valid: Sequence[str], note: str = "") -> str:
+    """The end of the message about an unknown key: a suggestion with a note on it, and the valid keys.
 
     >>> unknown_key("optmizer", ["lr", "optimizer"])
     'unknown key; did you mean optimizer? valid keys: lr, optimizer'
@@ -57,7 +60,7 @@ def unknown_key(key: str, valid: Sequence[str]) -> str:
     """
     keys = f"valid keys: {', '.join(valid) or 'none'}"
     if key in SYNONYMS:
-        return f"unknown key; set {SYNONYMS[key]}; {keys}"
+        return f"unknown key; set {SYNONYMS[key]}{note and f' ({note})'}; {keys}"
     parent, _, name = key.rpartition(".")
     suggestion = closest(name, [name.rpartition(".")[2] for name in valid])
     full = f"{parent}.{suggestion}" if parent else suggestion

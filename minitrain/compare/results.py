@@ -14,6 +14,7 @@ import numpy as np
 
 from minitrain.errors import ConfigError, RecordError
 from minitrain.registry import COMPONENTS
+from minitrain.storage.legacy import upgrade_overrides
 from minitrain.storage.metrics_file import finite_points, read_metrics
 from minitrain.storage.stored_config import read_stored_config
 from minitrain.storage.summary import Status, Summary, read_summary
@@ -164,7 +165,7 @@ def load_run(directory: Path) -> Result:
     config = read_stored_config(directory)
     has_metrics = (directory / "metrics.csv").exists()
     summary = read_summary(directory) if (directory / "summary.json").exists() else None
-    overrides = [text for text in summary.overrides if isinstance(text, str)] if summary else []
+    overrides = upgrade_overrides(text for text in summary.overrides if isinstance(text, str)) if summary else []
     return Result(
         directory,
         config.values,

@@ -1,1 +1,4 @@
-"""The config of a run: its schema, composition by Hydra and the grid of a sweep. Imports components, data, optim and storage."""
+"""The config of a run: its schema, composition by Hydra and the grid of a sweep.
+
+It may import components, data, optim and storage.
+"""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from minitrain.config.hydra_compat import Hydra, open_hydra
 from minitrain.config.hydra_files import JobSpec
+from minitrain.config.loading import to_run_config
 from minitrain.config.schema import refuse_renamed, unknown_name
 from minitrain.config.sweep_grid import SWEEP_KEYS
-from minitrain.errors import ConfigError, abbreviate, first_line
+from minitrain.errors import ConfigError, abbreviate, first_line, plural
 from minitrain.options import REQUIRED, options
-from minitrain.paths import config_roots, group_names
+from minitrain.paths import conf_directory, group_names, studies_directory
 from minitrain.registry import COMPONENTS, REGISTRIES
-from minitrain.suggestions import unknown_key
+from minitrain.suggestions import EPOCH_KEYS, unknown_key
 
 CONFIG = "config"
 LONGEST_KEY = 200  # characters
@@ -46,7 +48,7 @@ class Composer:
         if directory is not None and not directory.is_dir():
             raise ConfigError(f"--config-dir {user_configs}: no such directory")
         _offer_registered_components()
-        self.hydra = open_hydra(config_roots(), directory)
+        self.hydra = open_hydra(conf_directory(), studies_directory(), directory)
         self.parser = OverridesParser.create(config_loader=self.hydra.config_loader)
 
     @classmethod
@@ -167,17 +169,38 @@ class Composer:
             config = self.hydra.compose_config(CONFIG, choices, run_mode=RunMode.RUN)
         except (HydraException, OmegaConfBaseException):
             return first_line(error)
+        problems = (self._unknown_key(override, config, settings) for override in settings)
+        return next(filter(None, problems), first_line(error))
+
+    def _unknown_key(self, override: Override, config: DictConfig, settings: Sequence[Override]) -> str:
+        """The message about an override whose key is not in a composed config; empty if the key is there."""
+        parent, _, name = override.key_or_group.rpartition(".")
+        siblings = OmegaConf.select(config, parent) if parent else config
+        if not isinstance(siblings, DictConfig):
+            return f"{override.input_line}: unknown key; {parent} has no keys"
+        if name in siblings:
+            return ""
+        refuse_renamed(override.key_or_group, _first_value(override).partition("=")[2])
+        prefix = f"{parent}." if parent else ""
+        valid = [f"{prefix}{key}" for key in map(str, siblings) if key not in ("hydra", "name")]
+        note = self._epoch_note(config, settings) if override.key_or_group in EPOCH_KEYS else ""
+        return f"{override.input_line}: {unknown_key(override.key_or_group, valid, note)}"
+
+    def _epoch_note(self, config: DictConfig, settings: Sequence[Override]) -> str:
+        """How many steps an epoch has for the data and the batch size of a config; empty if that takes long to find."""
+        task = task_config(config)
         for override in settings:
-            parent, _, name = override.key_or_group.rpartition(".")
-            siblings = OmegaConf.select(config, parent) if parent else config
-            if not isinstance(siblings, DictConfig):
-                return f"{override.input_line}: unknown key; {parent} has no keys"
-            if name not in siblings:
-                refuse_renamed(override.key_or_group, _first_value(override).partition("=")[2])
-                prefix = f"{parent}." if parent else ""
-                valid = [f"{prefix}{key}" for key in map(str, siblings) if key not in ("hydra", "name")]
-                return f"{override.input_line}: {unknown_key(override.key_or_group, valid)}"
-        return first_line(error)
+            if override.key_or_group in ("data", "batch_size") or override.key_or_group.startswith("data."):
+                with suppress(OmegaConfBaseException):  # of an unknown key, which is not the one reported
+                    OmegaConf.update(task, override.key_or_group, override.value())
+        try:
+            run = to_run_config(task)
+            if hasattr(run.data, "path"):  # a file of any size
+                return ""
+            examples = len(run.data.load().x_train)
+        except ConfigError:
+            return ""
+        return f"an epoch has {plural(max(1, examples // (run.batch_size or examples)), 'step')}"
 
     def _sets_task_value(self, override: Override) -> bool:
         """Whether an override only sets a value of the run's config, and chooses no group."""

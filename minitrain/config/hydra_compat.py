@@ -6,23 +6,42 @@ No other file imports private names of these libraries, or depends on the text o
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import functools
 from pathlib import Path
-from typing import Any
 
 import hydra
 import yaml
 from hydra import version
+
+# Callbacks: the only way to call the user's hydra.callbacks around a job.
 from hydra._internal.callbacks import Callbacks
+
+# BasicSweeper: how Hydra expands the values of a grid.
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+# FileConfigSource: the public ConfigSource has no code that reads YAML files.
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+
+# Hydra: hydra.compose() has no --cfg, --info, multirun and completion.
 from hydra._internal.hydra import Hydra
+
+# SourcesRegistry: where the scheme of an entry of the search path is looked up.
+from hydra._internal.sources_registry import SourcesRegistry
+
+# What @hydra.main is made of; its own command line has no commands beside Hydra's flags.
 from hydra._internal.utils import create_config_search_path, get_args_parser
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig
+
+# get_omega_conf_dumper: its rule for quotes decides the bytes of config.yaml.
 from omegaconf._utils import get_omega_conf_dumper
+
+from minitrain.paths import STUDIES
 
 __all__ = [
     "Callbacks",
@@ -36,21 +55,52 @@ __all__ = [
 ]
 
 
-def open_hydra(roots: Sequence[Path], user_configs: Path | None = None) -> Hydra:
-    """Hydra with a search path of its own.
+class StudySource(FileConfigSource):
+    """The config group `experiments`, read from a directory that is not beside the other groups.
+
+    An entry of the search path for the directory's parent would make a config group of every folder there.
+    """
+
+    @staticmethod
+    def scheme() -> str:
+        return "minitrain-studies"
+
+    def available(self) -> bool:
+        return Path(self.path).is_dir()
+
+    def is_group(self, config_path: str) -> bool:
+        return config_path in ("", STUDIES)
+
+    def is_config(self, config_path: str) -> bool:
+        group, _, name = config_path.rpartition("/")
+        return group == STUDIES and super().is_config(name)
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        return super().load_config(config_path.removeprefix(f"{STUDIES}/"))
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        if config_path == "":
+            return [] if results_filter is ObjectType.CONFIG else [STUDIES]
+        return [] if results_filter is ObjectType.GROUP else sorted(p.stem for p in Path(self.path).glob("*.yaml"))
+
+
+def open_hydra(configs: Path, studies: Path, user_configs: Path | None = None) -> Hydra:
+    """Hydra with a search path of its own; it replaces the instance that was open before.
 
     Args:
-        roots: The directories of the shipped configs, the main one first.
-        user_configs: The user's config directory, which is searched before them.
+        configs: The directory of the shipped configs.
+        studies: The directory of the config group `experiments`.
+        user_configs: The user's config directory, which is searched after them.
     """
     if hydra.__version__.startswith("1.3."):
         version.setbase("1.3")  # later releases have one behavior, and warn if a base is set
-    search_path = create_config_search_path(str(roots[0]))
+    search_path = create_config_search_path(str(configs))
     before_schema = SearchPathQuery(provider="schema")  # Hydra requires that its schemas come last
+    if studies.parent != configs:
+        SourcesRegistry.instance().register(StudySource)
+        search_path.prepend("minitrain", f"{StudySource.scheme()}://{studies}", before_schema)
     if user_configs is not None:
         search_path.prepend("command-line", f"file://{user_configs}", before_schema)
-    for root in roots[1:]:
-        search_path.prepend("minitrain", f"file://{root}", before_schema)
     GlobalHydra.instance().clear()
     return Hydra.create_main_hydra2("minitrain", search_path)
 
@@ -72,11 +122,18 @@ def has_grid_sweeper(config: DictConfig) -> bool:
     return target.endswith(f".{BasicSweeper.__name__}")
 
 
-class _Dumper(getattr(yaml, "CDumper", yaml.Dumper)):  # type: ignore[misc]  # chosen when it is imported
-    """libyaml's emitter, with OmegaConf's rule for strings that look like numbers or truth values."""
+def to_yaml(values: object) -> str:
+    """Plain values as YAML, byte for byte as `OmegaConf.to_yaml` writes them.
 
-
-_Dumper.add_representer(str, get_omega_conf_dumper().str_representer)
+    libyaml's emitter is several times as fast as Python's, which OmegaConf uses. The two differ only in escapes, in
+    characters beyond ASCII and in empty keys; a text with any of these is written by Python's.
+    """
+    fast = _fast_dumper()
+    if fast is not None:
+        text = _dump(values, fast)
+        if text.isascii() and "\\" not in text and "'':" not in text:
+            return text
+    return _dump(values, get_omega_conf_dumper())
 
 
 def error_of(result: JobReturn) -> Exception:
@@ -85,7 +142,16 @@ def error_of(result: JobReturn) -> Exception:
     return error
 
 
-def to_yaml(values: Any) -> str:
-    """Plain values as YAML, byte for byte what OmegaConf writes, in a fraction of the time."""
-    text: str = yaml.dump(values, default_flow_style=False, allow_unicode=True, sort_keys=False, Dumper=_Dumper)
+def _dump(values: object, dumper: type[yaml.Dumper]) -> str:
+    text: str = yaml.dump(values, default_flow_style=False, allow_unicode=True, sort_keys=False, Dumper=dumper)
     return text
+
+
+@functools.cache
+def _fast_dumper() -> type[yaml.Dumper] | None:
+    """libyaml's emitter with OmegaConf's rule for quotes; None if PyYAML was built without libyaml."""
+    if not hasattr(yaml, "CDumper"):
+        return None
+    fast: type[yaml.Dumper] = type("OmegaConfCDumper", (yaml.CDumper,), {})
+    yaml.add_representer(str, get_omega_conf_dumper().str_representer, fast)
+    return fast

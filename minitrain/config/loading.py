@@ -33,7 +33,7 @@ def to_run_config(config: DictConfig) -> RunConfig:
     return parse_run_config({str(key): value for key, value in values.items()})
 
 
-def parse_steps(text: str) -> Any:
+def parse_steps(text: str) -> object:
     """The value of an override `steps=N` of a resumed run."""
     try:
         return OmegaConf.from_dotlist([text])["steps"]

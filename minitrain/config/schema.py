@@ -15,7 +15,7 @@ from minitrain.optim.schedules import Schedule
 from minitrain.options import REQUIRED, option, options, validate_options
 from minitrain.registry import REGISTRIES
 from minitrain.storage.legacy import replacement
-from minitrain.suggestions import closest
+from minitrain.suggestions import closest, unknown_key
 
 MONITORS = ("auto", "val_accuracy", "val_loss", "train_loss")
 ENGINES = ("numpy", "eager")
@@ -69,7 +69,7 @@ class RunConfig:
 GROUPS = tuple(f.name for f in dataclasses.fields(RunConfig) if "range" not in f.metadata)
 
 
-def parse_run_config(values: Mapping[str, Any]) -> RunConfig:
+def parse_run_config(values: Mapping[str, object]) -> RunConfig:
     """The validated config of a run.
 
     Args:
@@ -81,17 +81,21 @@ def parse_run_config(values: Mapping[str, Any]) -> RunConfig:
     components = {group: _parse_component(group, values.get(group)) for group in GROUPS}
     top_level = {key: value for key, value in values.items() if key not in GROUPS}
     _refuse_renamed(RunConfig, top_level, "")
+    valid = [*options(RunConfig), *GROUPS]
+    for key, value in top_level.items():
+        if key not in valid:
+            raise ConfigError(f"{key}={abbreviate(value)}: {unknown_key(key, valid)}")
     return RunConfig(**components, **validate_options(RunConfig, top_level, ""))
 
 
-def refuse_renamed(key: str, value: Any) -> None:
+def refuse_renamed(key: str, value: object) -> None:
     """Raise ConfigError, which states the new name, for a key or a value of an earlier version."""
     new = replacement(key, value)
     if new is not None:
         raise ConfigError(f"{key}={abbreviate(value)}: renamed; use {new}")
 
 
-def unknown_name(group: str, name: Any, names: list[str]) -> str:
+def unknown_name(group: str, name: object, names: list[str]) -> str:
     """The message about an unknown component of a group.
 
     >>> unknown_name("loss", "mes", ["mae", "mse"])
@@ -102,7 +106,7 @@ def unknown_name(group: str, name: Any, names: list[str]) -> str:
     return f"{group}={abbreviate(name)}: {hint}expected one of {', '.join(names)}"
 
 
-def _parse_component(group: str, values: Any) -> Any:
+def _parse_component(group: str, values: object) -> Any:
     names = sorted(REGISTRIES[group])
     if not isinstance(values, Mapping) or "name" not in values:
         raise ConfigError(f"{group}={abbreviate(values)}: expected one of {', '.join(names)}")
@@ -116,7 +120,7 @@ def _parse_component(group: str, values: Any) -> Any:
     return component(**validate_options(component, values, f"{group}."))
 
 
-def _refuse_renamed(component: type, values: Mapping[str, Any], prefix: str) -> None:
+def _refuse_renamed(component: type, values: Mapping[str, object], prefix: str) -> None:
     known = options(component)
     for key, value in values.items():
         if key not in known or (isinstance(value, str) and not known[key].range.admits(value)):

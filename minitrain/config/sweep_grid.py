@@ -1,4 +1,4 @@
-"""The jobs of a sweep: every combination of values, keys that vary together, random samples, repeats with other seeds."""
+"""The jobs of a sweep: all combinations of values, keys that vary together, random samples, repeats by seed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, product
-from typing import Any
 
 import numpy as np
 from hydra.core.override_parser.types import IntervalSweep, Override
@@ -123,10 +122,10 @@ def _alternatives(axis: Axis) -> Alternatives:
     return axis
 
 
-def _zip_axes(axes: dict[str, Axis], zipped: Any) -> list[Axis]:
+def _zip_axes(axes: dict[str, Axis], zipped: object) -> list[Axis]:
     """The axes, with those of each group of zipped keys joined to one."""
-    is_one_group = not isinstance(zipped, list) or not zipped or not isinstance(zipped[0], list)
-    for group in [zipped] if is_one_group else zipped:
+    groups = zipped if isinstance(zipped, list) and zipped and isinstance(zipped[0], list) else [zipped]
+    for group in groups:
         if group == []:
             continue
         if not isinstance(group, list) or len(group) < 2:

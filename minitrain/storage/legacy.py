@@ -6,7 +6,10 @@ old name is an error that states the new one.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+from minitrain.errors import abbreviate
 
 # Key of version 0.1.0 -> key of today
 RENAMED_KEYS = {
@@ -15,11 +18,11 @@ RENAMED_KEYS = {
     "metric": "monitor",
     "network.kernel": "network.kernel_size",
 }
-# Key, value of version 0.1.0 -> what sets the same today
+# Key, value of version 0.1.0 -> the overrides that set the same today
 RENAMED_VALUES = {
-    ("engine", "replay"): "engine=numpy",
-    ("optimizer", "adam_hat"): "optimizer=adam optimizer.eps_hat=true",
-    ("hydra/launcher", "stacked"): "hydra/launcher=grouped",
+    ("engine", "replay"): ("engine=numpy",),
+    ("optimizer", "adam_hat"): ("optimizer=adam", "optimizer.eps_hat=true"),
+    ("hydra/launcher", "stacked"): ("hydra/launcher=grouped",),
 }
 # Layer of `network=sequential` -> its option in version 0.1.0, and the option of today
 RENAMED_LAYER_OPTIONS = {
@@ -30,15 +33,30 @@ RENAMED_LAYER_OPTIONS = {
 }
 
 
-def replacement(key: str, value: Any = None) -> str | None:
+def replacement(key: str, value: object = None) -> str | None:
     """What replaces a key, or a key with this value; None if neither was renamed.
 
     >>> replacement("clip", 1), replacement("engine", "replay"), replacement("lr")
     ('max_grad_norm=1', 'engine=numpy', None)
     """
     if key in RENAMED_KEYS:
-        return f"{RENAMED_KEYS[key]}={value}"
-    return RENAMED_VALUES.get((key, value)) if isinstance(value, str) else None
+        return f"{RENAMED_KEYS[key]}={abbreviate(value)}"
+    if isinstance(value, str) and (key, value) in RENAMED_VALUES:
+        return " ".join(RENAMED_VALUES[key, value])
+    return None
+
+
+def upgrade_overrides(overrides: Iterable[str]) -> list[str]:
+    """Overrides with today's names.
+
+    >>> upgrade_overrides(["clip=1", "optimizer=adam_hat", "lr=0.1"])
+    ['max_grad_norm=1', 'optimizer=adam', 'optimizer.eps_hat=true', 'lr=0.1']
+    """
+    upgraded: list[str] = []
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        upgraded += RENAMED_VALUES.get((key, value), (f"{RENAMED_KEYS.get(key, key)}{equals}{value}",))
+    return upgraded
 
 
 def upgrade(config: dict[str, Any]) -> dict[str, Any]:

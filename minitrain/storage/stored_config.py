@@ -17,13 +17,36 @@ import yaml
 
 from minitrain.errors import ConfigError, RecordError, first_line
 from minitrain.storage.files import read_text
-from minitrain.storage.legacy import upgrade
+from minitrain.storage.legacy import upgrade, upgrade_overrides
 
 LONGEST_CONFIG = 2**18  # bytes
 MOST_VALUES = 10_000  # values and interpolations of a config
 LONGEST_CHAIN = 10  # interpolations that lead from one key to the next
-YAML_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 INTERPOLATION = re.compile(r"\$\{([\w.]+)\}")
+
+
+class ConfigLoader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]  # chosen when it is imported
+    """A safe YAML loader with OmegaConf's rules: `1e-3` is a number, a date is a string, a key occurs once."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """A mapping; a key that occurs twice is an error."""
+        keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
+        if len(set(keys)) < len(keys):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise ValueError(f"duplicate key {twice}")
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
+
+
+ConfigLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in ConfigLoader.yaml_implicit_resolvers.items()
+}
+ConfigLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+(_\d+)*\.?[\d_]*|\.\d+(_\d+)*)[eE][-+]?\d+$"),
+    list("-+0123456789."),
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +108,7 @@ def read_stored_config(directory: Path) -> StoredConfig:
 
 
 def read_overrides(directory: Path) -> list[str]:
-    """The overrides of a run as they were typed.
+    """The overrides of a run as they were typed, with the names of today.
 
     Raises:
         RecordError: The file is missing, or damaged.
@@ -93,14 +116,14 @@ def read_overrides(directory: Path) -> list[str]:
     with _reading_yaml(directory / ".hydra" / "overrides.yaml") as overrides:
         if not isinstance(overrides, list) or not all(isinstance(text, str) for text in overrides):
             raise ValueError("expected a list of strings")
-    return list(overrides)
+    return upgrade_overrides(overrides)
 
 
 @contextmanager
 def _reading_yaml(path: Path) -> Iterator[Any]:
     """The content of a YAML file; what is raised inside is reported in one line, too."""
     try:
-        yield yaml.load(read_text(path, LONGEST_CONFIG), YAML_LOADER)
+        yield yaml.load(read_text(path, LONGEST_CONFIG), ConfigLoader)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise RecordError(f"{path}: the config cannot be read ({first_line(error)})") from error
 

@@ -9,7 +9,8 @@ import yaml
 
 from minitrain.errors import RecordError
 from minitrain.storage.files import read_text
-from minitrain.storage.stored_config import LONGEST_CONFIG, YAML_LOADER
+from minitrain.storage.legacy import upgrade_overrides
+from minitrain.storage.stored_config import LONGEST_CONFIG, ConfigLoader
 
 
 def run_directories(directory: Path) -> list[Path]:
@@ -50,10 +51,11 @@ def read_sweep_title(sweep: Path) -> str:
 def read_sweep_overrides(sweep: Path) -> list[str]:
     """The overrides of a sweep; none if its multirun.yaml does not have them."""
     try:
-        config = yaml.load(read_text(sweep / "multirun.yaml", LONGEST_CONFIG), YAML_LOADER)
+        config = yaml.load(read_text(sweep / "multirun.yaml", LONGEST_CONFIG), ConfigLoader)
         overrides = config["hydra"]["overrides"]["task"]
-        are_strings = isinstance(overrides, list) and all(isinstance(text, str) for text in overrides)
-        return overrides if are_strings else []  # aliases can multiply lists in lists
+        if not isinstance(overrides, list) or not all(isinstance(text, str) for text in overrides):
+            return []  # YAML aliases can multiply lists in lists
+        return upgrade_overrides(overrides)
     except (OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError):
         return []
 

@@ -1,4 +1,4 @@
-"""What a sweep's command line asks for: combinations, keys that move together, draws, repeats; and a dry run."""
+"""The jobs of a sweep: combinations, keys that vary together, random samples, repeats; and a dry run."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ def jobs(*overrides, seed=0):
     return expand_grid(OverridesParser.create().parse_overrides(list(overrides)), seed)
 
 
-def test_the_grid_is_every_combination_the_last_key_fastest():
+def test_grid_is_every_combination_with_the_last_key_fastest():
     assert jobs("lr=0.1,0.3", "seed=range(2)", "steps=5") == [
         ["lr=0.1", "seed=0", "steps=5"],
         ["lr=0.1", "seed=1", "steps=5"],
@@ -24,7 +24,7 @@ def test_the_grid_is_every_combination_the_last_key_fastest():
     ]
 
 
-def test_zipped_keys_move_together():
+def test_zipped_keys_vary_together():
     assert jobs("lr=0.1,0.3", "network.widths=[8],[16]", "seed=0,1", "zip=[lr,network.widths]") == [
         ["lr=0.1", "network.widths=[8]", "seed=0"],
         ["lr=0.1", "network.widths=[8]", "seed=1"],
@@ -33,22 +33,22 @@ def test_zipped_keys_move_together():
     ]
 
 
-def test_repeats_count_seeds_from_the_runs_own():
+def test_repeats_count_seeds_from_the_seed_of_the_run():
     assert jobs("lr=0.1,0.3", "repeats=2", seed=5) == [
         ["lr=0.1", "seed=5"], ["lr=0.1", "seed=6"], ["lr=0.3", "seed=5"], ["lr=0.3", "seed=6"],
     ]  # fmt: skip
 
 
-def test_draws_are_a_function_of_their_seed_and_keep_to_their_ranges():
-    asked = ["lr=tag(log,interval(1e-4,1))", "steps=int(interval(5,9))", "activation=relu,silu"]
-    found = jobs(*asked, "samples=50")
-    assert found == jobs(*asked, "samples=50")
-    assert found != jobs(*asked, "samples=50", "sample_seed=1")
-    assert found[:10] == jobs(*asked, "samples=10")
-    rates = [float(job[0].partition("=")[2]) for job in found]
+def test_samples_are_a_function_of_sample_seed_and_lie_in_their_ranges():
+    overrides = ["lr=tag(log,interval(1e-4,1))", "steps=int(interval(5,9))", "activation=relu,silu"]
+    sampled = jobs(*overrides, "samples=50")
+    assert sampled == jobs(*overrides, "samples=50")
+    assert sampled != jobs(*overrides, "samples=50", "sample_seed=1")
+    assert sampled[:10] == jobs(*overrides, "samples=10")
+    rates = [float(job[0].partition("=")[2]) for job in sampled]
     assert 1e-4 <= min(rates) < 1e-3 < 1e-1 < max(rates) <= 1
-    assert {job[1] for job in found} == {f"steps={n}" for n in range(5, 10)}
-    assert {job[2] for job in found} == {"activation=relu", "activation=silu"}
+    assert {job[1] for job in sampled} == {f"steps={n}" for n in range(5, 10)}
+    assert {job[2] for job in sampled} == {"activation=relu", "activation=silu"}
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,12 @@ def test_draws_are_a_function_of_their_seed_and_keep_to_their_ranges():
         (["lr=0.1,0.3", "samples=1.5"], "samples=1.5: expected an integer at least 1"),
     ],
 )
-def test_mistakes(overrides, message):
+def test_sweep_key_that_cannot_be_applied_is_an_error(overrides, message):
     with pytest.raises(ConfigError, match=message):
         jobs(*overrides)
 
 
-def test_they_are_the_sweeps_and_not_the_runs(command):
+def test_sweep_keys_are_in_the_files_of_the_sweep_but_not_of_its_runs(command):
     status, out, err = command("-m", "lr=0.1,0.3", "repeats=2", *SMALL, "hydra.sweep.dir=swept")
     assert status == 0, out + err
     assert sorted(run.name for run in Path("swept").iterdir() if run.is_dir()) == ["0", "1", "2", "3"]
@@ -91,7 +91,7 @@ def test_they_are_the_sweeps_and_not_the_runs(command):
         (["-m", "--dry-run", "lr=0.1,-1"], "lr=-1"),
     ],
 )
-def test_mistakes_are_told_in_one_line_and_nothing_is_written(command, arguments, message):
+def test_errors_are_one_line_and_nothing_is_written(command, arguments, message):
     status, out, err = command(*arguments, *SMALL)
     assert status == 2
     assert message in err
@@ -101,7 +101,7 @@ def test_mistakes_are_told_in_one_line_and_nothing_is_written(command, arguments
 
 
 @pytest.mark.parametrize("arguments", [["-m", "lr=0.1,0.3", "activation=relu,silu", "repeats=5"], []])
-def test_a_dry_run_lists_and_writes_nothing(command, arguments):
+def test_dry_run_lists_the_runs_and_writes_nothing(command, arguments):
     status, out, _ = command("--dry-run", *arguments, *SMALL)
     assert status == 0
     assert "nothing was trained or written" in out

@@ -1,0 +1,137 @@
+"""Directories of runs and sweeps that version 0.1.0 wrote, and its names on the command line and in presets."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from minitrain import load_model, load_runs
+from minitrain.config.loading import read_run_config
+from minitrain.storage.legacy import RENAMED_KEYS, RENAMED_VALUES, upgrade
+from minitrain.storage.stored_config import read_overrides, read_stored_config
+from minitrain.storage.summary import Status, read_summary
+from minitrain.storage.sweep_directory import read_sweep_overrides
+
+FIXTURES = Path(__file__).parents[1] / "fixtures" / "version_0_1_0"
+
+
+@pytest.fixture
+def old(tmp_path):
+    """A copy of the directories `run` and `sweep` of version 0.1.0."""
+    shutil.copytree(FIXTURES, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+def test_stored_config_has_the_names_of_today():
+    stored = read_stored_config(FIXTURES / "run")
+    expected = {"max_grad_norm": 1, "diagnostics": ["grad_norm"], "monitor": "val_loss", "engine": "numpy"}
+    assert {key: stored.values[key] for key in expected} == expected
+    assert stored.values["optimizer.name"] == "adam"
+    assert stored.values["optimizer.eps_hat"] is True
+    assert stored.nested["network"]["layers"] == [
+        {"reshape": [1, 2]},
+        {"conv": {"channels": 2, "kernel_size": 1}},
+        {"max_pool": {"kernel_size": 2}},
+        "flatten",
+        {"dropout": {"p": 0.1}},
+        "linear",
+    ]
+    assert not {"clip", "metrics", "metric"} & stored.flat.keys()
+
+
+def test_stored_overrides_have_the_names_of_today():
+    overrides = read_overrides(FIXTURES / "run")
+    assert {"max_grad_norm=1", "diagnostics=[grad_norm]", "monitor=val_loss"} < set(overrides)
+    assert overrides[overrides.index("optimizer=adam") + 1] == "optimizer.eps_hat=true"
+    assert "max_grad_norm=1" in read_sweep_overrides(FIXTURES / "sweep")
+
+
+@pytest.mark.parametrize(
+    ("old_network", "network"),
+    [
+        ({"name": "cnn", "kernel": 3, "pool": 2}, {"name": "cnn", "kernel_size": 3, "pool": 2}),
+        ({"name": "mine", "kernel": 3}, {"name": "mine", "kernel": 3}),
+        (
+            {"name": "sequential", "layers": [{"residual": [{"dropout": {"rate": 0.1}}]}, {"dropout": 0.1}, "relu"]},
+            {"name": "sequential", "layers": [{"residual": [{"dropout": {"p": 0.1}}]}, {"dropout": 0.1}, "relu"]},
+        ),
+        ({"name": "sequential", "layers": 3}, {"name": "sequential", "layers": 3}),
+    ],
+)
+def test_options_of_networks_and_layers_are_renamed(old_network, network):
+    assert upgrade({"network": old_network}) == {"network": network}
+
+
+def test_load_runs_compares_old_runs(old):
+    runs = load_runs(old / "run", old / "sweep")
+    assert runs.skipped == []
+    assert [run.status for run in runs] == ["completed"] * 3
+    assert runs[0].config["max_grad_norm"] == 1
+    assert runs[0].overrides["monitor"] == "val_loss"
+    assert load_runs(old / "sweep").keys == ["lr"]
+    assert len(runs[0].curve("grad_norm")[0]) > 1
+
+
+def test_config_of_an_old_run_is_valid(old):
+    config = read_run_config(old / "run")
+    assert (config.max_grad_norm, config.diagnostics, config.monitor) == (1.0, ["grad_norm"], "val_loss")
+
+
+def test_model_of_an_old_run_predicts(old):
+    prediction = load_model(old / "run").predict(np.array([[0.5, -0.2], [1.0, 0.3]]))
+    assert prediction.probabilities.shape == (2, 2)
+
+
+def test_old_run_resumes_for_more_steps(command, old):
+    before = (old / "run" / "metrics.csv").read_text()
+    status, out, err = command("resume", str(old / "run"), "steps=30")
+    assert status == 0, out + err
+    assert (old / "run" / "metrics.csv").read_text().startswith(before)
+    assert (read_summary(old / "run").status, read_summary(old / "run").step) == (Status.COMPLETED, 30)
+    assert read_stored_config(old / "run").values["steps"] == 30
+
+
+def test_old_sweep_resumes(command, old):
+    shutil.rmtree(old / "sweep" / "1" / "checkpoints")
+    for name in ("metrics.csv", "summary.json"):
+        (old / "sweep" / "1" / name).unlink()
+    status, out, err = command("resume", str(old / "sweep"))
+    assert status == 0, out + err
+    assert (old / "sweep" / "1" / "metrics.csv").read_bytes() == (FIXTURES / "sweep" / "1" / "metrics.csv").read_bytes()
+
+
+COMMAND_LINES = [
+    *((key, "1", f"{key}=1: renamed; use {new}=1") for key, new in RENAMED_KEYS.items() if "." not in key),
+    *((key, old, f"{key}={old}: renamed; use {' '.join(new)}") for (key, old), new in RENAMED_VALUES.items()),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "message"), COMMAND_LINES)
+@pytest.mark.parametrize("sweep", [[], ["-m"]], ids=["run", "sweep"])
+def test_old_name_on_the_command_line_is_an_error_that_states_the_new_one(command, sweep, key, value, message):
+    status, _, err = command(*sweep, f"{key}={value}")
+    assert status == 2
+    assert err == f"minitrain: {message}\n"
+    assert list(Path().iterdir()) == []
+
+
+def test_old_option_of_a_network_is_an_error_that_states_the_new_one(command):
+    status, _, err = command("network=cnn", "network.kernel=5")
+    assert (status, err) == (2, "minitrain: network.kernel=5: renamed; use network.kernel_size=5\n")
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        ("clip: 1", "clip=1: renamed; use max_grad_norm=1"),
+        ("clip: null", "clip=null: renamed; use max_grad_norm=null"),
+        ("engine: replay", "engine=replay: renamed; use engine=numpy"),
+    ],
+)
+def test_old_name_in_a_preset_is_an_error_that_states_the_new_one(command, tmp_path, lines, message):
+    preset = tmp_path / "presets" / "experiments" / "mine.yaml"
+    preset.parent.mkdir(parents=True)
+    preset.write_text(f"# @package _global_\n{lines}\n")
+    status, _, err = command("--config-dir", "presets", "experiments=mine")
+    assert (status, err) == (2, f"minitrain: {message}\n")

@@ -1,7 +1,10 @@
-"""Where the shipped configs are, and how a path in a config is found."""
+"""Where the shipped configs are, how a path in a config is found, and how the program was invoked."""
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from pathlib import Path
 
 PACKAGE = Path(__file__).parent
@@ -35,3 +38,17 @@ def find_file(path: str) -> Path:
     if given.parts[:1] != ("experiments",) or given.exists():
         return given
     return next((root / given for root in config_roots() if (root / given).is_file()), given)
+
+
+def invocation() -> str:
+    """The program as the user invoked it, for the commands that messages suggest.
+
+    It is `minitrain` if the script is found by its name, the path of the script if it was started by a path, and
+    `INTERPRETER -m minitrain` if it was started as a module.
+    """
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py" and program.parent == PACKAGE:
+        return f"{shlex.quote(sys.orig_argv[0])} -m minitrain"
+    if program.stem != "minitrain" or shutil.which("minitrain") == str(program):
+        return "minitrain"
+    return shlex.quote(str(program))

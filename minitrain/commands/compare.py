@@ -7,9 +7,7 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from minitrain.compare.comparison import compare, filtered
 from minitrain.compare.curves_plot import View
@@ -23,12 +21,11 @@ from minitrain.storage.sweep_directory import read_sweep_title
 log = logging.getLogger("minitrain")
 
 
-def run_compare(arguments: Sequence[str]) -> int:
+def main(given: argparse.Namespace) -> int:
     """Compare the runs in the directories given; gives the exit status.
 
     Raises ConfigError for an option that cannot be followed, and where there is nothing to compare.
     """
-    given = _parser().parse_args(arguments)
     _check_paths(given)
     directories = [Path(text) for text in given.directories]
     results = load_runs(*directories)
@@ -49,7 +46,7 @@ def run_compare(arguments: Sequence[str]) -> int:
             tables[kind] = Path(path), format_groups(comparison)
     is_sweep = len(directories) == 1 and (directories[0] / "multirun.yaml").exists()
     directory = None if given.output is None else Path(given.output)
-    if is_sweep and given == _parser().parse_args(given.directories):  # as the sweep has compared itself
+    if is_sweep and given.words == given.directories:  # as the sweep has compared itself
         directory = directories[0]
     view = View(given.x, True if given.log else None, given.smooth)
     title = read_sweep_title(directories[0]) if is_sweep else " ".join(given.directories)
@@ -86,38 +83,6 @@ def _check_parents(option: str, path: str, directory: Path) -> None:
     for each in (directory, *directory.parents):
         if os.path.exists(each) and not os.path.isdir(each):
             raise ConfigError(f"--{option} {path}: {each} is a file; expected a directory, or a new name")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("minitrain compare", description="Compare runs, read from their directories.")
-    parser.error = _refuse  # type: ignore[method-assign]  # in one line, as every other mistake
-    add = parser.add_argument
-    add("directories", nargs="+", metavar="DIR", help="runs and sweeps, also those that go on or were killed")
-    add("--metric", help="what runs are judged by; if not given, val_accuracy where all have it, else a loss")
-    add("--best", choices=("last", "min", "max"), default="last", help="which of a run's values judges it: last")
-    add("--group-by", metavar="KEY,KEY", help="the keys that make groups; if not given, all that differ but the seed")
-    add("--filter", action="append", default=[], metavar="KEY<VALUE", help="only runs for which this holds; repeat it")
-    add("--x", choices=("step", "epoch"), default="step", help="what curves are drawn over: step")
-    add("--log", action="store_true", help="a logarithmic axis for the metric; if not given, where it helps")
-    add("--smooth", type=_whole_number, default=0, metavar="N", help="mean of N points on either side: 0")
-    add(
-        "--output",
-        metavar="DIR",
-        help="where figures go; if not given, outputs/comparisons, or the one sweep given, without other options",
-    )
-    add("--csv", metavar="FILE", help="write the table of groups; - prints it, and nothing else")
-    add("--json", metavar="FILE", help="the same as JSON")
-    return parser
-
-
-def _refuse(message: str) -> NoReturn:
-    raise ConfigError(f"compare: {message}; minitrain compare --help shows what there is")
-
-
-def _whole_number(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text}: expected a whole number, at least 0")
-    return int(text)
 
 
 def describe(results: Results, groups: int) -> str:

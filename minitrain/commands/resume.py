@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import shlex
 from collections.abc import Sequence
@@ -9,9 +10,11 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from minitrain.commands.run import draw_requested_diagnostics, draw_requested_plots, perform
+from minitrain.commands.run import draw_requested_diagnostics, draw_requested_plots, train_in_directory
+from minitrain.config.extensions import load_extensions
 from minitrain.config.loading import load_stored_config, parse_steps, read_run_config, validate_stored_config
 from minitrain.errors import ConfigError
+from minitrain.paths import invocation
 from minitrain.plotting.run_curves import draw_run
 from minitrain.storage.files import reject_special_files, write_text
 from minitrain.storage.stored_config import read_overrides
@@ -28,6 +31,17 @@ from minitrain.training.experiment import build_experiment
 from minitrain.training.recorder import RunRecorder
 
 log = logging.getLogger("minitrain")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Resume a run or a sweep; returns the exit status."""
+    if arguments.directory is None:
+        raise ConfigError("resume: no directory given; expected the directory of a run, outputs/DATE/TIME-...")
+    extensions = load_extensions(arguments.overrides)
+    directory = Path(arguments.directory)
+    if (directory / "multirun.yaml").exists():
+        return resume_sweep(directory, arguments.overrides, extensions)
+    return resume(directory, arguments.overrides)
 
 
 def resume(directory: Path, overrides: Sequence[str]) -> int:
@@ -69,7 +83,7 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
     if overrides:
         RunRecorder(experiment, directory, task).restore()  # raises where it cannot go on: its config stays what it is
         write_text(stored, OmegaConf.to_yaml(config))
-    summary = perform(experiment, directory, [*task, *overrides], resume=True)
+    summary = train_in_directory(experiment, directory, [*task, *overrides], resume=True)
     return exit_status([summary], run_config.on_divergence == "fail")
 
 
@@ -88,8 +102,8 @@ def resume_sweep(directory: Path, overrides: Sequence[str], extensions: Sequence
     status = finish_sweep(directory, read_sweep_title(directory), [job.config for job in jobs.values()], stopped)
     if len(jobs) < (total := expected_run_count(directory)):
         log.info(
-            "%d of %d runs had not begun; begin them with  python -m minitrain -m %s",
-            total - len(jobs), total, shlex.join([*read_sweep_overrides(directory), f"hydra.sweep.dir={directory}"]),
+            "%d of %d runs had not begun; begin them with  %s -m %s",
+            total - len(jobs), total, invocation(), shlex.join([*read_sweep_overrides(directory), f"hydra.sweep.dir={directory}"]),
         )  # fmt: skip
         return status or 1
     return status

@@ -15,7 +15,7 @@ from hydra.plugins.launcher import Launcher as HydraLauncher
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from minitrain.commands.run import perform
+from minitrain.commands.run import train_in_directory
 from minitrain.config.composition import CONFIG, Composer, requested_overrides
 from minitrain.config.hydra_compat import Callbacks, has_grid_sweeper
 from minitrain.config.hydra_files import SUBDIR_BY_NUMBER, HydraSection, JobSpec, write_hydra_files
@@ -248,4 +248,4 @@ def job(config: DictConfig) -> float:
     directory, overrides = current_job()
     name = f"#{HydraConfig.get().job.num} {' '.join(overrides)}: "
     run = to_run_config(config)
-    return _best(perform(build_experiment(run), directory, overrides, name=name), run)
+    return _best(train_in_directory(build_experiment(run), directory, overrides, name=name), run)

@@ -146,11 +146,9 @@ def _run_candidates(previous: Sequence[str], prefix: str, parser: CommandParser)
 
 
 def _options(parser: CommandParser) -> list[Candidate]:
-    return [
-        Candidate(name, action.help or "")
-        for action in parser.arguments()
-        for name in action.option_strings[-1:] + action.option_strings[:-1]
-    ]
+    """The options of a command by their long names, then the short ones."""
+    names = [(name, action.help or "") for action in parser.arguments() for name in action.option_strings]
+    return [Candidate(*name) for name in sorted(names, key=lambda name: not name[0].startswith("--"))]
 
 
 def _option_values(parser: CommandParser, previous: Sequence[str], prefix: str) -> Iterable[Candidate] | None:
@@ -265,9 +263,7 @@ def _override_candidates(previous: Sequence[str], prefix: str) -> Iterable[Candi
         return _key_candidates(previous, prefix, is_sweep)
     head = prefix[: len(prefix) - len(re.split(r"[,\[]", value)[-1])]
     return [
-        Candidate(head + text, is_complete="[" not in head)
-        if not text.endswith("/")
-        else Candidate(head + text, is_complete=False)
+        Candidate(head + text, is_complete=not text.endswith("/") and "[" not in head)
         for text in _key_values(key, prefix[len(head) :], previous, names)
     ]
 
@@ -317,8 +313,8 @@ def _option_value_names(option: Option, prefix: str) -> list[str]:
 def _group_options(group: str, previous: Sequence[str]) -> dict[str, Option]:
     """The options of the component of a group that the words before choose, or of the default one."""
     name = next((text.partition("=")[2] for text in reversed(previous) if text.startswith(f"{group}=")), None)
-    component = REGISTRIES.get(group, {}).get(name or DEFAULT_CHOICES.get(group, ""))
-    return options(component) if group in GROUPS and component is not None else {}
+    name = name or DEFAULT_CHOICES.get(group, "")
+    return options(REGISTRIES[group][name]) if group in GROUPS and name in REGISTRIES[group] else {}
 
 
 def _value_of_option(name: str, previous: Sequence[str]) -> str | None:

@@ -86,6 +86,8 @@ def explain_unknown_argument(unknown: Sequence[str], parser: CommandParser) -> s
 
 def _explain(word: str, following: Sequence[str], arguments: Sequence[str]) -> str:
     lower = word.lower().lstrip("-")
+    if (explanation := _explain_path(word)) is not None:
+        return explanation
     if word in COMMANDS:
         others = sorted((text for text in arguments if text != word), key=lambda text: "=" in text)
         return f"a command comes first: {invocation()} {word} {shlex.join(others)}".rstrip()
@@ -98,7 +100,6 @@ def _explain(word: str, following: Sequence[str], arguments: Sequence[str]) -> s
     return (
         _explain_key(word, following)
         or _explain_choice(word)
-        or _explain_path(word)
         or f"{explain_unknown_command(word)}; minitrain trains a run by KEY=VALUE ..., such as lr=0.1"
     )
 

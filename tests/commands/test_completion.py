@@ -148,7 +148,7 @@ def run_shell(shell, code, *arguments):
         pytest.skip(f"{shell} is not installed")
     environment = {**os.environ, "PATH": f"{Path('bin').absolute()}{os.pathsep}{os.environ['PATH']}"}
     result = subprocess.run(
-        [shell, *arguments, "-c", code], capture_output=True, text=True, env=environment, check=False, timeout=60
+        [shell, *arguments, "-c", code], capture_output=True, text=True, env=environment, check=False, timeout=120
     )
     assert (result.returncode, result.stderr) == (0, "")
     return result.stdout
@@ -187,10 +187,10 @@ def test_zsh_completes(script_path):
         zmodload zsh/zpty
         zpty shell 'zsh -f -i'
         zpty -w shell 'PS1=; autoload -Uz compinit; compinit -u -d ./dump; eval "$(minitrain completion zsh)"'
-        zpty -w shell 'echo rea""dy'
+        zpty -w shell 'show() { print -r -- "<$BUFFER>" }; zle -N show; bindkey "^X" show; echo rea""dy'
         zpty -m -r shell line '*ready*'
-        zpty -w -n shell $'minitrain activation=sil\\t'
-        zpty -m -r shell line '*activation=silu *'
+        zpty -w -n shell $'minitrain activation=sil\\t\\C-x'
+        zpty -m -r shell line '*<minitrain activation=silu >*'
         zpty -d shell
         print -r -- found
     """

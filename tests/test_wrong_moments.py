@@ -75,7 +75,7 @@ def test_a_disk_that_is_full_between_checkpoints_is_told(command, monkeypatch):
     status, out, _ = command("hydra.run.dir=run", *FAST)
     assert status == 1
     assert "No space left on device" in out
-    assert "make room on the disk" in out
+    assert "free space on the disk, then resume with  minitrain resume run" in out
 
 
 @pytest.mark.parametrize("asked", [["steps=20"], ["steps=[1"], ["steps=${x}"], ["steps=*x"], ["steps=0"]], ids=" ".join)
@@ -123,7 +123,7 @@ def test_runs_that_had_not_begun_are_told_and_the_sweep_s_command_begins_them(co
         shutil.rmtree(f"swept/{number}")
     status, out, _ = command("resume", "swept")
     assert status == 1
-    assert "2 of 4 runs had not begun; begin them with  python -m minitrain -m lr=0.1,0.3 seed=0,1" in out
+    assert "2 of 4 runs had not begun; begin them with  minitrain -m lr=0.1,0.3 seed=0,1" in out
     assert command(*sweep)[0] == 0
     assert command("resume", "swept")[0] == 0
 

@@ -186,21 +186,23 @@ def _values_of(action: argparse.Action, prefix: str) -> Iterable[Candidate]:
 
 def _runs(prefix: str) -> list[Candidate]:
     """Directories of runs and sweeps: the newest of outputs/ first, then any directory."""
-    found = [
-        path
-        for pattern in ("outputs/2*/*", "outputs/sweeps/*/*", "outputs/sweeps/*/*/[0-9]*")
-        for path in _glob(pattern)
-    ]
-    matching = [path for path in found if path.startswith(prefix) and (path.count("/") < 4 or prefix.count("/") > 3)]
-    newest = sorted(matching, key=_time_of, reverse=True)[:MOST_RUNS]
-    runs = [Candidate(path, kind) for path in newest if (kind := _kind(path))]
-    listed = {candidate.text for candidate in runs}
-    others = [
-        Candidate(path, kind) if (kind := _kind(path)) else Candidate(f"{path}/", is_complete=False)
-        for path in _entries(prefix)
-        if os.path.isdir(path) and path not in listed and not (runs and path == "outputs")
-    ]
-    return [*runs, *others]
+    runs = [Candidate(path, kind) for path in _newest_runs(prefix) if (kind := _kind(path))]
+    listed = {candidate.text for candidate in runs} | ({"outputs"} if runs else set())
+    others = [path for path in _entries(prefix) if os.path.isdir(path) and path not in listed]
+    return [*runs, *map(_as_directory, others)]
+
+
+def _as_directory(path: str) -> Candidate:
+    """A directory, which can be entered if it is not that of a run or a sweep."""
+    kind = _kind(path)
+    return Candidate(path, kind) if kind else Candidate(f"{path}/", is_complete=False)
+
+
+def _newest_runs(prefix: str) -> list[str]:
+    """The runs and sweeps below outputs/; the runs of a sweep only after its directory was typed."""
+    patterns = ["outputs/2*/*", "outputs/sweeps/*/*", *(["outputs/sweeps/*/*/[0-9]*"] if prefix.count("/") > 3 else [])]
+    paths = [path for pattern in patterns for path in _glob(pattern) if path.startswith(prefix)]
+    return sorted(paths, key=_time_of, reverse=True)[:MOST_RUNS]
 
 
 def _glob(pattern: str) -> Iterator[str]:

@@ -7,7 +7,6 @@ import inspect
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from minitrain.commands.command_line import (
     COMMANDS,
@@ -108,7 +107,7 @@ def choices(group: str, config_dir: str | None = None) -> list[str]:
     return sorted(group_names(group) | user_files | set(REGISTRIES.get(group, ())))
 
 
-def _component(group: str, name: str, config_dir: str | None) -> tuple[type, Mapping[str, Any]]:
+def _component(group: str, name: str, config_dir: str | None) -> tuple[type, Mapping[str, object]]:
     """A component by its name or by that of a preset, and the defaults that the preset changes."""
     if name in REGISTRIES[group]:
         return REGISTRIES[group][name], {}
@@ -136,7 +135,7 @@ def _group_entries(config_dir: str | None) -> dict[str, str]:
     return {f"{group}=": ", ".join(choices(group, config_dir)) for group in (*GROUPS, "experiments")}
 
 
-def _key_entries(known: Mapping[str, Option], prefix: str, values: Mapping[str, Any]) -> dict[str, str]:
+def _key_entries(known: Mapping[str, Option], prefix: str, values: Mapping[str, object]) -> dict[str, str]:
     """`key=default` -> the meaning of each option, and its allowed values.
 
     Args:
@@ -154,7 +153,7 @@ def _section(heading: str, entries: dict[str, str], width: int, column: int = 0)
     return f"{heading}\n{format_entries(entries, width, column)}"
 
 
-def format_value(value: Any) -> str:
+def format_value(value: object) -> str:
     """A default as it is typed on the command line.
 
     >>> format_value([{"linear": 64}, None, True])

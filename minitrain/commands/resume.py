@@ -101,9 +101,8 @@ def resume_sweep(directory: Path, overrides: Sequence[str], extensions: Sequence
     stopped = not train_incomplete(jobs, directory, extensions)
     status = finish_sweep(directory, read_sweep_title(directory), [job.config for job in jobs.values()], stopped)
     if len(jobs) < (total := expected_run_count(directory)):
-        log.info(
-            "%d of %d runs had not begun; begin them with  %s -m %s",
-            total - len(jobs), total, invocation(), shlex.join([*read_sweep_overrides(directory), f"hydra.sweep.dir={directory}"]),
-        )  # fmt: skip
+        command = shlex.join([*read_sweep_overrides(directory), f"hydra.sweep.dir={directory}"])
+        missing = total - len(jobs)
+        log.info("%d of %d runs had not begun; begin them with  %s -m %s", missing, total, invocation(), command)
         return status or 1
     return status

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from minitrain.commands.help import main_help
 from minitrain.commands.unknown_words import refuse_unknown_words
 from minitrain.config.extensions import load_extensions
 from minitrain.errors import ConfigError
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 def main(arguments: argparse.Namespace) -> int:
     """Train what the overrides describe, or print what the options request; returns the exit status."""
     if arguments.help:
+        from minitrain.commands.help import main_help
+
         print(main_help(arguments.overrides, arguments.config_dir), end="")
         return 0
     if arguments.version:

@@ -157,6 +157,4 @@ def test_help_and_completion_load_neither_hydra_nor_matplotlib(tmp_path, argumen
 
 def test_a_run_loads_no_other_command(tmp_path):
     loaded = {name for name in loaded_modules(tmp_path, *FAST) if name.startswith("minitrain.commands.")}
-    assert not loaded & {f"minitrain.commands.{name}" for name in ("sweep", "resume", "candidates", *COMMANDS)} - {
-        "minitrain.commands.help"
-    }
+    assert not loaded & {f"minitrain.commands.{name}" for name in ("sweep", "candidates", *COMMANDS)}

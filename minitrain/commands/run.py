@@ -186,7 +186,7 @@ def _draw_figures(experiment: Experiment, directory: Path, overrides: Sequence[s
 def _log_outcome(summary: Summary, figures: dict[str, Path], directory: Path, interrupted: bool) -> None:
     log.info("%s", format_outcome(summary))
     for caption, path in figures.items():
-        log.info("%-10s  %s", caption, os.path.relpath(path))
+        log.info("%-11s %s" if len(caption) <= 11 else "%s  %s", caption, os.path.relpath(path))
     if interrupted:
         log.info("resume with  %s", _resume_command(directory))
 

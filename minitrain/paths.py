@@ -1,7 +1,10 @@
-"""The directories of the shipped configs and studies, and the lookup of a file that a config names."""
+"""The directories of the shipped configs and studies, files that a config names, and how the program was invoked."""
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from pathlib import Path
 
 STUDIES = "experiments"  # the config group of the studies, and the name of their directory
@@ -35,3 +38,17 @@ def find_file(path: str) -> Path:
         return requested
     shipped = studies_directory().parent / requested
     return shipped if shipped.is_file() else requested
+
+
+def invocation() -> str:
+    """The program as the user invoked it, for the commands that messages suggest.
+
+    It is `minitrain` if the script is found by its name, the path of the script if it was started by a path, and
+    `INTERPRETER -m minitrain` if it was started as a module.
+    """
+    program = Path(sys.argv[0])
+    if program.name == "__main__.py" and program.parent == PACKAGE:
+        return f"{shlex.quote(sys.orig_argv[0])} -m minitrain"
+    if program.stem != "minitrain" or shutil.which("minitrain") == str(program):
+        return "minitrain"
+    return shlex.quote(str(program))

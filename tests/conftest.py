@@ -1,3 +1,5 @@
+"""Fixtures for tests of the command line and of components of the user."""
+
 import sys
 
 import pytest
@@ -11,7 +13,7 @@ from minitrain.registry import REGISTRIES
 
 @pytest.fixture
 def command(tmp_path, monkeypatch, capsys):
-    """Run a command line in an empty folder; gives (exit status, standard output, standard error)."""
+    """Runs a command line in an empty directory; returns (exit status, standard output, standard error)."""
     monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
@@ -24,15 +26,15 @@ def command(tmp_path, monkeypatch, capsys):
 
 @pytest.fixture
 def own_components(monkeypatch):
-    """Components registered from here on, and the module `mine` they are in, are gone afterwards."""
+    """Components that the test registers, and their module `mine`, are removed after it."""
     before = {group: dict(table) for group, table in REGISTRIES.items()}
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield
     sys.modules.pop("mine", None)
     for group, table in before.items():
-        offered = ConfigStore.instance().repo.get(group, {})
+        stored = ConfigStore.instance().repo.get(group, {})
         for name in REGISTRIES[group].keys() - table:
-            offered.pop(f"{name}.yaml", None)
+            stored.pop(f"{name}.yaml", None)
         REGISTRIES[group].clear()
         REGISTRIES[group].update(table)
 

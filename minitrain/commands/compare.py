@@ -7,9 +7,8 @@ import logging
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
 
 from minitrain.compare.comparison import Comparison, compare, filter_results
 from minitrain.compare.curves_plot import View
@@ -27,11 +26,11 @@ STANDARD_OUTPUT = "-"  # as the path of a table
 MOST_REASONS = 3  # that an error message lists
 
 
-def run_compare(arguments: Sequence[str]) -> int:
+def main(options: argparse.Namespace) -> int:
     """Compare the runs of several directories.
 
     Args:
-        arguments: The arguments of the command line after `compare`.
+        options: The parsed command line.
 
     Returns:
         The exit status.
@@ -39,7 +38,6 @@ def run_compare(arguments: Sequence[str]) -> int:
     Raises:
         ConfigError: An option is invalid, or there is nothing to compare.
     """
-    options = _parser().parse_args(arguments)
     _check_paths(options)
     results = _load(options)
     keys = None if options.group_by is None else [key for key in options.group_by.split(",") if key]
@@ -103,7 +101,7 @@ def _output_directory(options: argparse.Namespace, sweep: Path | None) -> Path |
     """
     if options.output is not None:
         return Path(options.output)
-    return sweep if options == _parser().parse_args(options.directories) else None
+    return sweep if options.words == options.directories else None
 
 
 def describe(comparison: Comparison) -> str:
@@ -143,36 +141,3 @@ def _check_parents(option: str, path: str, directory: Path) -> None:
     for ancestor in (directory, *directory.parents):
         if os.path.exists(ancestor) and not os.path.isdir(ancestor):
             raise ConfigError(f"--{option} {path}: {ancestor} is a file; expected a directory or a new name")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "minitrain compare", description="Compare runs by their directories: a table, figures and a report page."
-    )
-    parser.error = _raise_config_error  # type: ignore[method-assign]  # one line, as for all invalid configuration
-    add = parser.add_argument
-    add("directories", nargs="+", metavar="DIR", help="directories of runs or sweeps; running and killed runs included")
-    add("--metric", help="metric to rank runs by (default: val_accuracy if all runs have it, else a loss)")
-    add("--best", choices=("last", "min", "max"), default="last", help="value of the metric to rank by (default: last)")
-    add("--group-by", metavar="KEY,KEY", help="keys to group runs by (default: all that differ except the seed)")
-    add("--filter", action="append", default=[], metavar="KEY<VALUE", help="select matching runs; may be repeated")
-    add("--x", choices=("step", "epoch"), default="step", help="unit of the x-axis of curves (default: step)")
-    add("--log", action="store_true", help="logarithmic y-axis for curves (default: if the values span decades)")
-    add("--smooth", type=_non_negative_integer, default=0, metavar="N",
-        help="smooth curves by the mean of N points on each side (default: 0)")  # fmt: skip
-    add("--output", metavar="DIR",
-        help="directory for figures (default: a new one below outputs/comparisons; "
-             "for a single sweep without other options, the sweep's own)")  # fmt: skip
-    add("--csv", metavar="FILE", help="write the table of groups as CSV; - prints only the table")
-    add("--json", metavar="FILE", help="write the table of groups as JSON; - prints only the table")
-    return parser
-
-
-def _raise_config_error(message: str) -> NoReturn:
-    raise ConfigError(f"compare: {message}; see minitrain compare --help")
-
-
-def _non_negative_integer(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text}: expected an integer of at least 0")
-    return int(text)

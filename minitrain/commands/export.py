@@ -1,4 +1,4 @@
-"""`minitrain export`: a run's weights for other programs, by PyTorch's names and in its layouts."""
+"""`minitrain export`: write the weights of a run for other programs, with PyTorch's names and layouts."""
 
 from __future__ import annotations
 
@@ -6,45 +6,36 @@ import argparse
 import json
 import logging
 import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from minitrain.errors import ConfigError
-from minitrain.inference.model import CHECKPOINTS, load_model
+from minitrain.config.extensions import load_extensions
+from minitrain.errors import ConfigError, plural
+from minitrain.inference.model import load_model
 from minitrain.storage.files import write_atomically
 
 log = logging.getLogger("minitrain")
 
 
-def main(arguments: Sequence[str]) -> int:
-    """`export RUN FILE.safetensors [--checkpoint best|last]`: write the network's parameters and buffers; gives 0.
+def main(arguments: argparse.Namespace) -> int:
+    """Write the parameters and buffers of a run's network as a safetensors file; returns the exit status.
 
-    PyTorch reads them with `module.load_state_dict(safetensors.torch.load_file(FILE))` into the same layers.
+    PyTorch loads them by `module.load_state_dict(safetensors.torch.load_file(FILE))` into equal layers.
     """
-    parser = argparse.ArgumentParser("minitrain export", add_help=False, allow_abbrev=False)
-    parser.error = _refuse  # type: ignore[method-assign]
-    parser.add_argument("run", type=Path)
-    parser.add_argument("file", type=Path)
-    parser.add_argument("--checkpoint", choices=CHECKPOINTS, default="best")
-    given = parser.parse_intermixed_args([text for text in arguments if not text.startswith("extensions=")])
-    if given.file.suffix != ".safetensors":
-        raise ConfigError(f"export: {given.file}: expected a name that ends with .safetensors")
+    load_extensions(arguments.extensions)
+    file = Path(arguments.file)
+    if file.suffix != ".safetensors":
+        raise ConfigError(f"export: {file}: expected a file name that ends with .safetensors")
     try:
         from safetensors.numpy import save
     except ImportError as error:
-        raise ConfigError('export: needs the library safetensors; pip install "minitrain[interchange]"') from error
-    model = load_model(given.run, given.checkpoint)
+        raise ConfigError('export: requires the library safetensors; pip install "minitrain[interchange]"') from error
+    model = load_model(Path(arguments.run), arguments.checkpoint)
     state = model.network.state_dict()
-    # The order of the file's metadata is not its writer's, and equal runs give equal bytes: there is one entry.
-    content = save(
-        state, {"minitrain": json.dumps({"step": model.step, "network": model.experiment.describe_network()})}
-    )
-    write_atomically(given.file, lambda file: file.write(content))
-    log.info("%d arrays of step %s", len(state), f"{model.step:,}")
-    log.info("weights  %s", os.path.relpath(given.file))
+    # safetensors does not write the entries of the metadata in a fixed order. With a single entry, equal runs have
+    # equal bytes.
+    metadata = {"step": model.step, "network": model.experiment.describe_network()}
+    content = save(state, {"minitrain": json.dumps(metadata)})
+    write_atomically(file, lambda stream: stream.write(content))
+    log.info("%s of step %s", plural(len(state), "array"), f"{model.step:,}")
+    log.info("weights  %s", os.path.relpath(file))
     return 0
-
-
-def _refuse(message: str) -> NoReturn:
-    raise ConfigError(f"export: {message}; expected export RUN FILE.safetensors [--checkpoint best|last]")

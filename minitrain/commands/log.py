@@ -1,4 +1,4 @@
-"""Log messages: on the console, and in minitrain.log of a run."""
+"""Log messages: on the console, and in the file minitrain.log of a run."""
 
 from __future__ import annotations
 
@@ -10,38 +10,34 @@ from contextlib import contextmanager
 from pathlib import Path
 
 log = logging.getLogger("minitrain")
-
-
-# What is told
-
-
-file_log = logging.getLogger("minitrain.file")
+file_log = logging.getLogger("minitrain.file")  # messages for minitrain.log only, such as tracebacks
 
 
 def set_up_logging() -> None:
-    """Messages to standard output; while a run goes on, to its minitrain.log with the time, too."""
+    """Log to standard output."""
     console = logging.StreamHandler(sys.stdout)
-    console.handleError = _not_told  # type: ignore[method-assign]
+    console.handleError = _handle_console_error  # type: ignore[method-assign]
     console.addFilter(lambda record: record.name == "minitrain")
     log.handlers = [console]
     log.setLevel(logging.INFO)
     log.propagate = False
 
 
-def _not_told(record: logging.LogRecord) -> None:
-    """Nobody reads any more, as `head` that has seen enough, or the disk is full: what is trained goes on."""
-    if isinstance(sys.exc_info()[1], BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
 @contextmanager
 def log_to_file(path: Path) -> Iterator[None]:
+    """Append messages, with the time, to a file as well."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handler.handleError = lambda record: None  # type: ignore[method-assign]  # on a full disk: no traceback for each line
+    handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk: no traceback for each line
     log.addHandler(handler)
     try:
         yield
     finally:
         log.removeHandler(handler)
         handler.close()
+
+
+def _handle_console_error(record: logging.LogRecord) -> None:
+    """Training continues if standard output is closed, as by `head`, or its disk is full."""
+    if isinstance(sys.exc_info()[1], BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import logging
 import shlex
 from collections.abc import Sequence
@@ -9,10 +10,12 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from minitrain.commands.run import draw_requested_diagnostics, draw_requested_plots, perform
+from minitrain.commands.run import draw_requested_diagnostics, draw_requested_plots, train_in_directory
+from minitrain.config.extensions import load_extensions
 from minitrain.config.loading import load_stored_config, parse_steps, read_run_config, validate_stored_config
 from minitrain.config.schema import RunConfig
 from minitrain.errors import ConfigError
+from minitrain.paths import invocation
 from minitrain.plotting.run_curves import draw_run
 from minitrain.storage.files import reject_special_files, write_text
 from minitrain.storage.lock import locked
@@ -30,6 +33,17 @@ from minitrain.training.experiment import build_experiment
 from minitrain.training.recorder import RunRecorder
 
 log = logging.getLogger("minitrain")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Resume a run or a sweep; returns the exit status."""
+    if arguments.directory is None:
+        raise ConfigError("resume: no directory given; expected the directory of a run, outputs/DATE/TIME-...")
+    extensions = load_extensions(arguments.overrides)
+    directory = Path(arguments.directory)
+    if (directory / "multirun.yaml").exists():
+        return resume_sweep(directory, arguments.overrides, extensions)
+    return resume(directory, arguments.overrides)
 
 
 # A run
@@ -64,7 +78,7 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
         if overrides:
             RunRecorder(experiment, directory, original_overrides).restore()  # if it raises, nothing was changed
             write_text(stored, OmegaConf.to_yaml(config))
-        summary = perform(experiment, directory, [*original_overrides, *overrides], resume=True)
+        summary = train_in_directory(experiment, directory, [*original_overrides, *overrides], resume=True)
     return exit_status([summary], run_config.on_divergence == "fail")
 
 
@@ -145,5 +159,5 @@ def _report_missing_runs(directory: Path, begun: int) -> int:
     if begun >= total:
         return 0
     command = shlex.join([*read_sweep_overrides(directory), f"hydra.sweep.dir={directory}"])
-    log.info("%d of %d runs had not begun; begin them with  python -m minitrain -m %s", total - begun, total, command)
+    log.info("%d of %d runs had not begun; begin them with  %s -m %s", total - begun, total, invocation(), command)
     return 1

@@ -1,13 +1,13 @@
-"""Train one run in its directory, draw its curves and tell how it went; go on with one that was stopped."""
+"""Train one run in its directory, draw its figures and log the outcome."""
 
 from __future__ import annotations
 
 import errno
 import logging
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.core.utils import run_job
 from hydra.types import HydraContext, RunMode
@@ -23,6 +23,7 @@ from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset
 from minitrain.errors import ConfigError, Interrupted, RecordError, first_line
 from minitrain.optim import SGDRule
+from minitrain.paths import invocation
 from minitrain.plotting.run_curves import draw_run
 from minitrain.storage.lock import locked
 from minitrain.storage.summary import Status, Summary, exit_status, read_summary
@@ -33,122 +34,80 @@ from minitrain.training.progress import format_outcome, format_outcome_briefly, 
 log = logging.getLogger("minitrain")
 
 
-def perform(
-    experiment: Experiment, directory: Path, overrides: Sequence[str], *, name: str = "", resume: bool = False
-) -> Summary:
-    """Train a run in its directory, draw its curves, and tell how it went.
+# A new run
 
-    name: what a sweep's run is called; its end is then told in one line
-    Raises KeyboardInterrupt after Ctrl-C, when everything is written.
+
+def start_run(composer: Composer, overrides: Sequence[str], dry_run: bool = False) -> int:
+    """Train one run in a new directory.
+
+    Args:
+        composer: Composes the config.
+        overrides: The overrides that the user typed.
+        dry_run: Whether to check and print the plan only.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        ConfigError: The config is invalid; nothing was written.
     """
-    shown = Path(os.path.relpath(directory))
-    with locked(directory), log_to_file(directory / "minitrain.log"):
-        if not name:
-            log.info("%s", experiment.describe())
-        interrupted = False
-        try:
-            train(experiment, directory, overrides=overrides, resume=resume, announce=not name)
-        except Interrupted:
-            interrupted = True
-        except RecordError:
-            raise  # of the checkpoint to go on from: nothing was done yet
-        except Exception as error:
-            file_log.exception("the run failed")
-            log.error("%sfailed: %s (%s)", name, _told(error), _advice(error, shown))
-            return Summary(Status.FAILED, 0, experiment.config.steps)
-        summary = read_summary(directory)
-        with stop_requests() as stop:  # an import or a file that is cut short would harm what comes after
-            headings = ", ".join(overrides), experiment.describe_briefly()
-            plot = draw_run(directory, *headings)
-            diagnostics = draw_requested_diagnostics(experiment.config, directory, *headings)
-            draw_requested_plots(experiment.config, directory, experiment.data, told=name)
-        interrupted = interrupted or stop.is_set()
-        if name:
-            log.info("%s%s", name, format_outcome_briefly(summary))
-        else:
-            log.info("%s\nloss curve  %s", format_outcome(summary), shown / plot.name)
-            if diagnostics is not None:
-                log.info("diagnostics %s", shown / diagnostics.name)
-            for plotted in experiment.config.plots:
-                if (directory / f"{plotted}.png").exists():
-                    log.info("%s  %s", plotted.replace("_", " "), shown / f"{plotted}.png")
-            if interrupted:
-                log.info("go on with  python -m minitrain resume %s", shown)
-        if interrupted:
-            raise KeyboardInterrupt
-        return summary
-
-
-def _told(error: Exception) -> str:
-    return first_line(error) if isinstance(error, OSError) else f"{type(error).__name__}: {first_line(error)}"
-
-
-def _advice(error: Exception, directory: Path) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-        return f"make room on the disk and go on with  python -m minitrain resume {directory}"
-    return f"where: {directory / 'minitrain.log'}"
-
-
-def draw_requested_diagnostics(config: RunConfig, directory: Path, title: str, note: str) -> Path | None:
-    """Draw what `metrics` asked for, if anything."""
-    if not config.diagnostics:  # what others do not need is not imported for them
-        return None
-    from minitrain.plotting.diagnostics import draw_diagnostics
-
-    return draw_diagnostics(directory, title, note, edge=isinstance(config.optimizer, SGDRule))
-
-
-def draw_requested_plots(
-    config: RunConfig, directory: Path, data: Dataset | None = None, missing: bool = False, told: str = ""
-) -> None:
-    """Draw what `plots` names, as `draw_plots` does, and log what went wrong."""
-    if config.plots:
-        from minitrain.plotting.prediction_plots import draw_plots
-
-        for line in draw_plots(config, directory, data, missing):
-            log.warning("%s%s", told, line)
-
-
-log = logging.getLogger("minitrain")
-
-
-def start_run(composer: Composer, overrides: Sequence[str], dry: bool = False) -> int:
-    """Train one run; gives the exit status. dry: only check it, and tell what it would be."""
     config = composer.compose(overrides)
-    swept = set(config.hydra.sweeper.get("params") or ()) - {text.partition("=")[0] for text in overrides}
-    if swept:
-        study, keys = config.hydra.runtime.choices.get("experiments"), ", ".join(sorted(swept))
-        raise ConfigError(f"experiments={study}: is a sweep of {keys}; add -m, or give each one value")
+    _refuse_sweep(config, overrides)
     run_config = to_run_config(task_config(config))
-    if dry:
-        from minitrain.sweep.grouping import group_runs
-        from minitrain.sweep.progress import format_dry_run
-
-        log.info("%s", format_dry_run([overrides], group_runs({0: run_config}, 1), 1))
+    if dry_run:
+        _log_dry_run(run_config, overrides)
         return 0
     experiment = build_experiment(run_config)
     if run_config.plots:
         from minitrain.plotting.prediction_plots import check_plots
 
         check_plots(experiment)
-    given = requested_overrides(config)
-    directory = claim_job_directory(config, "run", Path("outputs"), ",".join(given))
+    _claim_directory(config)
+    summary = _run_as_hydra_job(composer, config, experiment)
+    return exit_status([summary], run_config.on_divergence == "fail")
+
+
+def _refuse_sweep(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Raise ConfigError if a study sets several values of a key."""
+    keys = set(config.hydra.sweeper.get("params") or ()) - {text.partition("=")[0] for text in overrides}
+    if keys:
+        study = config.hydra.runtime.choices.get("experiments")
+        raise ConfigError(
+            f"experiments={study}: is a sweep of {', '.join(sorted(keys))}; add -m, or set one value each"
+        )
+
+
+def _log_dry_run(config: RunConfig, overrides: Sequence[str]) -> None:
+    from minitrain.sweep.grouping import group_runs
+    from minitrain.sweep.progress import format_dry_run
+
+    log.info("%s", format_dry_run([overrides], group_runs({0: config}, 1), 1))
+
+
+def _claim_directory(config: DictConfig) -> None:
+    """Create the directory of the run with the files of its config, and enter it into the config."""
+    overrides = requested_overrides(config)
+    directory = claim_job_directory(config, "run", Path("outputs"), ",".join(overrides))
     with read_write(config), open_dict(config):
         config.hydra.run.dir, config.hydra.mode = str(directory), RunMode.RUN
         config.hydra.runtime.output_dir = os.path.abspath(directory)
-        write_hydra_files(
-            directory, task_config(config), OmegaConf.to_yaml(OmegaConf.masked_copy(config, ["hydra"])), given
-        )
-        config.hydra.output_subdir = None  # Hydra would write the same files again, one after another in their places
+        hydra_yaml = OmegaConf.to_yaml(OmegaConf.masked_copy(config, ["hydra"]))
+        write_hydra_files(directory, task_config(config), hydra_yaml, overrides)
+        config.hydra.output_subdir = None  # Hydra would write the same files again, and not atomically
+
+
+def _run_as_hydra_job(composer: Composer, config: DictConfig, experiment: Experiment) -> Summary:
+    """Train a run between the callbacks of Hydra that the config names."""
     callbacks = Callbacks(config)
     callbacks.on_run_start(config=config, config_name=CONFIG)
     failures: list[OSError] = []
 
-    def task(_: DictConfig) -> Any:
+    def task(_: DictConfig) -> Summary | None:
         try:
-            return perform(experiment, *current_job())
-        except OSError as error:  # of a full disk; Hydra would tell it in its own words as well
+            return train_in_directory(experiment, *current_job())
+        except OSError as error:  # such as a full disk; Hydra would report it in its own words as well
             failures.append(error)
+            return None
 
     result = run_job(
         task_function=task,
@@ -161,4 +120,115 @@ def start_run(composer: Composer, overrides: Sequence[str], dry: bool = False) -
     callbacks.on_run_end(config=config, config_name=CONFIG, job_return=result)
     if failures:
         raise failures[0]
-    return exit_status([result.return_value], config.on_divergence == "fail")
+    summary: Summary = result.return_value
+    return summary
+
+
+# A run in its directory
+
+
+def train_in_directory(
+    experiment: Experiment, directory: Path, overrides: Sequence[str], *, name: str = "", resume: bool = False
+) -> Summary:
+    """Train a run in its directory, draw its figures, and log the outcome.
+
+    Args:
+        experiment: The run.
+        directory: Its existing directory.
+        overrides: Its overrides, for its summary and the headings of the figures.
+        name: The prefix of the messages of a sweep's run, whose outcome is logged in one line.
+        resume: Whether to resume at the last checkpoint.
+
+    Raises:
+        KeyboardInterrupt: The run was interrupted; everything that resuming requires was written.
+        RecordError: The checkpoint to resume at is damaged.
+    """
+    with locked(directory), log_to_file(directory / "minitrain.log"):
+        if not name:
+            log.info("%s", experiment.describe())
+        interrupted = False
+        try:
+            train(experiment, directory, overrides=overrides, resume=resume, announce=not name)
+        except Interrupted:
+            interrupted = True
+        except RecordError:
+            raise  # the checkpoint is damaged, and nothing was changed
+        except Exception as error:
+            file_log.exception("the run failed")
+            log.error("%sfailed: %s (%s)", name, _describe_failure(error), _advise(error, directory))
+            return Summary(Status.FAILED, 0, experiment.config.steps)
+        summary = read_summary(directory)
+        with stop_requests() as stop:  # Ctrl-C waits: it would cut an import or a file short
+            figures = _draw_figures(experiment, directory, overrides, name)
+        interrupted = interrupted or stop.is_set()
+        if name:
+            log.info("%s%s", name, format_outcome_briefly(summary))
+        else:
+            _log_outcome(summary, figures, directory, interrupted)
+        if interrupted:
+            raise KeyboardInterrupt
+        return summary
+
+
+def _draw_figures(experiment: Experiment, directory: Path, overrides: Sequence[str], name: str) -> dict[str, Path]:
+    """Draw the curves and what the config requests; returns caption -> path."""
+    config = experiment.config
+    headings = ", ".join(overrides), experiment.describe_briefly()
+    figures = {"loss curve": draw_run(directory, *headings)}
+    if (diagnostics := draw_requested_diagnostics(config, directory, *headings)) is not None:
+        figures["diagnostics"] = diagnostics
+    draw_requested_plots(config, directory, experiment.data, prefix=name)
+    for plot in config.plots:
+        if (path := directory / f"{plot}.png").exists():
+            figures[plot.replace("_", " ")] = path
+    return figures
+
+
+def _log_outcome(summary: Summary, figures: dict[str, Path], directory: Path, interrupted: bool) -> None:
+    log.info("%s", format_outcome(summary))
+    for caption, path in figures.items():
+        log.info("%-11s %s" if len(caption) <= 11 else "%s  %s", caption, os.path.relpath(path))
+    if interrupted:
+        log.info("resume with  %s", _resume_command(directory))
+
+
+def _describe_failure(error: Exception) -> str:
+    return first_line(error) if isinstance(error, OSError) else f"{type(error).__name__}: {first_line(error)}"
+
+
+def _advise(error: Exception, directory: Path) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+        return f"free space on the disk, then resume with  {_resume_command(directory)}"
+    return f"traceback in {os.path.relpath(directory / 'minitrain.log')}"
+
+
+def _resume_command(directory: Path) -> str:
+    return f"{invocation()} resume {shlex.quote(os.path.relpath(directory))}"
+
+
+def draw_requested_diagnostics(config: RunConfig, directory: Path, title: str, note: str) -> Path | None:
+    """Draw the diagnostics of a run; returns the path of the figure, or None if the config requests none."""
+    if not config.diagnostics:
+        return None
+    from minitrain.plotting.diagnostics import draw_diagnostics  # other runs do not load it
+
+    return draw_diagnostics(directory, title, note, edge=isinstance(config.optimizer, SGDRule))
+
+
+def draw_requested_plots(
+    config: RunConfig, directory: Path, data: Dataset | None = None, missing: bool = False, prefix: str = ""
+) -> None:
+    """Draw the plots of the best checkpoint that the config requests, and log those that fail.
+
+    Args:
+        config: The config of the run.
+        directory: Its directory.
+        data: Its data; loaded again if None.
+        missing: Whether to draw only plots that do not exist.
+        prefix: The beginning of the messages.
+    """
+    if config.plots:
+        from minitrain.plotting.prediction_plots import draw_plots
+
+        for line in draw_plots(config, directory, data, missing):
+            log.warning("%s%s", prefix, line)

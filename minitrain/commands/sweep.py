@@ -14,7 +14,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from minitrain.commands.run import perform
+from minitrain.commands.run import train_in_directory
 from minitrain.config.composition import CONFIG, Composer, requested_overrides
 from minitrain.config.hydra_compat import Callbacks, error_of
 from minitrain.config.job_directory import claim_job_directory, current_job, has_directory_override
@@ -50,7 +50,9 @@ class RunTask:
         directory, overrides = current_job()
         name = f"#{HydraConfig.get().job.num} {' '.join(overrides)}: "
         run_config = to_run_config(config)
-        return objective_value(perform(build_experiment(run_config), directory, overrides, name=name), run_config)
+        return objective_value(
+            train_in_directory(build_experiment(run_config), directory, overrides, name=name), run_config
+        )
 
 
 def start_sweep(

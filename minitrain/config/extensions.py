@@ -12,17 +12,18 @@ from minitrain.errors import ConfigError, first_line
 
 
 def load_extensions(arguments: Sequence[str]) -> list[str]:
-    """Import a person's own modules, and give their names.
+    """Import the user's modules with components.
 
-    They are those that pyproject.toml in this folder names, and `extensions=[...]`. Only these two are asked, never a
-    config file: a config may be a stranger's, and importing runs code.
-    Raises ConfigError where a module cannot be imported.
+    Args:
+        arguments: The arguments of the command line.
+
+    Returns:
+        The names of the modules.
+
+    Raises:
+        ConfigError: A module cannot be imported.
     """
-    names = _named_in(Path("pyproject.toml"))
-    for text in arguments:
-        if text.startswith("extensions="):
-            names += text.partition("=")[2].strip("[]'\" ").split(",")
-    names = [name for name in (name.strip("'\" ") for name in names) if name]
+    names = extension_names(arguments)
     if names:
         sys.path.insert(0, os.getcwd())
     for name in names:
@@ -30,13 +31,25 @@ def load_extensions(arguments: Sequence[str]) -> list[str]:
             raise ConfigError(f"extensions={name}: expected a module's name, without .py: extensions=[{name[:-3]}]")
         try:
             importlib.import_module(name)
-        except Exception as error:  # whatever a person's module raises while it is imported
+        except Exception as error:  # a module can raise anything while it is imported
             raise ConfigError(f"extensions={name}: {type(error).__name__}: {first_line(error)}") from error
     return names
 
 
+def extension_names(arguments: Sequence[str]) -> list[str]:
+    """The modules that pyproject.toml in the current directory and `extensions=[...]` name.
+
+    A config file cannot name them: it may be untrusted, and importing a module executes code.
+    """
+    names = _named_in(Path("pyproject.toml"))
+    for text in arguments:
+        if text.startswith("extensions="):
+            names += text.partition("=")[2].strip("[]'\" ").split(",")
+    return [name for name in (name.strip("'\" ") for name in names) if name]
+
+
 def _named_in(pyproject: Path) -> list[str]:
-    """The extensions that a pyproject.toml names in its table [tool.minitrain]."""
+    """The extensions that the table [tool.minitrain] of a pyproject.toml names."""
     if not pyproject.is_file() or b"[tool.minitrain]" not in pyproject.read_bytes():
         return []
     import tomllib

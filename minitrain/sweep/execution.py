@@ -14,6 +14,7 @@ from minitrain.compare.results import load_runs
 from minitrain.compare.table import format_table
 from minitrain.config.schema import RunConfig
 from minitrain.errors import ConfigError, RecordError
+from minitrain.paths import invocation
 from minitrain.plotting.prediction_plots import draw_plots
 from minitrain.storage.lock import locked
 from minitrain.storage.summary import Status, exit_status, read_summary
@@ -115,7 +116,7 @@ def finish_sweep(directory: Path, title: str, configs: Sequence[RunConfig], inte
     if interrupted:
         ended = sum(run.status not in (Status.INTERRUPTED, Status.RUNNING) for run in runs)
         log.info("interrupted: %d of %d runs have ended", ended, max(len(configs), len(runs)))
-        log.info("resume with  python -m minitrain resume %s", directory)
+        log.info("resume with  %s resume %s", invocation(), directory)
         return 130
     fails_on_divergence = any(config.on_divergence == "fail" for config in configs)
     try:

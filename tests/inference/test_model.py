@@ -339,8 +339,8 @@ def test_invalid_arguments_are_reported_and_nothing_is_written(command, flowers)
     write("broken.csv", [FLOWERS, ["1", "2", "x", "4", "setosa"]])
     before = sorted(Path().rglob("*"))
     for arguments, message in (
-        ([], "predict: the following arguments are required: run, file; expected predict RUN FILE"),
-        (["run"], "the following arguments are required: file"),
+        ([], "predict: the following arguments are required: RUN, FILE; minitrain predict --help shows"),
+        (["run"], "the following arguments are required: FILE"),
         (["run", "flowers.csv", "lr=3"], "unrecognized arguments: lr=3"),
         (["run", "flowers.csv", "--checkpoint", "first"], "invalid choice: 'first'"),
         (["run", "flowers.csv", "--output", "."], "--output .: is a directory; expected a file"),

@@ -1,4 +1,4 @@
-"""`minitrain graph`, and how many threads compute a product."""
+"""`minitrain graph`, and the number of threads of a product."""
 
 import re
 import subprocess
@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_runs import is_picture, only
 from threadpoolctl import threadpool_info
 
 from minitrain.compiler.listing import _short
@@ -28,7 +29,7 @@ RUNS = {
 }
 
 
-def built(*overrides):
+def build(*overrides):
     return experiment.build_experiment(to_run_config(task_config(Composer().compose(overrides))))
 
 
@@ -47,13 +48,13 @@ def test_the_listing_of_a_step_adds_up_and_is_written(command, overrides):
     calls, nbytes, flops = (sum(row[k] for row in numbers if len(row) > k) for k in range(3))
     total = re.search(r"(\d+) instructions, (\d+) calls, ([\d.]+) (k|M|)B moved, ([\d.]+) (k|M|)flop", lines[-1])
     size = {"": 1, "k": 1e3, "M": 1e6}
-    assert calls == int(total[2]) == built(*overrides).engine.training.calls
+    assert calls == int(total[2]) == build(*overrides).engine.training.calls
     assert nbytes == pytest.approx(float(total[3]) * size[total[4]], rel=0.005)  # three digits are shown
     assert flops == pytest.approx(float(total[5]) * size[total[6]], rel=0.005)
 
 
 @pytest.mark.parametrize(
-    ("number", "told"),
+    ("number", "text"),
     [
         (0, "0 B"),
         (999, "999 B"),
@@ -63,8 +64,8 @@ def test_the_listing_of_a_step_adds_up_and_is_written(command, overrides):
         (5e15, "5,000,000 GB"),
     ],
 )
-def test_large_numbers_are_told_in_plain_digits(number, told):
-    assert _short(number, "B") == told
+def test_large_numbers_are_written_in_plain_digits(number, text):
+    assert _short(number, "B") == text
 
 
 @pytest.mark.parametrize(
@@ -77,14 +78,14 @@ def test_large_numbers_are_told_in_plain_digits(number, told):
         (["hydra.run.dir=here"], "hydra.run.dir=here: graph starts no run"),
     ],
 )
-def test_a_mistake_is_one_line_and_nothing_is_written(command, overrides, message):
+def test_an_error_is_one_line_and_nothing_is_written(command, overrides, message):
     status, out, err = command("graph", *overrides)
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert message in err
     assert list(Path().iterdir()) == []
 
 
-def test_a_reader_may_leave_early(tmp_path):
+def test_a_closed_pipe_of_a_larger_graph_is_no_error(tmp_path):
     program = [sys.executable, "-m", "minitrain", "graph", "network=cnn"]
     with subprocess.Popen(program, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
@@ -92,23 +93,65 @@ def test_a_reader_may_leave_early(tmp_path):
     assert process.returncode == 0
 
 
-def test_auto_takes_each_core_where_products_are_large(monkeypatch):
-    monkeypatch.setattr(experiment, "cores", lambda: 6)
-    assert built("blas_threads=auto").blas_threads == 1
-    assert built("blas_threads=auto", "network.widths=[256,256]", "batch_size=256").blas_threads == 6
-    assert built("blas_threads=3").blas_threads == 3
+def test_auto_uses_all_cores_if_the_products_are_large(monkeypatch):
+    monkeypatch.setattr(experiment, "available_cores", lambda: 6)
+    assert build("blas_threads=auto").blas_threads == 1
+    assert build("blas_threads=auto", "network.widths=[256,256]", "batch_size=256").blas_threads == 6
+    assert build("blas_threads=3").blas_threads == 3
 
 
-@pytest.mark.parametrize("sweep", [(), ("-m", "seed=0,1")], ids=["run", "stack"])
-def test_the_number_holds_while_steps_are_taken_and_is_recorded(command, monkeypatch, sweep):
-    seen, update = set(), CompiledEngine.update
+@pytest.mark.parametrize("sweep", [(), ("-m", "seed=0,1")], ids=["run", "group"])
+def test_blas_threads_applies_to_each_step_and_is_recorded(command, monkeypatch, sweep):
+    thread_counts, update = set(), CompiledEngine.update
 
-    def watched(self, *arguments):
-        seen.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+    def observed_update(self, *arguments):
+        thread_counts.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
         return update(self, *arguments)
 
-    monkeypatch.setattr(CompiledEngine, "update", watched)
+    monkeypatch.setattr(CompiledEngine, "update", observed_update)
     assert command(*sweep, *FAST, "blas_threads=2")[0] == 0
     summaries = list(Path("outputs").rglob("summary.json"))
     assert {read_summary(path.parent).blas_threads for path in summaries} == {2}
-    assert seen == {2}
+    assert thread_counts == {2}
+
+
+SHORT = ("data=moons", "data.samples=100", "network.widths=[8]", "batch_size=16", "steps=40")
+
+
+def test_graph_prints_the_compiled_step_and_trains_nothing(command):
+    status, out, err = command("graph", "optimizer=momentum", *SHORT)
+    assert (status, err) == (0, "")
+    directory = only("outputs/graphs/*/*optimizer=momentum*")
+    assert {p.name for p in directory.iterdir()} == {"tape.txt", "graph.png", "graph.svg"}
+    assert is_picture(directory / "graph.png")
+    assert is_picture(directory / "graph.svg")
+    assert [p.name for p in Path("outputs").iterdir()] == ["graphs"]
+    listing = (directory / "tape.txt").read_text()
+    assert out.startswith(listing)
+    assert f"listing  {directory}/tape.txt\ngraph    {directory}/graph.png\n" in out
+    titles = [listing.index(f"\n\n{title}\n") for title in ("inputs and constants", "loss", "update")]
+    assert titles == sorted(titles)
+
+
+def test_the_listing_has_every_line_of_the_tape_and_adds_up(command):
+    from minitrain.config.schema import parse_run_config
+    from minitrain.training.experiment import build_experiment
+
+    names = {"data": "digits", "network": "mlp", "optimizer": "adam", "schedule": "constant"}
+    step = build_experiment(
+        parse_run_config({"lr": 0.1, **{group: {"name": name} for group, name in names.items()}})
+    ).engine.training
+    _, out, _ = command("graph", "optimizer=adam", "lr=0.1")
+    rows = [line.split() for line in out.splitlines() if "%" in line]
+    shown = [" ".join(row[next(i for i, word in enumerate(row) if word[0] in "%o") :]) for row in rows]
+    assert sorted(shown) == sorted(str(step.tape).splitlines())
+    assert sum(int(row[0]) for row in rows if row[0].isdigit()) == step.calls
+    assert f" instructions, {step.calls} calls, " in out
+
+
+def test_a_closed_pipe_is_no_error(tmp_path):
+    line = [sys.executable, "-m", "minitrain", "graph", *SHORT]
+    show = subprocess.Popen(line, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    show.stdout.close()
+    assert (show.wait(60), show.stderr.read()) == (0, b"")
+    show.stderr.close()

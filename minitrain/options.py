@@ -13,7 +13,7 @@ from typing import Any
 
 from minitrain.errors import ConfigError, abbreviate
 from minitrain.registry import REGISTRIES
-from minitrain.suggestions import unknown_key
+from minitrain.suggestions import closest, unknown_key
 
 LARGEST_INTEGER_BITS = 64
 LARGEST_FLOAT_BITS = 1023  # an integer of more bits does not fit into a float
@@ -144,7 +144,9 @@ def validate_value(value: object, hint: Hint, range_: Range, key: str) -> Any:
         has_no_upper_bound = range_.at_most is None and range_.below is None
         is_large = has_no_upper_bound and isinstance(value, (int, float)) and 2**64 <= value < math.inf
         reason = "too large; " if is_large else ""
-        raise ConfigError(f"{key}={abbreviate(value)}: {reason}expected {describe_expected(hint, range_)}")
+        suggestion = closest(value, range_.names() or ()) if isinstance(value, str) else None
+        advice = f"did you mean {suggestion}? " if suggestion else ""
+        raise ConfigError(f"{key}={abbreviate(value)}: {reason}{advice}expected {describe_expected(hint, range_)}")
     return converted
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import shutil
 import sys
 from pathlib import Path
 
@@ -46,6 +44,9 @@ def invocation() -> str:
     It is `minitrain` if the script is found by its name, the path of the script if it was started by a path, and
     `INTERPRETER -m minitrain` if it was started as a module.
     """
+    import shlex  # a run whose messages suggest no command does not need them
+    import shutil
+
     program = Path(sys.argv[0])
     if program.name == "__main__.py" and program.parent == PACKAGE:
         return f"{shlex.quote(sys.orig_argv[0])} -m minitrain"

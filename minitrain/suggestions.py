@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 EPOCH_KEYS = ("epochs", "num_epochs", "max_epochs")
 
@@ -46,6 +45,8 @@ def closest(name: str, names: Iterable[str]) -> str | None:
     >>> closest("optmizer", ["network", "optimizer"])
     'optimizer'
     """
+    from difflib import get_close_matches  # only messages need it
+
     matches = get_close_matches(name, list(names), n=1, cutoff=0.65)
     return matches[0] if matches else None
 

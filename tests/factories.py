@@ -31,10 +31,16 @@ def make_run(directory, config=None, metrics=None, status="completed", **summary
     for i, values in enumerate(zip(*columns.values(), strict=True)):
         rows.append(",".join([str(10 * i), "0.1", *("" if np.isnan(v) else repr(float(v)) for v in values)]))
     (directory / "metrics.csv").write_text("\n".join(rows) + "\n")
-    told = {"status": status, "step": max(0, 10 * (len(rows) - 2)), "steps": 100, "seconds": 1.5, "steps_per_epoch": 20}
-    told |= {"final": {}, "best": None}
-    told["overrides"] = [f"{key}={value}" for key, value in (config or {}).items() if not isinstance(value, dict)]
-    (directory / "summary.json").write_text(json.dumps({**told, **summary}))
+    stored = {
+        "status": status,
+        "step": max(0, 10 * (len(rows) - 2)),
+        "steps": 100,
+        "seconds": 1.5,
+        "steps_per_epoch": 20,
+    }
+    stored |= {"final": {}, "best": None}
+    stored["overrides"] = [f"{key}={value}" for key, value in (config or {}).items() if not isinstance(value, dict)]
+    (directory / "summary.json").write_text(json.dumps({**stored, **summary}))
     return directory
 
 

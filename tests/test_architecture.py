@@ -1,4 +1,4 @@
-"""Imports point one way: a file imports from the rooms above its own in the drawing in README, or from files to its left."""
+"""Imports point one way: a file imports from rooms above its own in README's drawing, or from files to its left."""
 
 import ast
 import re

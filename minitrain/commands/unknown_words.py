@@ -98,8 +98,8 @@ def _explain(word: str, following: Sequence[str], arguments: Sequence[str]) -> s
     if lower in EXPLANATIONS:
         return f"no such command; {EXPLANATIONS[lower]}"
     return (
-        _explain_key(word, following)
-        or _explain_choice(word)
+        _explain_choice(word)
+        or _explain_key(word, following)
         or f"{explain_unknown_command(word)}; minitrain trains a run by KEY=VALUE ..., such as lr=0.1"
     )
 

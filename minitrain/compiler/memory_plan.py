@@ -117,11 +117,11 @@ class Plan:
             value = self.views[value].inputs[0] if value in self.views else self.locations[value].container
         return value
 
-    def allocate(self, given: Mapping[str, Array]) -> None:
+    def allocate(self, buffers: Mapping[str, Array]) -> None:
         """Create the array of every value.
 
         Args:
-            given: Input name -> array to use as the buffer of that input.
+            buffers: Input name -> array to use as the buffer of that input.
 
         Raises:
             ValueError: An array has another shape or dtype than its input.
@@ -131,7 +131,7 @@ class Plan:
         self.arrays = dict(self.tape.constants)
         for name, value in self.tape.inputs.items():
             default = np.zeros(self.shape(value), self.tape.types[value].dtype)
-            array = self.arrays[value] = given.get(name, default)
+            array = self.arrays[value] = buffers.get(name, default)
             if type_of(array) != type_of(default):
                 raise ValueError(
                     f"executor: the array for input {name} is {type_of(array)}, expected {type_of(default)}"

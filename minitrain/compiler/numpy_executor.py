@@ -26,7 +26,7 @@ class NumpyExecutor:
         tape: A tape lowered to NumPy calls.
         runs: The number of stacked runs; None for a single run, whose arrays have no axis of runs.
         stacked: The names of the inputs that differ between the stacked runs.
-        given: Input name -> array to use as that input, without a copy. Other inputs get an array of zeros, which the
+        arrays: Input name -> array to use as that input, without a copy. Other inputs get an array of zeros, which the
             caller fills.
         in_place: Output name -> name of the input that it replaces at the end of a run.
         first: The names of the outputs that `run(0)` computes, while no input changes; `run(1)` computes the others.
@@ -41,7 +41,7 @@ class NumpyExecutor:
         phases: The bound calls of `run(0)` and of `run(1)`.
 
     Raises:
-        ValueError: An array in `given` has another shape or dtype than its input.
+        ValueError: An array in `arrays` has another shape or dtype than its input.
 
     >>> from minitrain.compiler.passes import optimize
     >>> from minitrain.compiler.tracing import trace
@@ -57,13 +57,13 @@ class NumpyExecutor:
         tape: Tape,
         runs: int | None = None,
         stacked: Collection[str] = (),
-        given: Mapping[str, Array] | None = None,
+        arrays: Mapping[str, Array] | None = None,
         in_place: Mapping[str, str] | None = None,
         first: Sequence[str] = (),
     ) -> None:
         replaced_inputs = in_place or {}
         plan = Plan(tape, runs, stacked, replaced_inputs, first)
-        plan.allocate(given or {})
+        plan.allocate(arrays or {})
         self.plan = plan
         self.tape = tape = plan.tape
         self.inputs = {name: plan.arrays[v] for name, v in tape.inputs.items()}

@@ -55,10 +55,10 @@ def _named_in(pyproject: Path) -> list[str]:
     import tomllib
 
     try:
-        found = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("minitrain", {})
+        project = tomllib.loads(pyproject.read_text(encoding="utf-8")).get("tool", {}).get("minitrain", {})
     except ValueError as error:
         raise ConfigError(f"{pyproject}: cannot be read ({first_line(error)})") from error
-    names = found.get("extensions", [])
+    names = project.get("extensions", [])
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise ConfigError(f'{pyproject}: extensions = {names!r}: expected a list of modules: extensions = ["mine"]')
     return list(names)

@@ -217,7 +217,7 @@ class CompiledEngine:
         """The executor of products with one run's Hessian, and the inputs that differ between runs: [runs, ...]."""
         tape, differing = unstack(self._optimize(hessian_tapes(self.steps)))
         data = {name: array for name, array in self.training.inputs.items() if name in ("x_train", "y_train")}
-        return NumpyExecutor(tape, given=data), differing
+        return NumpyExecutor(tape, arrays=data), differing
 
 
 @lru_cache

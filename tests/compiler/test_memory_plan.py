@@ -137,14 +137,14 @@ def test_a_result_is_written_over_the_input_that_it_replaces():
 
 def test_a_given_array_is_used_without_a_copy():
     vector = A.copy()
-    executor = executor_of(lambda a: {"new": a * 2.0}, A, given={"a": vector}, in_place={"new": "a"})
+    executor = executor_of(lambda a: {"new": a * 2.0}, A, arrays={"a": vector}, in_place={"new": "a"})
     executor.run()
     assert (vector == A * 2).all()
 
 
 def test_a_given_array_of_another_dtype_is_rejected():
     with pytest.raises(ValueError, match=r"executor: the array for input a is f32\[6\], expected f64\[6\]"):
-        executor_of(lambda a: [a * 2.0], A, given={"a": A.astype("float32")})
+        executor_of(lambda a: [a * 2.0], A, arrays={"a": A.astype("float32")})
 
 
 TRAPS = {

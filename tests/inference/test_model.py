@@ -167,7 +167,7 @@ def test_run_directory_imports_no_extensions(command, own_components):
     write("points.csv", [["0.5", "0.5"]])
     sys.modules.pop("mine")
     minitrain.registry.REGISTRIES["activation"].pop("cube")
-    with pytest.raises(ConfigError, match=r"activation=cube: .*the run had extensions=\[mine\]: give that again"):
+    with pytest.raises(ConfigError, match=r"activation=cube: .*the run used extensions=\[mine\]: give them again"):
         minitrain.load_model("run")
     assert "mine" not in sys.modules
     assert command("predict", "run", "points.csv")[0] == 2
@@ -181,7 +181,7 @@ def test_invalid_or_damaged_run_is_reported(command, flowers):
     for directory, message in (
         ("nowhere", "nowhere: not a run's directory; expected .hydra/config.yaml in it"),
         ("empty", "empty: not a run's directory"),
-        ("swept", "of a sweep, give one of its runs"),
+        ("swept", "to use a run of a sweep, give its directory"),
     ):
         with pytest.raises(ConfigError, match=message):
             minitrain.load_model(directory)

@@ -25,11 +25,8 @@ def everything(folder):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
-# A stranger's run
-
-
 class Touch:
-    """Pickled, it makes a file when it is loaded."""
+    """An object whose pickle creates a file when it is loaded."""
 
     def __reduce__(self):
         return Path.touch, (Path("here"),)
@@ -54,7 +51,7 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def theirs(tmp_path, trained):
-    """That run, as it came by mail, beside a module that nobody asked for."""
+    """A copy of that run, beside a module that must not be imported."""
     shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     sys.modules.pop("evil", None)
     (tmp_path / "evil.py").write_text("raise SystemExit('run')")
@@ -154,7 +151,7 @@ def link(name, target):
 ALL = ("compare", "resume", "predict", "export")
 CONFIG = ".hydra/config.yaml"
 # What was done to the directory -> which commands have to refuse it: the others may, or do not look there.
-STRANGE = {
+CHANGES = {
     "a config that is code": (text_of(CONFIG, "!!python/object/apply:os.system ['touch here']"), ALL),
     "a config that is a bomb": (text_of(CONFIG, BOMB), ALL),
     "a deep config": (text_of(CONFIG, f"a: {DEEP}"), ALL[1:]),
@@ -199,8 +196,8 @@ STRANGE = {
     "a checkpoint of step -3": (meta(step=-3), ALL[1:]),
     "a checkpoint beyond the end": (meta(step=10**9), ALL[1:2]),
     "a checkpoint of step 1/2": (meta(step=0.5), ALL[1:]),
-    "a checkpoint that tells texts": (meta(best="x", final=3), ALL[1:]),
-    "a checkpoint that tells a list": (raw_progress([{"step": 0}]), ALL[1:]),
+    "a checkpoint with strings": (meta(best="x", final=3), ALL[1:]),
+    "a checkpoint with a list": (raw_progress([{"step": 0}]), ALL[1:]),
     "weights of another type": (each_array(lambda array: array.astype("float64")), ALL[1:]),
     "weights that are texts": (each_array(lambda array: array.astype("U9")), ALL[1:]),
     "weights of other shapes": (each_array(lambda array: array[..., None]), ALL[1:]),
@@ -211,17 +208,17 @@ STRANGE = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("asked", ALL)
-@pytest.mark.parametrize("strange", STRANGE)
-def test_a_stranger_s_run_is_refused_and_none_of_its_code_runs(command, tmp_path, theirs, strange, asked):
-    change, refusing = STRANGE[strange]
-    if asked == "export":
+@pytest.mark.parametrize("commands", ALL)
+@pytest.mark.parametrize("change", CHANGES)
+def test_untrusted_run_is_rejected_and_none_of_its_code_runs(command, tmp_path, theirs, change, commands):
+    change, refusing = CHANGES[change]
+    if commands == "export":
         pytest.importorskip("safetensors")
     change(theirs)
     before = everything(tmp_path)
-    more = {"predict": ["x.npy"], "export": ["model.safetensors"]}.get(asked, [])
-    status, out, err = command(asked, "theirs", *more)
-    assert status in ((2,) if asked in refusing else (0, 2)), err
+    more = {"predict": ["x.npy"], "export": ["model.safetensors"]}.get(commands, [])
+    status, out, err = command(commands, "theirs", *more)
+    assert status in ((2,) if commands in refusing else (0, 2)), err
     assert "Traceback" not in out + err
     assert "evil" not in sys.modules
     assert not Path("here").exists()
@@ -232,7 +229,7 @@ def test_a_stranger_s_run_is_refused_and_none_of_its_code_runs(command, tmp_path
     assert not victim.is_file() or victim.read_text() == "mine"
 
 
-def test_the_run_that_the_strange_ones_were_made_of_is_accepted(command, theirs):
+def test_unchanged_run_is_accepted(command, theirs):
     for arguments in (["compare", "theirs"], ["predict", "theirs", "x.npy"], ["resume", "theirs"]):
         assert command(*arguments)[0] == 0
     assert read_summary(theirs).step == 30
@@ -241,8 +238,8 @@ def test_the_run_that_the_strange_ones_were_made_of_is_accepted(command, theirs)
 SWEPT = ["overrides that are code", "a checkpoint of step -3", "checkpoints elsewhere", "a best by another metric"]
 
 
-@pytest.mark.parametrize("strange", SWEPT)
-def test_so_is_a_stranger_s_sweep(command, tmp_path, theirs, strange):
+@pytest.mark.parametrize("change", SWEPT)
+def test_untrusted_sweep_is_rejected(command, tmp_path, theirs, change):
     (tmp_path / "sweep").mkdir()
     run = theirs.rename(tmp_path / "sweep" / "0")
     (tmp_path / "sweep" / "multirun.yaml").write_text(
@@ -251,7 +248,7 @@ def test_so_is_a_stranger_s_sweep(command, tmp_path, theirs, strange):
     hydra = run / ".hydra" / "hydra.yaml"
     hydra.write_text(hydra.read_text().replace("num: 0", f"num: {'9' * 5000}"))
     summary(status="interrupted")(run)
-    STRANGE[strange][0](run)
+    CHANGES[change][0](run)
     status, out, err = command("resume", "sweep")
     assert status in (1, 2)
     assert "Traceback" not in out + err

@@ -10,12 +10,12 @@ import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import minitrain
 from minitrain.config.hydra_compat import to_yaml
 from minitrain.config.schema import GROUPS, RunConfig
 from minitrain.options import REQUIRED, Option, options
 from minitrain.paths import conf_directory
 from minitrain.registry import REGISTRIES
+from minitrain.version import __version__
 
 LONGEST_LINE = 120
 WIDEST_ENTRY = 30  # characters of an entry that the comments are aligned with
@@ -117,7 +117,7 @@ def main(arguments: Sequence[str]) -> int:
                 differing.append(str(target.relative_to(conf_directory())))
                 if not check:
                     target.unlink()
-    print("\n".join(differing) or f"conf/ is up to date with minitrain {minitrain.__version__}")
+    print("\n".join(differing) or f"conf/ is up to date with minitrain {__version__}")
     return 1 if check and differing else 0
 
 

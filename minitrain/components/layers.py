@@ -15,7 +15,7 @@ import numpy as np
 from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Tensor
 from minitrain.components.networks import ActivationLayer
-from minitrain.errors import ConfigError
+from minitrain.errors import ConfigError, abbreviate
 from minitrain.nn.activation import ACTIVATIONS, activation_layer
 from minitrain.nn.convolution import AvgPool1d, AvgPool2d, Conv1d, Conv2d, MaxPool1d, MaxPool2d
 from minitrain.nn.layers import Dropout, Flatten, Linear, Reshape, Residual, Sequential
@@ -24,6 +24,7 @@ from minitrain.nn.normalization import BatchNorm1d, BatchNorm2d, LayerNorm
 from minitrain.options import REQUIRED, option, options, validate_options
 from minitrain.registry import Registry, implements, register
 from minitrain.rng import generator
+from minitrain.storage.legacy import RENAMED_LAYER_OPTIONS
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,9 @@ def _parse_entry(entry: Any, key: str) -> LayerConfig | ActivationLayer:
         if first is None:
             raise ConfigError(f"{key}={format_entry(entry)}: {name} has no options; write {name} alone")
         values = {first: values}
+    old, new = RENAMED_LAYER_OPTIONS.get(name, ("", ""))
+    if old in values:
+        raise ConfigError(f"{key}.{name}.{old}={abbreviate(values[old])}: renamed; use {new}")
     return component(**validate_options(component, values, f"{key}.{name}."))
 
 

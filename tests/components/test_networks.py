@@ -337,6 +337,8 @@ def test_invalid_options_are_reported_on_one_line(changes, message):
         (["linear", {"dropout": 2}], r"layers\[1\].dropout.p=2: expected a number"),
         (["dropout"], r"network.layers\[0\].dropout.p=null: expected a number"),
         ([{"conv": {"kernels": 3}}], r"layers\[0\].conv.kernels=3: unknown key; did you mean"),
+        ([{"conv": {"kernel": 3}}], r"layers\[0\].conv.kernel=3: renamed; use kernel_size"),
+        ([{"dropout": {"rate": 0.1}}], r"layers\[0\].dropout.rate=0.1: renamed; use p"),
         ([{"conv": 3}], r"layers\[0\]={conv: 3}: conv of an example of shape \[2\]: expect"),
         ([{"flatten": 3}], r"layers\[0\]={flatten: 3}: flatten has no options"),
         ([{"reshape": [1, 3]}], r"layers\[0\]={reshape: \[1, 3\]}: reshape: "),

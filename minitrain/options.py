@@ -144,7 +144,8 @@ def validate_value(value: object, hint: Hint, range_: Range, key: str) -> Any:
         has_no_upper_bound = range_.at_most is None and range_.below is None
         is_large = has_no_upper_bound and isinstance(value, (int, float)) and 2**64 <= value < math.inf
         reason = "too large; " if is_large else ""
-        suggestion = closest(value, range_.names() or ()) if isinstance(value, str) else None
+        names = range_.names() or []
+        suggestion = closest(value, names) if isinstance(value, str) and value not in names else None
         advice = f"did you mean {suggestion}? " if suggestion else ""
         raise ConfigError(f"{key}={abbreviate(value)}: {reason}{advice}expected {describe_expected(hint, range_)}")
     return converted

@@ -18,7 +18,7 @@ from minitrain.sweep.workers import _Task
 SWEPT = ["lr=0.03,0.3", "activation=relu,silu", "seed=0,1", "network.dropout=0.1,0.2", "optimizer=adam", "l2=1e-3"]
 
 
-@pytest.mark.parametrize("worth", [0.0, 1e9])
+@pytest.mark.parametrize("worth", [0.0, pytest.param(1e9, marks=pytest.mark.slow)])
 def test_runs_of_a_sweep_equal_runs_trained_one_by_one(command, monkeypatch, worth):
     monkeypatch.setattr(workers, "SECONDS_WORTH_WORKERS", worth)  # in worker processes, and in this one
     for directory, launcher in (("grouped", []), ("basic", ["hydra/launcher=basic"])):
@@ -91,7 +91,7 @@ def has_checkpoint(folder):
     return lambda: list(folder.glob("swept/*/checkpoints/last.npz"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_stopped_sweep_can_be_resumed(tmp_path, whole, monkeypatch, command, number):
     process = start_command(tmp_path, ["-m", *LONG])
     wait_for(has_checkpoint(tmp_path), process)

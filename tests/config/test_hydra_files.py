@@ -98,6 +98,9 @@ def test_files_of_a_sweep_are_those_that_hydra_composes(composer):
         OmegaConf.set_readonly(expected, False)
         OmegaConf.set_struct(expected, False)
         expected.hydra.sweep.dir = "out"
+        if OmegaConf.is_interpolation(expected.hydra.job, "override_dirname"):  # Hydra 1.4 resolves it in the run
+            names = sorted(override for override in job if not override.startswith("seed="))
+            expected.hydra.job.override_dirname = ",".join(names)
         expected.hydra.job.id, expected.hydra.job.num = str(number), number
         expected.hydra.runtime.output_dir = str(Path("out", str(number)).absolute())
         assert text == OmegaConf.to_yaml(OmegaConf.masked_copy(expected, ["hydra"]))

@@ -95,7 +95,7 @@ class FlatParameters(FlatTensors):
     """
 
     def __init__(self, named: Mapping[str, Parameter], dtype: str | None = None) -> None:
-        ordered = {name: named[name] for name in sorted(named, key=_is_bias)}
+        ordered = {name: named[name] for name in sorted(named, key=is_bias)}
         trained = {name: p for name, p in ordered.items() if p.requires_grad}
         if not trained:
             frozen = f": all {len(named)} are frozen" if named else ""
@@ -111,7 +111,7 @@ class FlatParameters(FlatTensors):
     @property
     def weights(self) -> int:
         """The number of entries of the vector that belong to weights, which come first."""
-        return sum(t.size for name, t in self.tensors.items() if not _is_bias(name))
+        return sum(t.size for name, t in self.tensors.items() if not is_bias(name))
 
     def gradient(self, loss: Tensor) -> Tensor:
         """The gradient of a scalar loss as one vector, without a graph."""
@@ -120,5 +120,6 @@ class FlatParameters(FlatTensors):
             return concatenate([g.reshape(-1) for g in parts])
 
 
-def _is_bias(name: str) -> bool:
+def is_bias(name: str) -> bool:
+    """Whether a parameter's name is that of a bias: its last part ends in `bias`."""
     return name.rpartition(".")[2].endswith("bias")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minitrain.autograd.flat import is_bias
 from minitrain.plotting.figures import (
     BLUE,
     Color,
@@ -113,7 +114,7 @@ def _draw_panel(axes: Axes, name: str, curves: Mapping[str, tuple[Array, Array]]
     for part, (steps, values) in curves.items():
         color = _color_of_layer(layers.index(_layer_of(part)), len(layers))
         (lines[part],) = axes.plot(
-            steps, values, "--" if _is_bias(part) else "-", color=color, linewidth=1.6,
+            steps, values, "--" if is_bias(part) else "-", color=color, linewidth=1.6,
             marker="o" if len(values) < 20 else "", markersize=3, clip_on=False,
         )  # fmt: skip
     if name == "dead_units":
@@ -138,15 +139,11 @@ def _listed_lines(lines: Mapping[str, Line2D]) -> Mapping[str, Line2D]:
     """The lines that the legend lists: all, or an evenly spaced sample of the weights with one entry for biases."""
     if len(lines) <= MOST_LISTED:
         return lines
-    weights = [part for part in lines if not _is_bias(part)]
+    weights = [part for part in lines if not is_bias(part)]
     listed = {weights[i]: lines[weights[i]] for i in evenly_spaced(len(weights), MOST_LISTED - 1)}
     if len(weights) < len(lines):
-        listed["biases"] = next(line for part, line in lines.items() if _is_bias(part))
+        listed["biases"] = next(line for part, line in lines.items() if is_bias(part))
     return listed
-
-
-def _is_bias(part: str) -> bool:
-    return part.rpartition(".")[2] == "bias"
 
 
 def _layer_of(part: str) -> str:

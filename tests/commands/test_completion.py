@@ -166,6 +166,7 @@ BASH_LINES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("words", "replies"), BASH_LINES, ids=[" ".join(words) for words, _ in BASH_LINES])
 def test_bash_completes(script_path, words, replies):
     quoted = " ".join(f"'{word}'" for word in words)

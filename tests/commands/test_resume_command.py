@@ -80,7 +80,8 @@ def test_a_damaged_run_is_reported_and_left_unchanged(command):
 LONG = ("steps=100000", "log_every=1", "checkpoint_every=50", "data=moons", "network.widths=[8]", "batch_size=16")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_an_interrupted_run_is_readable_and_resumes_to_the_uninterrupted_bytes(tmp_path, number):
     process = start(tmp_path, *LONG)
     checkpoints = "outputs/*/*/checkpoints/last.npz"

@@ -43,7 +43,9 @@ class Reader:
         return self.browser.find_elements("css selector", selector)
 
     def texts(self, selector):
-        return [element.text for element in self.all(selector)]
+        """The visible texts, read in one step: the page may replace its rows between two steps."""
+        script = "return [...document.querySelectorAll(arguments[0])].map(element => element.innerText)"
+        return [text.strip().replace("\t", " ") for text in self.browser.execute_script(script, selector)]
 
     def column(self, number):
         return self.texts(f"#runs tbody tr[data-row] td:nth-child({number})")

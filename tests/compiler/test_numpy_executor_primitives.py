@@ -248,7 +248,7 @@ def with_derivatives(name, options, numbers, order):
     return fn
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", [name for name in TABLE if TABLE[name].derivatives])
 def test_derivatives_have_the_same_bits(name, dtype):
     cases = list(every_case(name, dtype))

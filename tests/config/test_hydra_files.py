@@ -61,7 +61,11 @@ def test_yaml_without_libyaml_is_the_same(monkeypatch):
 CHOICES = [
     f"{group}={name}" for group in ("data", "network", "optimizer", "schedule") for name in sorted(group_names(group))
 ]
-SETTINGS = [["lr=1e-8", "seed=7"], ["steps=5", "network=mlp", "network.widths=[8]"], ["batch_size=null", "l2=1e-4"]]
+SETTINGS = [
+    ["lr=1e-8", "seed=7"],
+    pytest.param(["steps=5", "network=mlp", "network.widths=[8]"], marks=pytest.mark.slow),
+    pytest.param(["batch_size=null", "l2=1e-4"], marks=pytest.mark.slow),
+]
 
 
 @pytest.fixture(scope="module")
@@ -69,12 +73,14 @@ def composer():
     return Composer()
 
 
+@pytest.mark.parametrize(
+    "settings", [SETTINGS[0], *(pytest.param(rest, marks=pytest.mark.slow) for rest in SETTINGS[1:])]
+)
 @pytest.mark.parametrize("choice", CHOICES)
-def test_files_of_a_composed_config_are_those_of_omegaconf(composer, choice):
-    for settings in SETTINGS:
-        config = composer.compose([choice, *settings])
-        values = OmegaConf.to_container(config, enum_to_str=True)
-        assert to_yaml(values) == OmegaConf.to_yaml(config)
+def test_files_of_a_composed_config_are_those_of_omegaconf(composer, choice, settings):
+    config = composer.compose([choice, *settings])
+    values = OmegaConf.to_container(config, enum_to_str=True)
+    assert to_yaml(values) == OmegaConf.to_yaml(config)
 
 
 def test_files_of_a_sweep_are_those_that_hydra_composes(composer):

@@ -136,6 +136,7 @@ SOLVERS = {
 ADAM = {"solver": "adam", "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
 
 
+@pytest.mark.slow
 def test_sklearn_digits(study):
     runs = study("sklearn_digits", sweep=True)
     assert [run.config["optimizer.name"] for run in runs] == list(SOLVERS)
@@ -280,13 +281,13 @@ def test_edge_of_stability(study):
 @pytest.mark.parametrize(
     ("activation", "init", "low", "high"),
     [
-        ("relu", "pytorch", 0, 1e-8),
-        ("relu", "xavier_normal", 1e-5, 1e-2),
+        pytest.param("relu", "pytorch", 0, 1e-8, marks=pytest.mark.slow),
+        pytest.param("relu", "xavier_normal", 1e-5, 1e-2, marks=pytest.mark.slow),
         ("relu", "he_normal", 0.3, 3),
-        ("relu", "normal", 1e16, 1e20),
-        ("tanh", "pytorch", 0, 1e-4),
-        ("tanh", "orthogonal", 0.1, 1),
-        ("tanh", "normal", 1e6, 1e9),
+        pytest.param("relu", "normal", 1e16, 1e20, marks=pytest.mark.slow),
+        pytest.param("tanh", "pytorch", 0, 1e-4, marks=pytest.mark.slow),
+        pytest.param("tanh", "orthogonal", 0.1, 1, marks=pytest.mark.slow),
+        pytest.param("tanh", "normal", 1e6, 1e9, marks=pytest.mark.slow),
         ("sigmoid", "he_normal", 0, 1e-10),
     ],
 )

@@ -239,7 +239,7 @@ def test_damaged_checkpoint_is_reported_in_one_line(tmp_path, command):
     assert line.startswith("plots: not drawn: run/checkpoints/best.npz: not a usable checkpoint")
 
 
-@pytest.mark.parametrize("worth", [0.0, 1e9])
+@pytest.mark.parametrize("worth", [pytest.param(0.0, marks=pytest.mark.slow), 1e9])
 def test_plots_in_a_sweep_equal_those_of_a_single_run(command, monkeypatch, worth):
     monkeypatch.setattr(workers, "SECONDS_WORTH_WORKERS", worth)  # in worker processes, and in this one
     assert command("-m", "seed=0,1", "plots=[confusion_matrix]", "hydra.sweep.dir=swept", *MOONS)[0] == 0
@@ -250,6 +250,7 @@ def test_plots_in_a_sweep_equal_those_of_a_single_run(command, monkeypatch, wort
         assert alone == swept
 
 
+@pytest.mark.slow
 def test_resume_draws_missing_plots(command):
     plots = "plots=[confusion_matrix,first_layer_weights]"
     assert command(plots, "hydra.run.dir=run", *IRIS)[0] == 0

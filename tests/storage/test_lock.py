@@ -147,6 +147,7 @@ def test_a_lock_file_that_is_not_a_regular_file_is_refused(tmp_path, kind):
     assert kind != "link" or target.read_text() == "content"
 
 
+@pytest.mark.slow
 def test_a_running_run_cannot_be_resumed_until_it_was_killed(command, start):
     assert command(*RUN[:-1], "hydra.run.dir=whole")[0] == 0
     process = start("-m", "minitrain", *RUN)

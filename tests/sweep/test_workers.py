@@ -18,7 +18,8 @@ from minitrain.sweep.workers import _Task
 SWEPT = ["lr=0.03,0.3", "activation=relu,silu", "seed=0,1", "network.dropout=0.1,0.2", "optimizer=adam", "l2=1e-3"]
 
 
-@pytest.mark.parametrize("worth", [0.0, pytest.param(1e9, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("worth", [0.0, 1e9])
 def test_runs_of_a_sweep_equal_runs_trained_one_by_one(command, monkeypatch, worth):
     monkeypatch.setattr(workers, "SECONDS_WORTH_WORKERS", worth)  # in worker processes, and in this one
     for directory, launcher in (("grouped", []), ("basic", ["hydra/launcher=basic"])):
@@ -91,7 +92,8 @@ def has_checkpoint(folder):
     return lambda: list(folder.glob("swept/*/checkpoints/last.npz"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_sweep_can_be_resumed(tmp_path, whole, monkeypatch, command, number):
     process = start_command(tmp_path, ["-m", *LONG])
     wait_for(has_checkpoint(tmp_path), process)
@@ -118,6 +120,7 @@ def test_a_killed_sweep_can_be_resumed(tmp_path, whole, monkeypatch, command):
     assert all_contents(tmp_path / "swept") == whole
 
 
+@pytest.mark.slow
 def test_metrics_can_be_read_during_training(tmp_path):
     process = start_command(tmp_path, ["-m", *LONG])
     row_counts = set()
@@ -132,6 +135,7 @@ def test_metrics_can_be_read_during_training(tmp_path):
     process.communicate(timeout=60)
 
 
+@pytest.mark.slow
 def test_jobs_of_a_killed_worker_are_retried(tmp_path, whole):
     process = start_command(tmp_path, ["-m", *LONG])
     wait_for(has_checkpoint(tmp_path), process)
@@ -147,6 +151,7 @@ def test_jobs_of_a_killed_worker_are_retried(tmp_path, whole):
     assert all_contents(tmp_path / "swept") == whole
 
 
+@pytest.mark.slow
 def test_workers_stop_when_their_parent_was_killed(tmp_path, whole, monkeypatch, command):
     process = start_command(tmp_path, ["-m", *LONG])
     wait_for(has_checkpoint(tmp_path), process)

@@ -34,7 +34,7 @@ from minitrain.training.experiment import build_experiment
 from minitrain.training.loop import train
 
 
-@pytest.fixture(params=["float32", "float64"])
+@pytest.fixture(params=["float32", pytest.param("float64", marks=pytest.mark.slow)])
 def base(request):
     return replace(BASE, dtype=request.param)
 

@@ -92,7 +92,7 @@ def with_seeds(config, count=3):
 # Equal bits in every engine
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "network",
     [

@@ -18,7 +18,7 @@ from minitrain.training.compiled_engine import CompiledEngine
 
 
 @pytest.mark.parametrize("optimizer", [SGDRule(), MomentumRule(), AdamRule()])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("step", [0, 24, 25, 26, 41, 58])
 def test_a_resumed_run_is_bitwise_equal_to_an_uninterrupted_one(tmp_path, monkeypatch, optimizer, dtype, step):
     config = replace(SMALL, optimizer=optimizer, dtype=dtype, schedule=Cosine(), lr=0.05)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from minitrain.errors import ConfigError
+from minitrain.paths import invocation
 
 WIDEST = 100  # columns of a help text
 EXIT_STATUS = {
@@ -82,8 +83,8 @@ class CommandParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ConfigError."""
-        prefix = f"{self.command}: " if self.command else ""
-        raise ConfigError(f"{prefix}{message}; {self.prog} --help shows the options")
+        prefix, command = (f"{self.command}: ", f" {self.command}") if self.command else ("", "")
+        raise ConfigError(f"{prefix}{message}; {invocation()}{command} --help shows the options")
 
     def format_help(self) -> str:
         """The help: usage, description, options, examples, exit status."""

@@ -14,29 +14,29 @@ from minitrain.paths import group_names, invocation
 from minitrain.registry import REGISTRIES
 from minitrain.suggestions import SYNONYMS, closest
 
-# Words for training, for a sweep, and for what a command or an option does.
+# Words for training, for a sweep, and for what a command or an option does. {minitrain}: the command as it was started.
 TRAIN_WORDS = ("train", "run", "fit", "start", "learn", "training")
 SWEEP_WORDS = ("sweep", "multirun", "grid", "search", "tune")
 SAME_AS = {"continue": "resume", "restart": "resume", "infer": "predict", "inference": "predict", "convert": "export"}
 EVALUATION = (
     "a run evaluates on its validation data every eval_every steps, metrics.csv and summary.json have the results; "
-    "minitrain predict RUN FILE applies a trained network to a file"
+    "{minitrain} predict RUN FILE applies a trained network to a file"
 )
 FIGURES = (
-    "every run draws loss.png, and plots=[...] and diagnostics=[...] request more figures; minitrain compare DIR ... "
-    "draws runs and sweeps, minitrain graph the network"
+    "every run draws loss.png, and plots=[...] and diagnostics=[...] request more figures; {minitrain} compare DIR ... "
+    "draws runs and sweeps, {minitrain} graph the network"
 )
-CONFIGS = "minitrain --cfg job KEY=VALUE ... prints the config"
+CONFIGS = "{minitrain} --cfg job KEY=VALUE ... prints the config"
+LISTS = "{minitrain} compare outputs/*/* lists runs; {minitrain} --help lists groups, choices and keys"
 EXPLANATIONS = {
     **dict.fromkeys(("test", "eval", "evaluate", "validate", "score", "accuracy"), EVALUATION),
     **dict.fromkeys(("plot", "plots", "draw", "figure", "figures", "show", "visualize"), FIGURES),
     **dict.fromkeys(("config", "cfg", "print", "info"), CONFIGS),
-    "save": "every run writes its checkpoints; minitrain export RUN FILE.safetensors writes the weights",
-    "load": "minitrain resume RUN resumes a run, network.init_file=FILE starts from the weights of another",
-    "version": "minitrain --version prints the version",
-    "dry-run": "minitrain --dry-run KEY=VALUE ... checks a config and trains nothing",
-    "list": "minitrain compare outputs/*/* lists runs; minitrain --help lists groups, choices and keys",
-    "ls": "minitrain compare outputs/*/* lists runs; minitrain --help lists groups, choices and keys",
+    **dict.fromkeys(("list", "ls"), LISTS),
+    "save": "every run writes its checkpoints; {minitrain} export RUN FILE.safetensors writes the weights",
+    "load": "{minitrain} resume RUN resumes a run, network.init_file=FILE starts from the weights of another",
+    "version": "{minitrain} --version prints the version",
+    "dry-run": "{minitrain} --dry-run KEY=VALUE ... checks a config and trains nothing",
 }
 
 
@@ -96,11 +96,11 @@ def _explain(word: str, following: Sequence[str], arguments: Sequence[str]) -> s
     if lower in TRAIN_WORDS or lower in SWEEP_WORDS:
         return _explain_bare_command(word, arguments)
     if lower in EXPLANATIONS:
-        return f"no such command; {EXPLANATIONS[lower]}"
+        return f"no such command; {EXPLANATIONS[lower].format(minitrain=invocation())}"
     return (
         _explain_choice(word)
         or _explain_key(word, following)
-        or f"{explain_unknown_command(word)}; minitrain trains a run by KEY=VALUE ..., such as lr=0.1"
+        or f"{explain_unknown_command(word)}; {invocation()} trains a run by KEY=VALUE ..., such as lr=0.1"
     )
 
 
@@ -139,9 +139,9 @@ def _explain_choice(word: str) -> str | None:
 def _explain_path(word: str) -> str | None:
     path = Path(word)
     if (path / "multirun.yaml").exists():
-        return "a sweep's directory; a command comes first: minitrain resume DIR or minitrain compare DIR"
+        return f"a sweep's directory; a command comes first: {invocation()} resume DIR or {invocation()} compare DIR"
     if (path / ".hydra").is_dir():
-        return "a run's directory; a command comes first: minitrain resume, compare, predict or export"
+        return f"a run's directory; a command comes first: {invocation()} resume, compare, predict or export"
     if path.suffix in (".csv", ".npz"):
         return f"expected key=value; data={path.suffix[1:]} data.path={shlex.quote(word)} trains on a file"
     if path.suffix in (".yaml", ".yml"):

@@ -145,8 +145,13 @@ def test_a_script_started_by_its_path_is_printed_so(tmp_path):
     script.write_text(f"#!{sys.executable}\n{code}")
     script.chmod(0o755)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])}
-    result = subprocess.run(
-        ["bin/minitrain", "train", *FAST], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 2
-    assert "training needs no command: bin/minitrain data=moons" in result.stderr
+    for arguments, expected in (
+        (["train", *FAST], "training needs no command: bin/minitrain data=moons"),
+        (["evaluate"], "bin/minitrain predict RUN FILE applies"),
+        (["predict"], "bin/minitrain predict --help shows the options"),
+    ):
+        result = subprocess.run(
+            ["bin/minitrain", *arguments], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert result.returncode == 2
+        assert expected in result.stderr

@@ -73,9 +73,7 @@ def composer():
     return Composer()
 
 
-@pytest.mark.parametrize(
-    "settings", [SETTINGS[0], *(pytest.param(rest, marks=pytest.mark.slow) for rest in SETTINGS[1:])]
-)
+@pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("choice", CHOICES)
 def test_files_of_a_composed_config_are_those_of_omegaconf(composer, choice, settings):
     config = composer.compose([choice, *settings])

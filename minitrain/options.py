@@ -9,6 +9,7 @@ import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from minitrain.errors import ConfigError, abbreviate
@@ -29,6 +30,7 @@ class Range:
     Attributes:
         help: What the option means, for `--help` and the comments in `conf/`.
         choices: The names that are accepted, or the group of the registry whose names are.
+        is_path: Whether the value is a path of a file; a relative one begins in the current directory.
         above, at_least, at_most, below: Bounds of a number, or of each entry of a list.
     """
 
@@ -38,6 +40,7 @@ class Range:
     at_most: float | None = None
     below: float | None = None
     choices: tuple[str, ...] | str | None = None
+    is_path: bool = False
 
     def names(self) -> list[str] | None:
         """The names that are accepted; None if any string is."""
@@ -108,6 +111,20 @@ def options(component: type) -> dict[str, Option]:
                 default = f.default_factory()
             result[f.name] = Option(hints[f.name], default, f.metadata["range"])
     return result
+
+
+def paths_of(component: object) -> dict[str, str]:
+    """The files that the options of a component name: option -> path."""
+    cls: type = type(component)
+    values = {name: getattr(component, name) for name, known in options(cls).items() if known.range.is_path}
+    return {name: path for name, path in values.items() if path is not None}
+
+
+def with_paths_from(component: Any, folder: Path) -> Any:
+    """A copy of a component whose relative paths begin in a folder, where the files are there."""
+    paths = {name: folder / path for name, path in paths_of(component).items()}
+    existing = {name: str(path) for name, path in paths.items() if path.exists()}
+    return dataclasses.replace(component, **existing)
 
 
 def validate_options(component: type, values: Mapping[str, object], prefix: str) -> dict[str, Any]:

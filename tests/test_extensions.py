@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minitrain import Parameter, Tensor, functional as F, nn, option, register
-from minitrain.data import Dataset
+from minitrain.data import Dataset, Preprocessing
 from minitrain.optim import SGDRule
 
 
@@ -93,7 +93,7 @@ class Ring:
     def load(self):
         angle = np.linspace(0, 6, self.samples)
         x, y = np.stack([np.cos(angle), np.sin(angle)], 1), (angle > 3).astype(int)
-        return Dataset(x, y, x, y, classes=2)
+        return Dataset(x, y, x, y, Preprocessing(inputs=2, classes=2))
 """
 
 

@@ -30,7 +30,7 @@ def test_exported_weights_load_into_pytorch(command):
     module = torch_network().eval()
     module.load_state_dict(torch_files.load_file("model.safetensors"), strict=False)
     model = load_model("run")
-    x = np.asarray(model.data.x_val, np.float32)
+    x = np.asarray(model.config.data.load().x_val, np.float32)
     theirs = module(torch.from_numpy(x)).detach().numpy()
     np.testing.assert_allclose(model.network(Tensor(x)).numpy(), theirs, rtol=1e-5, atol=1e-6)
 

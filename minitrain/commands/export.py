@@ -12,6 +12,7 @@ from minitrain.config.extensions import load_extensions
 from minitrain.errors import ConfigError, plural
 from minitrain.inference.model import load_model
 from minitrain.storage.files import write_atomically
+from minitrain.training.experiment import describe_network
 
 log = logging.getLogger("minitrain")
 
@@ -33,7 +34,7 @@ def main(arguments: argparse.Namespace) -> int:
     state = model.network.state_dict()
     # safetensors does not write the entries of the metadata in a fixed order. With a single entry, equal runs have
     # equal bytes.
-    metadata = {"step": model.step, "network": model.experiment.describe_network()}
+    metadata = {"step": model.step, "network": describe_network(model.config, model.preprocessing)}
     content = save(state, {"minitrain": json.dumps(metadata)})
     write_atomically(file, lambda stream: stream.write(content))
     log.info("%s of step %s", plural(len(state), "array"), f"{model.step:,}")

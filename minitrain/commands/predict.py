@@ -29,9 +29,9 @@ def main(arguments: argparse.Namespace) -> int:
     model = load_model(run, arguments.checkpoint)
     source = model.config.data
     delimiter = source.delimiter if isinstance(source, CSV) else ","
-    x = read_inputs(arguments.file, model.data, delimiter, source.x if isinstance(source, NPZ) else "x")
+    x = read_inputs(arguments.file, model.preprocessing, delimiter, source.x if isinstance(source, NPZ) else "x")
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(_rows(model.predict(x), model.data.labels))
+    csv.writer(text, lineterminator="\n").writerows(_rows(model.predict(x), model.preprocessing.labels))
     write_text(output, text.getvalue())
     log.info("%s, by the network of step %s", plural(len(x), "example"), f"{model.step:,}")
     log.info("predictions  %s", os.path.relpath(output))

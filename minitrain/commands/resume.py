@@ -12,7 +12,13 @@ from omegaconf import DictConfig, OmegaConf
 
 from minitrain.commands.run import draw_requested_diagnostics, draw_requested_plots, train_in_directory
 from minitrain.config.extensions import load_extensions
-from minitrain.config.loading import load_stored_config, parse_steps, read_run_config, validate_stored_config
+from minitrain.config.loading import (
+    from_start_folder,
+    load_stored_config,
+    parse_steps,
+    read_run_config,
+    validate_stored_config,
+)
 from minitrain.config.schema import RunConfig
 from minitrain.errors import ConfigError
 from minitrain.paths import invocation
@@ -29,7 +35,7 @@ from minitrain.storage.sweep_directory import (
 )
 from minitrain.sweep.execution import finish_sweep, train_incomplete
 from minitrain.sweep.state import Job
-from minitrain.training.experiment import build_experiment
+from minitrain.training.experiment import build_experiment, without_initial_weights
 from minitrain.training.recorder import RunRecorder
 
 log = logging.getLogger("minitrain")
@@ -66,13 +72,16 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
     stored, config = load_stored_config(directory)
     reject_special_files(directory)
     _apply_overrides(config, overrides)
-    run_config = validate_stored_config(config)
+    run_config = from_start_folder(validate_stored_config(config), directory)
+    if (directory / "checkpoints" / "last.npz").exists():
+        run_config = without_initial_weights(run_config)
     summary = read_summary(directory) if (directory / "summary.json").exists() else None
     original_overrides = read_overrides(directory)
     if summary is not None and (reason := _why_complete(summary, run_config)):
         log.info("nothing left to do: %s", reason)
         _draw_missing_figures(run_config, directory, original_overrides)
         return 0
+    _warn_without_record(directory)
     experiment = build_experiment(run_config)
     with locked(directory):
         if overrides:
@@ -80,6 +89,12 @@ def resume(directory: Path, overrides: Sequence[str]) -> int:
             write_text(stored, OmegaConf.to_yaml(config))
         summary = train_in_directory(experiment, directory, [*original_overrides, *overrides], resume=True)
     return exit_status([summary], run_config.on_divergence == "fail")
+
+
+def _warn_without_record(run: Path) -> None:
+    """Warn that a run of version 0.1.0 cannot be compared with the data that it was started with."""
+    if not (run / "data.json").exists() and (run / "checkpoints" / "last.npz").exists():
+        log.warning("%s: a run of version 0.1.0, which did not record its data: changed data are not noticed", run)
 
 
 def _apply_overrides(config: DictConfig, overrides: Sequence[str]) -> None:
@@ -146,6 +161,7 @@ def resume_sweep(directory: Path, overrides: Sequence[str], extensions: Sequence
     }
     if not jobs:
         raise ConfigError(f"resume {directory}: no run has begun; repeat the command of the sweep")
+    _warn_without_record(jobs[0].directory)
     configs = [job.config for job in jobs.values()]
     with locked(directory):
         interrupted = not train_incomplete(jobs, directory, extensions)

@@ -11,7 +11,7 @@ import numpy as np
 
 from minitrain.autograd import functional as F
 from minitrain.autograd.tensor import Tensor
-from minitrain.data import Dataset
+from minitrain.data.preprocessing import Preprocessing
 from minitrain.errors import ConfigError
 from minitrain.registry import Registry, accepts, register
 
@@ -29,16 +29,16 @@ class Loss:
 
     Attributes:
         function: (output, target, reduction="mean" or "sum") -> scalar.
-        outputs: Returns the number of outputs of a network for a dataset; raises ConfigError for unsuitable data.
+        outputs: Returns the number of outputs of a network for data; raises ConfigError for unsuitable data.
         probabilities: Output [batch, outputs] -> class probabilities [batch, classes]; None if the loss has none.
 
     >>> from minitrain.data import Moons
-    >>> LOSSES["hinge"].outputs(Moons().load())
+    >>> LOSSES["hinge"].outputs(Moons().load().preprocessing)
     1
     """
 
     function: Callable[..., Tensor]
-    outputs: Callable[[Dataset], int]
+    outputs: Callable[[Preprocessing], int]
     probabilities: Callable[[Tensor], Tensor] | None = None
 
     def __call__(self, output: Tensor, target: Tensor | None) -> Tensor:
@@ -82,25 +82,25 @@ def build_loss(name: str, reduction: str = "mean", label_smoothing: float | None
 Function = Callable[..., Tensor]
 
 
-def _as_in_data(name: str, data: Dataset) -> int:
-    if data.y_train is None:
+def _as_in_data(name: str, data: Preprocessing) -> int:
+    if not data.has_target:
         raise ConfigError(f"loss={name}: requires a target, and the data has none; set loss=output")
     return data.outputs
 
 
-def _per_class(name: str, data: Dataset) -> int:
+def _per_class(name: str, data: Preprocessing) -> int:
     outputs = _as_in_data(name, data)
     if data.classes is None:
         raise ConfigError(f"loss={name}: requires classes, and the targets are numbers; set loss=mse")
     return outputs
 
 
-def _per_class_or_binary(name: str, data: Dataset) -> int:
+def _per_class_or_binary(name: str, data: Preprocessing) -> int:
     classes = _per_class(name, data)
     return 1 if classes == 2 else classes
 
 
-def _binary(name: str, data: Dataset) -> int:
+def _binary(name: str, data: Preprocessing) -> int:
     classes = _per_class(name, data)
     if classes != 2:
         raise ConfigError(f"loss={name}: is for 2 classes, and the data has {classes}; set loss=cross_entropy")
@@ -108,7 +108,7 @@ def _binary(name: str, data: Dataset) -> int:
 
 
 def _loss(
-    name: str, outputs: Callable[[str, Dataset], int], probabilities: Callable[[Tensor], Tensor] | None = None
+    name: str, outputs: Callable[[str, Preprocessing], int], probabilities: Callable[[Tensor], Tensor] | None = None
 ) -> Callable[[Function], Function]:
     """Register the decorated function."""
 
@@ -206,8 +206,8 @@ def _rows(output: Tensor, target: Tensor) -> Tensor:
 # Without target
 
 
-def _without_target(name: str, data: Dataset) -> int:
-    if data.y_train is not None:
+def _without_target(name: str, data: Preprocessing) -> int:
+    if data.has_target:
         suitable = "mse" if data.classes is None else "cross_entropy"
         raise ConfigError(f"loss={name}: is for data without a target, and this data has one; set loss={suitable}")
     return data.outputs

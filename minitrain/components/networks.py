@@ -46,7 +46,9 @@ class LayerNetworkConfig:
 
     init: str = option("pytorch", "initializer of the weights; biases start at 0, except with pytorch", choices="init")
     init_scale: float = option(1.0, "factor on the initial weights", at_least=0)
-    init_file: str | None = option(None, "initial parameters by name: an npz or safetensors file, or a checkpoint")
+    init_file: str | None = option(
+        None, "initial parameters by name: an npz or safetensors file, or a checkpoint", is_path=True
+    )
     frozen: list[str] = option([], "names of parameters that are not trained; * matches any characters")
 
     def build(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from minitrain.config.schema import RunConfig, parse_run_config
+from minitrain.data.record import read_data_record
 from minitrain.errors import ConfigError, RecordError, first_line
+from minitrain.options import with_paths_from
 from minitrain.storage.stored_config import read_stored_config
 
 
@@ -48,7 +51,20 @@ def read_run_config(directory: Path) -> RunConfig:
         ConfigError: The directory is not that of a run, or a component of the config is unknown.
         RecordError: The config is damaged.
     """
-    return validate_stored_config(load_stored_config(directory)[1])
+    return from_start_folder(validate_stored_config(load_stored_config(directory)[1]), directory)
+
+
+def from_start_folder(config: RunConfig, directory: Path) -> RunConfig:
+    """The config of a run, whose relative paths begin in the folder that the run was started in.
+
+    Raises:
+        RecordError: The record of the folder is damaged.
+    """
+    record = read_data_record(directory)
+    if record is None:
+        return config
+    data, network = with_paths_from(config.data, record.folder), with_paths_from(config.network, record.folder)
+    return replace(config, data=data, network=network)
 
 
 def load_stored_config(directory: Path) -> tuple[Path, DictConfig]:

@@ -1,9 +1,10 @@
-"""Datasets: bundled, generated, and read from the user's files. Imports the loose modules only."""
+"""Datasets: bundled, generated, and read from the user's files. Imports storage and the loose modules."""
 
 from minitrain.data.bundled import BreastCancer, Diabetes, Digits, Iris, Wine
 from minitrain.data.dataset import Dataset
 from minitrain.data.files import CSV, NPY, NPZ
 from minitrain.data.generated import Blobs, Circles, ModularAddition, Moons, Point, Polynomials, Sine, Spirals, Xor
+from minitrain.data.preprocessing import Column, Preprocessing, Scale
 from minitrain.data.rows import RowsOnDisk, row_blocks
 from minitrain.data.splitting import RegressionSplitOptions, SplitOptions
 
@@ -14,6 +15,7 @@ __all__ = [
     "Blobs",
     "BreastCancer",
     "Circles",
+    "Column",
     "Dataset",
     "Diabetes",
     "Digits",
@@ -22,8 +24,10 @@ __all__ = [
     "Moons",
     "Point",
     "Polynomials",
+    "Preprocessing",
     "RegressionSplitOptions",
     "RowsOnDisk",
+    "Scale",
     "Sine",
     "Spirals",
     "SplitOptions",

@@ -2,105 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
-from minitrain.data.rows import RowsOnDisk, Scale
+from minitrain.data.fingerprint import Fingerprint
+from minitrain.data.preprocessing import Preprocessing
+from minitrain.data.rows import RowsOnDisk
 from minitrain.errors import plural
 from minitrain.registry import Registry, implements
 from minitrain.typing import Array
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column of a table that is an input: one number, or a one-hot encoding of its categories.
-
-    Attributes:
-        name: Its name in the header; empty if the table has none.
-        index: Its position in the table, from 0.
-        categories: The strings that it contains, in sorted order; empty if it contains numbers.
-
-    >>> Column("town", 1, ("Bonn", "Ulm")).input_names, Column("", 0).input_names
-    (['town=Bonn', 'town=Ulm'], ['column 1'])
-    """
-
-    name: str
-    index: int
-    categories: tuple[str, ...] = ()
-
-    @property
-    def input_names(self) -> list[str]:
-        """The names of its inputs: one, or one per category."""
-        name = self.name or f"column {self.index + 1}"
-        return [f"{name}={category}" for category in self.categories] or [name]
-
-
-@dataclass(frozen=True)
 class Dataset:
-    """Examples in float64, split into training and validation, and their description.
+    """Examples in float64, split into training and validation, and how they were encoded.
 
     Attributes:
         x_train: [examples, inputs].
-        y_train: [examples] classes as integers, or [examples, outputs] numbers, or None without a target.
+        y_train: [examples] classes as integers, or [examples, targets] numbers, or None without a target.
         x_val, y_val: The same for validation; without rows if no example is held out.
-        classes: The number of classes; None if the target is not a class.
-        x_scale, y_scale: How inputs and numeric targets were scaled.
-        class_names: The names of the classes 0, 1, ...; empty if those are their numbers.
-        columns: The columns of the inputs, if the data come from a table.
-        target: The name of the target's column, if the data come from a table with a header.
+        preprocessing: How raw examples were encoded as these.
+        is_generated: Whether the values are a function of the options alone. They cannot change, but another processor
+            may round them differently.
+
+    >>> import numpy as np
+    >>> x, y = np.zeros((2, 1)), np.array([0, 1])
+    >>> Dataset(x, y, x[:0], y[:0], Preprocessing(inputs=1, classes=2)).describe()
+    '2 training and 0 validation examples, 1 input, 2 classes'
     """
 
     x_train: Array | RowsOnDisk
     y_train: Array | None
     x_val: Array | RowsOnDisk
     y_val: Array | None
-    classes: int | None = None
-    x_scale: Scale = Scale()
-    y_scale: Scale = Scale()
-    class_names: tuple[str, ...] = ()
-    columns: tuple[Column, ...] = ()
-    target: str = ""
+    preprocessing: Preprocessing
+    is_generated: bool = False
 
-    @property
-    def inputs(self) -> int:
-        """The number of inputs."""
-        return int(self.x_train.shape[1])
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The name of each class, by default its number; empty if the target is not a class.
-
-        >>> import numpy as np
-        >>> x = np.zeros((2, 1))
-        >>> Dataset(x, np.array([0, 1]), x[:0], np.empty(0, int), classes=2).labels
-        ('0', '1')
-        """
-        return self.class_names or tuple(map(str, range(self.classes or 0)))
-
-    @property
-    def input_names(self) -> list[str]:
-        """The name of each input: that of its column, or its number from 1."""
-        column_names = [name for column in self.columns for name in column.input_names]
-        return column_names or [f"input {i + 1}" for i in range(self.inputs)]
-
-    @property
-    def outputs(self) -> int:
-        """The number of outputs of a network: one per class, one per numeric target, or one without a target."""
-        if self.classes is not None:
-            return self.classes
-        return 1 if self.y_train is None else int(self.y_train.shape[1])
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """The fingerprint of the examples and of how they were encoded."""
+        return Fingerprint.compute((self.x_train, self.y_train, self.x_val, self.y_val), self.preprocessing)
 
     def describe(self) -> str:
         """The number of examples, inputs, and classes or targets, as text."""
         parts = [
             f"{len(self.x_train):,} training and {len(self.x_val):,} validation examples",
-            plural(self.inputs, "input"),
+            plural(self.preprocessing.inputs, "input"),
         ]
-        if self.classes is not None:
-            parts.append(f"{self.classes} classes")
-        elif self.y_train is not None:
-            parts.append(plural(self.outputs, "target"))
+        if self.preprocessing.classes is not None:
+            parts.append(f"{self.preprocessing.classes} classes")
+        elif self.preprocessing.has_target:
+            parts.append(plural(self.preprocessing.targets, "target"))
         return ", ".join(parts)
+
+
+def with_class_names(data: Dataset, names: tuple[str, ...]) -> Dataset:
+    """The same data, whose classes 0, 1, ... have names."""
+    return replace(data, preprocessing=replace(data.preprocessing, class_names=names))
 
 
 class DatasetConfig(Protocol):

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from minitrain.data.dataset import Column, Dataset
+from minitrain.data.dataset import Dataset, with_class_names
+from minitrain.data.preprocessing import Column
 from minitrain.data.reading import reporting_errors, require_file, validate_array
 from minitrain.data.rows import row_blocks
 from minitrain.data.splitting import RegressionSplitOptions
@@ -85,7 +86,7 @@ class CSV(FileOptions):
     class. Errors name the file, the row and the column; rows are counted from 1, including the header.
     """
 
-    path: str | None = option(None, "path of the file, relative to the current directory; required")
+    path: str | None = option(None, "path of the file, relative to the current directory; required", is_path=True)
     target: str | None = option(None, "name of the target's column; null: the last column")
     header: bool = option(True, "whether the first row names the columns; otherwise they are named 1, 2, ...")
     categories: list[str] = option([], "names of the columns that are encoded one-hot")
@@ -115,7 +116,9 @@ class CSV(FileOptions):
         x = np.concatenate([table.inputs(names[column.index], column, set_categories) for column in columns], axis=1)
         y, class_names = self.encode_target(self._target_cells(table, target), f"{self.path} column {target}")
         target_name = target if self.header else ""
-        return replace(self.split(x, y), class_names=class_names, columns=tuple(columns), target=target_name)
+        data = self.split(x, y)
+        preprocessing = replace(data.preprocessing, class_names=class_names, columns=tuple(columns), target=target_name)
+        return replace(data, preprocessing=preprocessing)
 
     def _target_cells(self, table: Table, target: str) -> Array:
         """The target's cells as strings if it is a class by `categories`, `task` or its cells; otherwise as numbers."""
@@ -148,7 +151,7 @@ class NPZ(FileOptions):
     Pickled objects are rejected.
     """
 
-    path: str | None = option(None, "path of the file, relative to the current directory; required")
+    path: str | None = option(None, "path of the file, relative to the current directory; required", is_path=True)
     x: str = option("x", "name of the array of inputs")
     y: str = option("y", "name of the array of targets")
     x_val: str | None = option(None, "name of the array of validation inputs; null: a fraction of x is held out")
@@ -191,8 +194,12 @@ class NPY(FileOptions):
     it, and batch by batch during training. Pickled objects are rejected.
     """
 
-    x: str | None = option(None, "path of the file of inputs, relative to the current directory; required")
-    y: str | None = option(None, "path of the file of targets, relative to the current directory; required")
+    x: str | None = option(
+        None, "path of the file of inputs, relative to the current directory; required", is_path=True
+    )
+    y: str | None = option(
+        None, "path of the file of targets, relative to the current directory; required", is_path=True
+    )
 
     def load(self) -> Dataset:
         """Map x from disk and read y.
@@ -215,7 +222,7 @@ def _split_arrays(options: FileOptions, x: NamedArray, y: NamedArray) -> Dataset
     """The dataset of two arrays, of which a fraction is held out."""
     inputs, raw_target = _validate_examples(x, y)
     target, class_names = options.encode_target(raw_target, y.name)
-    return replace(options.split(inputs, target), class_names=class_names)
+    return with_class_names(options.split(inputs, target), class_names)
 
 
 def _join_arrays(options: FileOptions, train: list[NamedArray], val: list[NamedArray]) -> Dataset:
@@ -226,7 +233,7 @@ def _join_arrays(options: FileOptions, train: list[NamedArray], val: list[NamedA
         raise ConfigError(f"{shapes}; expected examples of the same shape for validation as for training")
     target, class_names = options.encode_target(np.concatenate([y, y_val]), train[1].name)
     indices = np.split(np.arange(len(target)), [len(y)])
-    return replace(options.split(np.concatenate([x, x_val]), target, indices), class_names=class_names)
+    return with_class_names(options.split(np.concatenate([x, x_val]), target, indices), class_names)
 
 
 def _validate_examples(x: NamedArray, y: NamedArray) -> tuple[Array, Array]:

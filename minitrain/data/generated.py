@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from minitrain.data.dataset import Dataset
+from minitrain.data.preprocessing import Preprocessing
 from minitrain.data.splitting import RegressionSplitOptions, SplitOptions
 from minitrain.errors import ConfigError
 from minitrain.options import option
@@ -23,6 +24,10 @@ def _on_circle(angle: Array) -> Array:
 def _even_angles(count: int) -> Array:
     """Angles at even distances around the circle: -> [count]."""
     return 2 * np.pi * np.arange(count) / count
+
+
+def _as_generated(data: Dataset) -> Dataset:
+    return replace(data, is_generated=True)
 
 
 @register("data", "moons")
@@ -45,7 +50,7 @@ class Moons(SplitOptions):
         lower_moon = np.stack([1 - np.cos(lower_angle), 0.5 - np.sin(lower_angle)], 1)
         x = np.concatenate([_on_circle(upper_angle), lower_moon])
         x += generator(self.seed, "moons").normal(scale=self.noise, size=x.shape)
-        return self.split(x, np.repeat([0, 1], [upper, self.samples - upper]))
+        return _as_generated(self.split(x, np.repeat([0, 1], [upper, self.samples - upper])))
 
 
 @register("data", "circles")
@@ -67,7 +72,7 @@ class Circles(SplitOptions):
         inner = self.samples - outer
         x = np.concatenate([_on_circle(_even_angles(outer)), self.factor * _on_circle(_even_angles(inner))])
         x += generator(self.seed, "circles").normal(scale=self.noise, size=x.shape)
-        return self.split(x, np.repeat([0, 1], [outer, inner]))
+        return _as_generated(self.split(x, np.repeat([0, 1], [outer, inner])))
 
 
 @register("data", "blobs")
@@ -93,7 +98,8 @@ class Blobs(SplitOptions):
         random = generator(self.seed, "blobs")
         centers = random.uniform(-10, 10, size=(self.centers, self.features))
         y = np.arange(self.samples) % self.centers
-        return self.split(centers[y] + random.normal(scale=self.spread, size=(self.samples, self.features)), y)
+        x = centers[y] + random.normal(scale=self.spread, size=(self.samples, self.features))
+        return _as_generated(self.split(x, y))
 
 
 @register("data", "spirals")
@@ -120,7 +126,7 @@ class Spirals(SplitOptions):
         position = np.arange(self.samples) // self.arms + 1
         radius = position / position[-1]
         x = radius[:, None] * _on_circle(2 * np.pi * (self.turns * radius + y / self.arms))
-        return self.split(x + generator(self.seed, "spirals").normal(scale=self.noise, size=x.shape), y)
+        return _as_generated(self.split(x + generator(self.seed, "spirals").normal(scale=self.noise, size=x.shape), y))
 
 
 @register("data", "xor")
@@ -141,7 +147,7 @@ class Xor(SplitOptions):
         corners = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, 1.0], [1.0, -1.0]])
         corner = np.arange(self.samples) % 4
         x = corners[corner] + generator(self.seed, "xor").normal(scale=self.noise, size=(self.samples, 2))
-        return self.split(x, corner % 2)
+        return _as_generated(self.split(x, corner % 2))
 
 
 @register("data", "modular_addition")
@@ -167,7 +173,7 @@ class ModularAddition(SplitOptions):
         """Generate the examples."""
         a, b = np.divmod(np.arange(self.p**2), self.p)
         one_hot = np.eye(self.p)
-        return self.split(np.concatenate([one_hot[a], one_hot[b]], axis=1), (a + b) % self.p)
+        return _as_generated(self.split(np.concatenate([one_hot[a], one_hot[b]], axis=1), (a + b) % self.p))
 
 
 @register("data", "sine")
@@ -188,7 +194,7 @@ class Sine(RegressionSplitOptions):
         """Generate the examples."""
         x = np.linspace(-self.extent, self.extent, self.samples)
         y = np.sin(self.frequency * x) + generator(self.seed, "sine").normal(scale=self.noise, size=self.samples)
-        return self.split(x[:, None], y)
+        return _as_generated(self.split(x[:, None], y))
 
 
 @register("data", "polynomials")
@@ -217,7 +223,7 @@ class Polynomials(RegressionSplitOptions):
         else:
             x = random.uniform(-1, 1, size=self.samples)
         y = np.cos(self.degree * np.arccos(x)) + random.normal(scale=self.noise, size=self.samples)
-        return self.split(x[:, None], y)
+        return _as_generated(self.split(x[:, None], y))
 
 
 @register("data", "point")
@@ -233,4 +239,4 @@ class Point:
 
     def load(self) -> Dataset:
         """Generate the examples."""
-        return Dataset(np.array([[self.x]]), None, np.empty((0, 1)), None)
+        return Dataset(np.array([[self.x]]), None, np.empty((0, 1)), None, Preprocessing(inputs=1), is_generated=True)

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minitrain.data.dataset import Column, Dataset
+from minitrain.data.preprocessing import Column, Preprocessing
 from minitrain.data.reading import reporting_errors, require_file, validate_array
 from minitrain.data.tables import Row, build_table, parse_number, read_rows
 from minitrain.errors import ConfigError, plural
 from minitrain.typing import Array
 
 
-def read_inputs(path: str, data: Dataset, delimiter: str = ",", array: str = "x") -> Array:
+def read_inputs(path: str, preprocessing: Preprocessing, delimiter: str = ",", array: str = "x") -> Array:
     """The inputs in a csv, npy or npz file, not scaled: [examples, inputs].
 
     Columns of a csv file are found by name if both the file and the dataset have names, otherwise by position. Other
@@ -22,7 +22,7 @@ def read_inputs(path: str, data: Dataset, delimiter: str = ",", array: str = "x"
 
     Args:
         path: The file.
-        data: The dataset that the network was trained on.
+        preprocessing: How the examples were encoded in training.
         delimiter: The character between the columns of a csv file.
         array: The name of the inputs in an npz file.
 
@@ -30,28 +30,28 @@ def read_inputs(path: str, data: Dataset, delimiter: str = ",", array: str = "x"
         ConfigError: The file cannot be read, or its inputs are not those of the dataset.
     """
     if path.endswith((".npy", ".npz")):
-        return validate_inputs(_read_array(path, array), data, path)
+        return validate_inputs(_read_array(path, array), preprocessing, path)
     rows = read_rows("FILE", path, delimiter)
     first_row = rows[0][1]
-    if _is_header(first_row, data):
-        return _inputs_by_name(path, rows, data.columns)
-    return _inputs_by_position(path, rows, data)
+    if _is_header(first_row, preprocessing):
+        return _inputs_by_name(path, rows, preprocessing.columns)
+    return _inputs_by_position(path, rows, preprocessing)
 
 
-def validate_inputs(x: Array, data: Dataset, name: str) -> Array:
+def validate_inputs(x: Array, preprocessing: Preprocessing, name: str) -> Array:
     """An array [examples, ...] as finite float64 numbers [examples, inputs].
 
     Args:
         x: The array.
-        data: The dataset that the network was trained on.
+        preprocessing: How the examples were encoded in training.
         name: The name of the array in messages.
 
     Raises:
         ConfigError: The type, the shape or a value is invalid.
     """
-    if x.dtype.kind not in "biuf" or not x.size or math.prod(x.shape[1:]) != data.inputs:
+    if x.dtype.kind not in "biuf" or not x.size or math.prod(x.shape[1:]) != preprocessing.inputs:
         problem = f"has shape {list(x.shape)}" if x.dtype.kind in "biuf" else f"has type {x.dtype}"
-        raise ConfigError(f"{name}: {problem}; expected numbers [examples, {data.inputs}], as in training")
+        raise ConfigError(f"{name}: {problem}; expected numbers [examples, {preprocessing.inputs}], as in training")
     x = x.reshape(len(x), -1).astype(np.float64)
     invalid = np.flatnonzero(~np.isfinite(x).all(axis=1))
     if len(invalid):
@@ -73,9 +73,9 @@ def _read_array(path: str, name: str) -> Array:
         return validate_array(content[name], name)
 
 
-def _is_header(cells: list[str], data: Dataset) -> bool:
+def _is_header(cells: list[str], preprocessing: Preprocessing) -> bool:
     """Whether the first row has the names of columns: all names of the dataset, or no number."""
-    names = {column.name for column in data.columns if column.name}
+    names = {column.name for column in preprocessing.columns if column.name}
     return bool(names) and (names <= set(cells) or _has_no_number(cells))
 
 
@@ -91,14 +91,14 @@ def _inputs_by_name(path: str, rows: list[Row], columns: Sequence[Column]) -> Ar
     return np.concatenate([table.inputs(column.name, column) for column in columns], axis=1)
 
 
-def _inputs_by_position(path: str, rows: list[Row], data: Dataset) -> Array:
+def _inputs_by_position(path: str, rows: list[Row], preprocessing: Preprocessing) -> Array:
     """The inputs in the order of training; a file with one column more has the target, too, where training had it."""
-    columns = data.columns or [Column("", index) for index in range(data.inputs)]
+    columns = preprocessing.columns or [Column("", index) for index in range(preprocessing.inputs)]
     first_row = rows[0][1]
-    has_target = bool(data.columns) and len(first_row) == len(columns) + 1
+    has_target = bool(preprocessing.columns) and len(first_row) == len(columns) + 1
     if len(first_row) != len(columns) and not has_target:
         raise ConfigError(
-            f"{path}: {plural(len(first_row), 'column')}; expected {_expected_columns(data, len(columns))}"
+            f"{path}: {plural(len(first_row), 'column')}; expected {_expected_columns(preprocessing, len(columns))}"
         )
     positions = [column.index for column in columns] if has_target else range(len(columns))
     numeric = [first_row[i] for i, column in zip(positions, columns, strict=True) if not column.categories]
@@ -108,6 +108,6 @@ def _inputs_by_position(path: str, rows: list[Row], data: Dataset) -> Array:
     return np.concatenate(parts, axis=1)
 
 
-def _expected_columns(data: Dataset, count: int) -> str:
-    or_target = f", or {count + 1} with the target" if data.columns else ""
+def _expected_columns(preprocessing: Preprocessing, count: int) -> str:
+    or_target = f", or {count + 1} with the target" if preprocessing.columns else ""
     return f"{count}, the inputs in the order of training{or_target}"

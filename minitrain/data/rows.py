@@ -1,4 +1,4 @@
-"""Rows of examples: how columns are scaled, and arrays on disk that are read and scaled on access."""
+"""Rows of examples: arrays on disk that are read and scaled on access, and the mean and deviation of columns."""
 
 from __future__ import annotations
 
@@ -8,34 +8,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from minitrain.data.preprocessing import Scale
 from minitrain.typing import Array
 
 BLOCK_SIZE = 2**22  # numbers in one block of an array that may be larger than memory: 32 MiB in float64
-
-
-@dataclass(frozen=True)
-class Scale:
-    """The standardization of columns: `scaled = (raw - mean) / deviation`.
-
-    Attributes:
-        mean: [columns], or one number for all.
-        deviation: The standard deviation, [columns], or one number for all.
-
-    >>> scale = Scale(mean=5.0, deviation=2.0)
-    >>> scale.apply(np.array([9.0])), scale.undo(np.array([2.0]))
-    (array([2.]), array([9.]))
-    """
-
-    mean: Array | float = 0.0
-    deviation: Array | float = 1.0
-
-    def apply(self, raw: Array) -> Array:
-        """Raw values -> scaled values."""
-        return (raw - self.mean) / self.deviation
-
-    def undo(self, scaled: Array) -> Array:
-        """Scaled values -> raw values."""
-        return scaled * self.deviation + self.mean
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from minitrain.data.dataset import Dataset
-from minitrain.data.rows import RowsOnDisk, Scale, mean_and_deviation
+from minitrain.data.preprocessing import Preprocessing, Scale
+from minitrain.data.rows import RowsOnDisk, mean_and_deviation
 from minitrain.errors import ConfigError
 from minitrain.options import option
 from minitrain.rng import generator
@@ -51,8 +52,10 @@ class SplitOptions:
             x_train, x_val = _scaled(x_train, scale), _scaled(x_val, scale)
         if y.dtype.kind == "f":
             y = y.reshape(len(y), -1)
-            return Dataset(x_train, y[train], x_val, y[val], x_scale=scale)
-        return Dataset(x_train, y[train], x_val, y[val], classes=int(y.max()) + 1, x_scale=scale)
+            preprocessing = Preprocessing(int(x_train.shape[1]), targets=y.shape[1], x_scale=scale)
+        else:
+            preprocessing = Preprocessing(int(x_train.shape[1]), classes=int(y.max()) + 1, x_scale=scale)
+        return Dataset(x_train, y[train], x_val, y[val], preprocessing)
 
     def _draw_indices(self, examples: int) -> Sequence[Array]:
         order = generator(self.seed, "split").permutation(examples)
@@ -76,10 +79,13 @@ class RegressionSplitOptions(SplitOptions):
     def split(self, x: Array, y: Array, indices: Sequence[Array] | None = None) -> Dataset:
         """Split examples as `SplitOptions.split` does, and scale numeric targets."""
         data = super().split(x, y, indices)
-        if data.classes is not None or data.y_train is None or data.y_val is None or not self.standardize_target:
+        if not data.preprocessing.targets or data.y_train is None or data.y_val is None or not self.standardize_target:
             return data
         scale = Scale(*mean_and_deviation(data.y_train))
-        return replace(data, y_train=scale.apply(data.y_train), y_val=scale.apply(data.y_val), y_scale=scale)
+        preprocessing = replace(data.preprocessing, y_scale=scale)
+        return replace(
+            data, y_train=scale.apply(data.y_train), y_val=scale.apply(data.y_val), preprocessing=preprocessing
+        )
 
 
 def _scaled(x: Array | RowsOnDisk, scale: Scale) -> Array | RowsOnDisk:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minitrain.data.dataset import Column
+from minitrain.data.preprocessing import Column
 from minitrain.data.reading import reporting_errors, require_file
 from minitrain.errors import ConfigError, plural
 from minitrain.typing import Array

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +14,17 @@ from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Tensor
 from minitrain.config.loading import read_run_config
 from minitrain.config.schema import RunConfig
-from minitrain.data import Dataset, RowsOnDisk, row_blocks
+from minitrain.data import RowsOnDisk, row_blocks
 from minitrain.data.inputs import validate_inputs
+from minitrain.data.preprocessing import Preprocessing
+from minitrain.data.record import read_data_record
 from minitrain.errors import ConfigError, RecordError
 from minitrain.nn.module import Module
 from minitrain.storage.checkpoint import load_checkpoint
-from minitrain.storage.summary import RunProgress
-from minitrain.training.experiment import Experiment, assemble_experiment
+from minitrain.training.experiment import assemble_experiment, build_network, loss_of, without_initial_weights
 from minitrain.typing import Array
+
+log = logging.getLogger("minitrain")
 
 CHECKPOINTS = ("best", "last")
 
@@ -27,8 +32,8 @@ CHECKPOINTS = ("best", "last")
 def load_model(directory: str | Path, checkpoint: str = "best") -> Model:
     """Load the network of a run: `load_model("outputs/DATE/TIME").predict(x).labels`.
 
-    The run's data is loaded again, because the scale of the inputs is computed from it. The modules of the run's
-    `extensions` are never imported; import them before.
+    The directory has everything that the network requires, so the data may have changed or be gone; only a run of
+    version 0.1.0 loads its data again. The modules of the run's `extensions` are never imported; import them before.
 
     Args:
         directory: The directory of the run.
@@ -37,7 +42,7 @@ def load_model(directory: str | Path, checkpoint: str = "best") -> Model:
 
     Raises:
         ConfigError: The directory is not a run's, or its config is invalid.
-        RecordError: A file in it is missing or damaged, or the data has changed since the run.
+        RecordError: A file in it is missing or damaged.
     """
     return restore_model(read_run_config(Path(directory)), Path(directory), checkpoint)
 
@@ -67,37 +72,27 @@ class Model:
     """A trained network in evaluation mode.
 
     Attributes:
-        experiment: The experiment that the run's config describes.
+        config: The config of the run.
+        preprocessing: How examples are encoded, and outputs decoded.
+        network: The network.
         step: The number of updates that the network has been trained for.
 
     >>> from minitrain.data import Iris
     >>> from minitrain.components.networks import LinearConfig
     >>> from minitrain.optim import SGDRule
     >>> from minitrain.optim.schedules import Constant
-    >>> experiment = assemble_experiment(RunConfig(Iris(), LinearConfig(), SGDRule(), Constant(), lr=0.1))
-    >>> model = Model(experiment, step=0)
+    >>> config = RunConfig(Iris(), LinearConfig(), SGDRule(), Constant(), lr=0.1)
+    >>> preprocessing = config.data.load().preprocessing
+    >>> model = Model(config, preprocessing, build_network(config, preprocessing), step=0)
     >>> prediction = model.predict([[5.1, 3.5, 1.4, 0.2], [6.2, 2.9, 4.3, 1.3]])  # centimeters, as in the data
-    >>> prediction.probabilities.shape, prediction.labels[0] in model.data.labels
+    >>> prediction.probabilities.shape, prediction.labels[0] in preprocessing.labels
     ((2, 3), True)
     """
 
-    experiment: Experiment
+    config: RunConfig
+    preprocessing: Preprocessing
+    network: Module
     step: int
-
-    @property
-    def network(self) -> Module:
-        """The network."""
-        return self.experiment.model
-
-    @property
-    def config(self) -> RunConfig:
-        """The config of the run."""
-        return self.experiment.config
-
-    @property
-    def data(self) -> Dataset:
-        """The data of the run."""
-        return self.experiment.data
 
     def predict(self, x: ArrayLike) -> Prediction:
         """Predict for examples in the units of the data.
@@ -108,39 +103,60 @@ class Model:
         Raises:
             ConfigError: The number of inputs differs from that of the training data, or x contains NaN or Inf.
         """
-        return self.predict_scaled(self.data.x_scale.apply(validate_inputs(np.asarray(x), self.data, "x")))
+        raw = validate_inputs(np.asarray(x), self.preprocessing, "x")
+        return self.predict_scaled(self.preprocessing.x_scale.apply(raw))
 
     def predict_scaled(self, x: Array | RowsOnDisk) -> Prediction:
         """Predict for examples that are scaled like the training data.
 
         Args:
-            x: [examples, inputs], scaled like `data.x_train` and `data.x_val`.
+            x: [examples, inputs], scaled like `x_train` and `x_val` of the dataset.
         """
         with no_grad(), np.errstate(all="ignore"):
             parts = [self.network(Tensor(x[block].astype(self.config.dtype))).numpy() for block in row_blocks(x)]
             outputs = np.concatenate(parts)
-            if self.data.classes is None:
-                return Prediction(outputs, values=self.data.y_scale.undo(outputs.astype(np.float64)))
+            if self.preprocessing.classes is None:
+                return Prediction(outputs, values=self.preprocessing.y_scale.undo(outputs.astype(np.float64)))
             classes = (outputs[:, 0] > 0).astype(np.int64) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
-            to_probabilities = self.experiment.loss.probabilities
+            to_probabilities = loss_of(self.config).probabilities
             probabilities = None if to_probabilities is None else to_probabilities(Tensor(outputs)).numpy()
-        labels = np.array(self.data.labels)[classes]
+        labels = np.array(self.preprocessing.labels)[classes]
         return Prediction(outputs, classes=classes, labels=labels, probabilities=probabilities)
 
 
-def restore_model(config: RunConfig, directory: Path, checkpoint: str = "best", data: Dataset | None = None) -> Model:
+def restore_model(config: RunConfig, directory: Path, checkpoint: str = "best") -> Model:
     """Restore the network of a checkpoint.
 
     Args:
         config: The config of the run.
         directory: The directory of the run.
         checkpoint: `best` or `last`; `last` also replaces a `best` that does not exist.
-        data: The dataset of `config.data`, if it has been loaded already.
 
     Raises:
         ConfigError: `checkpoint` has another value.
         RecordError: The checkpoint is missing or damaged, or belongs to another network or other data.
     """
+    path = _checkpoint_path(config, directory, checkpoint)
+    arrays, progress = load_checkpoint(path)
+    record = read_data_record(directory)
+    if record is None:
+        preprocessing = _recompute_preprocessing(config, arrays, progress.final, path)
+    else:
+        preprocessing = record.preprocessing
+    network = build_network(without_initial_weights(config), preprocessing)
+    state = {name.partition("/")[2]: a for name, a in arrays.items() if not name.startswith("optimizer/")}
+    types = {array.dtype.name for array in state.values()} - {config.dtype}
+    try:
+        if types:
+            raise ValueError(f"values of type {types.pop()}, expected {config.dtype}")
+        network.load_state_dict(state)
+    except ValueError as error:
+        raise RecordError(f"{path}: does not fit the network that config.yaml describes: {error}") from error
+    network.eval()
+    return Model(config, preprocessing, network, progress.step)
+
+
+def _checkpoint_path(config: RunConfig, directory: Path, checkpoint: str) -> Path:
     if checkpoint not in CHECKPOINTS:
         raise ConfigError(f"checkpoint={checkpoint}: expected one of {', '.join(CHECKPOINTS)}")
     folder = directory / "checkpoints"
@@ -152,31 +168,32 @@ def restore_model(config: RunConfig, directory: Path, checkpoint: str = "best", 
             f"{path}: no such file; a run writes its first checkpoint after "
             f"checkpoint_every={config.checkpoint_every} steps, or at its end"
         )
-    experiment = assemble_experiment(config, data)
-    arrays, progress = load_checkpoint(path)
+    return path
+
+
+def _recompute_preprocessing(
+    config: RunConfig, arrays: Mapping[str, Array], metrics: Mapping[str, float], path: Path
+) -> Preprocessing:
+    """The preprocessing of a run of version 0.1.0, which did not save it, from the data as they are now.
+
+    The best checkpoint must have the validation loss that it had during the run: with other data, inputs would be
+    scaled differently, and predictions would be wrong without notice.
+    """
+    log.warning("%s: no data.json: a run of version 0.1.0, whose data are loaded again", path.parent.parent)
+    experiment = assemble_experiment(config)
+    recorded = metrics.get("val_loss")
+    if path.stem != "best" or recorded is None:
+        return experiment.data.preprocessing
     try:
         experiment.step.restore(arrays)
     except ValueError as error:
         raise RecordError(
             f"{path}: does not fit the network that config.yaml and the data describe: {error}"
         ) from error
-    experiment.model.eval()
-    if path.stem == "best":
-        _check_data(experiment, progress, path)
-    return Model(experiment, progress.step)
-
-
-def _check_data(experiment: Experiment, progress: RunProgress, path: Path) -> None:
-    """Check that the best checkpoint has the validation loss on the data that it had during the run.
-
-    With other data, inputs would be scaled differently, and predictions would be wrong without notice.
-    """
-    recorded = progress.final.get("val_loss")
-    if recorded is None:
-        return
     with np.errstate(all="ignore"):
         current = float(experiment.eager_engine.evaluate().get("val_loss", np.nan))
     if not np.isclose(current, recorded, rtol=1e-3, atol=1e-6, equal_nan=True):  # machines round differently
         raise RecordError(
             f"{path}: val_loss is {current:.5g} and was {recorded:.5g}: the data has changed since the run; restore it"
         )
+    return experiment.data.preprocessing

@@ -1,4 +1,4 @@
-"""Figures of a trained network, each drawn from a Model alone."""
+"""Figures of a trained network and its data."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from minitrain.data import Dataset, RowsOnDisk
 from minitrain.inference.model import Model, Prediction
+from minitrain.nn.module import Module
 from minitrain.plotting.figures import (
     BLUE,
     COLORS,
@@ -21,7 +22,7 @@ from minitrain.plotting.figures import (
     new_constrained_figure,
     truncate,
 )
-from minitrain.training.experiment import Experiment
+from minitrain.training.experiment import describe_briefly
 from minitrain.typing import Array
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class _MarkerStyle(TypedDict, total=False):
 
 def _set_title(figure: Figure, model: Model, heading: str) -> None:
     width = int(figure.get_figwidth() * 12)
-    note = truncate(f"{model.experiment.describe_briefly()}, step {model.step:,}", width)
+    note = truncate(f"{describe_briefly(model.config, model.preprocessing)}, step {model.step:,}", width)
     figure.suptitle(f"{heading}\n{note}", fontsize=11)
 
 
@@ -70,9 +71,9 @@ def _predicted_classes(model: Model, x: Array | RowsOnDisk) -> Array:
     return classes
 
 
-def _accuracy(model: Model) -> str:
+def _accuracy(model: Model, data: Dataset) -> str:
     """The accuracy as a heading: `validation accuracy 98.3 % (n = 359)`."""
-    x, y, subset = _evaluated(model.data)
+    x, y, subset = _evaluated(data)
     is_correct = _predicted_classes(model, x) == y
     return f"{subset} accuracy {100 * is_correct.mean():.1f} % (n = {len(is_correct):,})"
 
@@ -81,7 +82,9 @@ def _sample(x: Array | RowsOnDisk, y: Array | None, data: Dataset) -> tuple[Arra
     """Evenly spaced examples in the units of the data: inputs [examples, inputs] and targets."""
     assert y is not None  # check_plots has refused other data
     rows = np.arange(0, len(x), max(1, math.ceil(len(x) / MOST_POINTS)))
-    return data.x_scale.undo(x[rows]), y[rows] if data.classes is not None else data.y_scale.undo(y[rows])
+    preprocessing = data.preprocessing
+    targets = y[rows] if preprocessing.classes is not None else preprocessing.y_scale.undo(y[rows])
+    return preprocessing.x_scale.undo(x[rows]), targets
 
 
 def _samples(data: Dataset) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
@@ -104,10 +107,10 @@ def _add_color_bar(figure: Figure, axes: Axes, image: ScalarMappable, label: str
 # Classification
 
 
-def confusion_matrix(model: Model) -> Figure:
+def confusion_matrix(model: Model, data: Dataset) -> Figure:
     """Draw how many examples of each class (rows) are predicted as each class (columns), and the share of the row."""
-    x, y, _ = _evaluated(model.data)
-    labels, count = model.data.labels, len(model.data.labels)
+    x, y, _ = _evaluated(data)
+    labels, count = model.preprocessing.labels, len(model.preprocessing.labels)
     counts = np.zeros((count, count), np.int64)
     np.add.at(counts, (y, _predicted_classes(model, x)), 1)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -119,7 +122,7 @@ def confusion_matrix(model: Model) -> Figure:
     if count <= MOST_NUMBERED_CLASSES:
         _write_counts(axes, counts, shares)
     _label_classes(axes, labels)
-    _set_title(figure, model, _accuracy(model))
+    _set_title(figure, model, _accuracy(model, data))
     return figure
 
 
@@ -149,9 +152,9 @@ def _label_classes(axes: Axes, labels: Sequence[str]) -> None:
     axes.set_ylabel("actual")
 
 
-def decision_boundary(model: Model) -> Figure:
+def decision_boundary(model: Model, data: Dataset) -> Figure:
     """Draw the predicted class at each point of the plane, of two classes the probability, and the examples."""
-    data = model.data
+    preprocessing = model.preprocessing
     train, val = _samples(data)
     points = np.concatenate([train[0], val[0]])
     low, high = points.min(axis=0), points.max(axis=0)
@@ -163,9 +166,10 @@ def decision_boundary(model: Model) -> Figure:
     has_equal_units = 1 / 3 < aspect < 3  # most likely, both inputs are measured in the same unit
     figure = new_constrained_figure(6.6, 4.9 * min(aspect, 1.4) + 1.4 if has_equal_units else 5.6)
     axes = figure.subplots()
-    colors = [BLUE, ORANGE] if data.classes == 2 else [COLORS[k % len(COLORS)] for k in range(len(data.labels))]
-    names = [f"class {label}" if label.isdigit() else label for label in data.labels]
-    probabilities = prediction.probabilities if data.classes == 2 else None
+    labels = preprocessing.labels
+    colors = [BLUE, ORANGE] if len(labels) == 2 else [COLORS[k % len(COLORS)] for k in range(len(labels))]
+    names = [f"class {label}" if label.isdigit() else label for label in labels]
+    probabilities = prediction.probabilities if preprocessing.classes == 2 else None
     if probabilities is not None:
         _draw_probability(figure, axes, x, y, probabilities[:, 1], names[1])
     _draw_boundaries(axes, x, y, prediction, colors, fills_regions=probabilities is None)
@@ -173,10 +177,10 @@ def decision_boundary(model: Model) -> Figure:
         _scatter_class(axes, train, k, {"color": color, "edgecolors": "white", "linewidths": 0.5, "label": name})
         _scatter_class(axes, val, k, {"color": "white", "edgecolors": color, "linewidths": 1.6})
     axes.set_aspect("equal" if has_equal_units else "auto")
-    axes.set_xlabel(data.input_names[0])
-    axes.set_ylabel(data.input_names[1])
+    axes.set_xlabel(preprocessing.input_names[0])
+    axes.set_ylabel(preprocessing.input_names[1])
     _add_legend_of_classes(figure, axes, has_validation=len(data.x_val) > 0)
-    _set_title(figure, model, _accuracy(model))
+    _set_title(figure, model, _accuracy(model, data))
     return figure
 
 
@@ -226,9 +230,9 @@ def _add_legend_of_classes(figure: Figure, axes: Axes, has_validation: bool) -> 
 # Regression
 
 
-def fitted_curve(model: Model) -> Figure:
+def fitted_curve(model: Model, data: Dataset) -> Figure:
     """Draw the prediction at each input, dashed where it is extrapolated, and the examples."""
-    data = model.data
+    preprocessing = model.preprocessing
     train, val = _samples(data)
     figure = new_constrained_figure(6.6, 4.6)
     axes = figure.subplots()
@@ -240,11 +244,11 @@ def fitted_curve(model: Model) -> Figure:
         )  # fmt: skip
     _draw_prediction(axes, model, np.concatenate([train[0], val[0]]))
     add_grid(axes)
-    axes.set_xlabel(data.input_names[0])
-    axes.set_ylabel(data.target or "target")
+    axes.set_xlabel(preprocessing.input_names[0])
+    axes.set_ylabel(preprocessing.target or "target")
     figure.legend(loc="outside lower center", ncols=5, frameon=False, fontsize=9)
     x, y, subset = _evaluated(data)
-    error = data.y_scale.undo(y) - model.predict_scaled(x).values
+    error = preprocessing.y_scale.undo(y) - model.predict_scaled(x).values
     _set_title(figure, model, f"{subset} RMSE {np.sqrt(np.square(error).mean()):.3g} (n = {len(y):,})")
     return figure
 
@@ -267,11 +271,10 @@ def _draw_prediction(axes: Axes, model: Model, inputs: Array) -> None:
 # Weights
 
 
-def first_weights(experiment: Experiment) -> Array | None:
+def first_weights(network: Module, inputs: int) -> Array | None:
     """The weights of the first layer as images: [units, height, width]; None if they do not form images."""
-    inputs = experiment.data.inputs
     side = math.isqrt(inputs)
-    weights = (p.numpy() for name, p in experiment.model.named_parameters().items() if name.endswith("weight"))
+    weights = (p.numpy() for name, p in network.named_parameters().items() if name.endswith("weight"))
     first = next(weights, None)
     if first is None:
         return None
@@ -280,9 +283,9 @@ def first_weights(experiment: Experiment) -> Array | None:
     return first[:, 0] if first.ndim == 4 and first.shape[1] == 1 else None
 
 
-def first_layer_weights(model: Model) -> Figure:
+def first_layer_weights(model: Model, data: Dataset) -> Figure:
     """Draw the weights of each unit of the first layer as an image; all share one scale, in which 0 is white."""
-    weights = first_weights(model.experiment)
+    weights = first_weights(model.network, model.preprocessing.inputs)
     assert weights is not None  # check_plots has refused other networks
     units = len(weights)
     drawn = weights[:MOST_UNITS].astype(np.float64)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset
+from minitrain.data.preprocessing import Preprocessing
+from minitrain.data.record import check_unchanged
 from minitrain.errors import ConfigError, first_line, plural
 from minitrain.inference.model import Model, restore_model
 from minitrain.plotting.figures import save_figures
@@ -53,13 +55,15 @@ def draw_plots(config: RunConfig, directory: Path, data: Dataset | None = None, 
     if not names:
         return []
     try:
-        model = restore_model(config, directory, data=data)
+        model = restore_model(config, directory)
+        data = config.data.load() if data is None else data
+        check_unchanged(data, directory)
     except Exception as error:  # an error in a figure must not make the run fail
         return [f"plots: not drawn: {first_line(error)}"]
     errors = []
     for name in names:
         try:
-            save_figures(PLOTS[name][1](model), directory, name)
+            save_figures(PLOTS[name][1](model, data), directory, name)
         except Exception as error:
             errors.append(f"plots: {name} not drawn: {type(error).__name__}: {first_line(error)}")
     return errors
@@ -69,31 +73,31 @@ def draw_plots(config: RunConfig, directory: Path, data: Dataset | None = None, 
 
 
 def _requires_classes(experiment: Experiment) -> str:
-    return "" if experiment.data.classes is not None else "requires classes, but the data has none"
+    return "" if experiment.data.preprocessing.classes is not None else "requires classes, but the data has none"
 
 
 def _requires_inputs(count: int, experiment: Experiment) -> str:
-    inputs = experiment.data.inputs
+    inputs = experiment.data.preprocessing.inputs
     return "" if inputs == count else f"requires {plural(count, 'input')}, but the data has {inputs}"
 
 
 def _requires_one_target(experiment: Experiment) -> str:
-    data = experiment.data
-    has_one_target = data.classes is None and data.y_train is not None and data.outputs == 1
-    return "" if has_one_target else f"requires one numeric target, but the data has {_targets(data)}"
+    preprocessing = experiment.data.preprocessing
+    has_one_target = preprocessing.targets == 1
+    return "" if has_one_target else f"requires one numeric target, but the data has {_targets(preprocessing)}"
 
 
-def _targets(data: Dataset) -> str:
-    if data.classes is not None:
-        return f"{data.classes} classes"
-    return "no target" if data.y_train is None else f"{data.outputs} targets"
+def _targets(preprocessing: Preprocessing) -> str:
+    if preprocessing.classes is not None:
+        return f"{preprocessing.classes} classes"
+    return f"{preprocessing.targets} targets" if preprocessing.targets else "no target"
 
 
 def _requires_images(experiment: Experiment) -> str:
-    inputs = experiment.data.inputs
+    inputs = experiment.data.preprocessing.inputs
     if inputs < 4 or math.isqrt(inputs) ** 2 != inputs:
         return f"requires square images, but the data has {plural(inputs, 'input')}"
-    has_image_weights = first_weights(experiment) is not None
+    has_image_weights = first_weights(experiment.model, inputs) is not None
     return "" if has_image_weights else "requires a network whose first layer is a linear or conv layer"
 
 
@@ -106,7 +110,7 @@ def _requires_curve(experiment: Experiment) -> str:
 
 
 # Name -> its requirement, and the function that draws it
-PLOTS: dict[str, tuple[Callable[[Experiment], str], Callable[[Model], Figure]]] = {
+PLOTS: dict[str, tuple[Callable[[Experiment], str], Callable[[Model, Dataset], Figure]]] = {
     "confusion_matrix": (_requires_classes, confusion_matrix),
     "decision_boundary": (_requires_plane_of_classes, decision_boundary),
     "first_layer_weights": (_requires_images, first_layer_weights),

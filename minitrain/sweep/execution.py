@@ -13,13 +13,14 @@ from minitrain.compare.figures import write_comparison
 from minitrain.compare.results import load_runs
 from minitrain.compare.table import format_table
 from minitrain.config.schema import RunConfig
+from minitrain.data.record import check_unchanged
 from minitrain.errors import ConfigError, RecordError
 from minitrain.paths import invocation
 from minitrain.plotting.prediction_plots import draw_plots
 from minitrain.storage.lock import locked
 from minitrain.storage.summary import Status, exit_status, read_summary
 from minitrain.storage.sweep_directory import read_run_text, run_directories
-from minitrain.sweep.grouping import group_runs
+from minitrain.sweep.grouping import group_runs, shared_data
 from minitrain.sweep.planning import PlacedRun
 from minitrain.sweep.progress import SweepReport, format_plan
 from minitrain.sweep.state import Job, append_log
@@ -60,6 +61,7 @@ def train_incomplete(
 
     Raises:
         DirectoryInUseError: Another process trains one of the runs; nothing was changed.
+        RecordError: The data of a run have changed since it started; nothing was changed.
     """
     complete = {number: job for number, job in jobs.items() if is_complete(job.directory)}
     incomplete = {number: job for number, job in jobs.items() if number not in complete}
@@ -68,6 +70,8 @@ def train_incomplete(
         log.info("%d of %d runs are complete%s", len(complete), len(jobs), suffix)
         _draw_missing_plots(complete.values())
     _require_unlocked(incomplete.values())
+    if incomplete:
+        _require_unchanged_data(jobs.values())
     groups = group_runs({number: job.config for number, job in incomplete.items()}, available_cores())
     if groups:
         log.info("%s", format_plan(groups, available_cores()))
@@ -89,6 +93,13 @@ def _require_unlocked(jobs: Iterable[Job]) -> None:
         if (job.directory / "summary.json").exists():  # it has begun
             with locked(job.directory):
                 pass
+
+
+def _require_unchanged_data(jobs: Iterable[Job]) -> None:
+    """Raise RecordError if a run was trained on other data than its config describes now."""
+    begun = [job for job in jobs if (job.directory / "data.json").exists()]
+    for job in sorted(begun, key=lambda job: repr(job.config.data)):  # so that each dataset is loaded once
+        check_unchanged(shared_data(job.config), job.directory)
 
 
 def _draw_missing_plots(jobs: Iterable[Job]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
@@ -12,6 +13,7 @@ import numpy as np
 
 from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset
+from minitrain.options import paths_of
 from minitrain.plotting.prediction_plots import check_plots
 from minitrain.training.experiment import Experiment, build_experiment
 from minitrain.training.loop import RUN_ERRORS, compute_context
@@ -148,8 +150,9 @@ _datasets: dict[str, Dataset] = {}
 
 
 def shared_data(config: RunConfig) -> Dataset:
-    """Load the dataset of a config; the last one is cached, since most runs of a sweep share it."""
-    key = repr(config.data)
+    """Load the dataset of a config; the last one is cached until its files change: most runs of a sweep share it."""
+    changes = [(path, os.stat(path).st_mtime_ns) for path in paths_of(config.data).values() if os.path.exists(path)]
+    key = f"{config.data} {changes}"
     if key not in _datasets:
         _datasets.clear()
         _datasets[key] = config.data.load()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -13,8 +13,10 @@ import numpy as np
 from minitrain.compiler.cost import largest_product
 from minitrain.compiler.tracing import is_user_code
 from minitrain.components import losses
+from minitrain.components.networks import LayerNetworkConfig
 from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset, RowsOnDisk
+from minitrain.data.preprocessing import Preprocessing
 from minitrain.errors import ConfigError, TracingError
 from minitrain.nn.activation import activation_layer
 from minitrain.nn.module import Module
@@ -69,7 +71,7 @@ class Experiment:
     @property
     def monitors(self) -> list[str]:
         """The metrics that `monitor` may name with this data, the default first."""
-        validation = ["val_accuracy", "val_loss"] if self.data.classes is not None else ["val_loss"]
+        validation = ["val_accuracy", "val_loss"] if self.data.preprocessing.classes is not None else ["val_loss"]
         return [*(validation if len(self.data.x_val) else []), "train_loss"]
 
     @property
@@ -91,23 +93,55 @@ class Experiment:
         size = f"{count:,} parameters" + (f", {frozen:,} of them frozen" if frozen else "")
         return (
             f"{_name('data', self.config.data)}: {self.data.describe()}\n"
-            f"{self.describe_network()}: {size}; "
+            f"{describe_network(self.config, self.data.preprocessing)}: {size}; "
             f"{_name('optimizer', self.config.optimizer)}, lr {self.config.lr:g}"
         )
 
-    def describe_network(self) -> str:
-        """Describe the network: `mlp 64-32-10, relu`."""
-        outputs = self.loss.outputs(self.data)
-        description: str = self.config.network.describe(self.data.inputs, outputs, self.config.activation)
-        return description
-
     def describe_briefly(self) -> str:
         """Describe the experiment in one line, for figures."""
-        config = self.config
-        return (
-            f"{self.describe_network()} on {_name('data', config.data)}, "
-            f"{_name('optimizer', config.optimizer)} lr {config.lr:g}"
-        )
+        return describe_briefly(self.config, self.data.preprocessing)
+
+
+def describe_network(config: RunConfig, preprocessing: Preprocessing) -> str:
+    """Describe the network of a run: `mlp 64-32-10, relu`."""
+    outputs = loss_of(config).outputs(preprocessing)
+    description: str = config.network.describe(preprocessing.inputs, outputs, config.activation)
+    return description
+
+
+def describe_briefly(config: RunConfig, preprocessing: Preprocessing) -> str:
+    """Describe a run in one line, for figures."""
+    return (
+        f"{describe_network(config, preprocessing)} on {_name('data', config.data)}, "
+        f"{_name('optimizer', config.optimizer)} lr {config.lr:g}"
+    )
+
+
+def loss_of(config: RunConfig) -> losses.Loss:
+    """The loss of a run with its options."""
+    return losses.build_loss(config.loss, config.reduction, config.label_smoothing)
+
+
+def without_initial_weights(config: RunConfig) -> RunConfig:
+    """The config without the file of initial weights, for a network whose weights come from a checkpoint."""
+    if isinstance(config.network, LayerNetworkConfig):
+        return replace(config, network=replace(config.network, init_file=None))
+    return config
+
+
+def build_network(config: RunConfig, preprocessing: Preprocessing) -> Module:
+    """The network of a run with its initial parameters, in the type of the run.
+
+    Raises:
+        ConfigError: The network or the loss is not suitable for the data.
+    """
+    outputs = loss_of(config).outputs(preprocessing)
+    network: Module = config.network.build(
+        preprocessing.inputs, outputs, activation_layer(config.activation), config.seed
+    )
+    for tensor in (*network.parameters(), *network.named_buffers().values()):
+        tensor.rebind(tensor.numpy().astype(config.dtype))
+    return network
 
 
 def available_cores() -> int:
@@ -162,9 +196,7 @@ def assemble_experiment(config: RunConfig, data: Dataset | None = None) -> Exper
     """
     data = config.data.load() if data is None else data
     _check_config(config, len(data.x_train))
-    activation = activation_layer(config.activation)
-    loss = losses.build_loss(config.loss, config.reduction, config.label_smoothing)
-    model = config.network.build(data.inputs, loss.outputs(data), activation, config.seed)
+    loss, model = loss_of(config), build_network(config, data.preprocessing)
     experiment = Experiment(config, data, model, loss, TrainingStep(config, data, model, loss))
     _check_diagnostics(experiment)
     if config.monitor not in ("auto", *experiment.monitors):
@@ -191,7 +223,7 @@ def _check_diagnostics(experiment: Experiment) -> None:
         kind = diagnostics.kind_of(name)
         if kind == "activation" and not experiment.step.layers:
             raise ConfigError(f"diagnostics=[{name}]: the network has no activation layer; leave it out")
-        if kind == "classes" and experiment.data.classes is None:
+        if kind == "classes" and experiment.data.preprocessing.classes is None:
             raise ConfigError(f"diagnostics=[{name}]: the data has no classes; leave it out")
         if kind == "hessian" and isinstance(experiment.data.x_train, RowsOnDisk):
             raise ConfigError(

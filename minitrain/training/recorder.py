@@ -13,6 +13,7 @@ from typing import SupportsFloat, TypedDict, Unpack
 import numpy as np
 
 from minitrain.config.schema import RunConfig
+from minitrain.data.record import DataRecord, check_unchanged, write_data_record
 from minitrain.errors import RecordError
 from minitrain.storage.checkpoint import load_checkpoint, save_checkpoint
 from minitrain.storage.metric import Metric
@@ -73,8 +74,9 @@ class RunRecorder:
         """Resume from the last checkpoint, if there is one.
 
         Raises:
-            RecordError: The checkpoint or metrics.csv is damaged, or the checkpoint does not match the config.
+            RecordError: The data have changed, a file is damaged, or the checkpoint does not match the config.
         """
+        check_unchanged(self.experiment.data, self.directory)
         path = self.directory / "checkpoints" / "last.npz"
         if not path.exists():
             return
@@ -100,6 +102,8 @@ class RunRecorder:
         """
         self._first_step = self.step
         columns = ["step", "lr", "train_loss", *metrics]
+        if not (self.directory / "data.json").exists():
+            write_data_record(self.directory, DataRecord.of(self.experiment.data, Path.cwd()))
         self._writer = MetricsWriter(self.directory / "metrics.csv", columns, self.step)
         write_summary(self.directory, self.summarize(Status.RUNNING))
 

@@ -80,7 +80,7 @@ class TrainingStep:
         self.config, self.model, self.objective = config, model, loss
         self.train = Examples(data.x_train, data.y_train).astype(config.dtype)
         self.val = Examples(data.x_val, data.y_val).astype(config.dtype)
-        self.has_classes = data.classes is not None
+        self.has_classes = data.preprocessing.classes is not None
         self.parameters = FlatParameters(model.named_parameters(), config.dtype)
         self.buffers = FlatTensors(model.named_buffers(), config.dtype)
         params = Tensor(self.parameters.vector)

@@ -19,7 +19,8 @@ def test_a_run_writes_its_directory(command):
     names = {str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file()}
     hydra = {f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")}
     checkpoints = {"checkpoints/last.npz", "checkpoints/best.npz"}
-    assert names == hydra | checkpoints | {"metrics.csv", "summary.json", "loss.png", "loss.svg", "minitrain.log"}
+    records = {"metrics.csv", "summary.json", "data.json", "minitrain.log"}
+    assert names == hydra | checkpoints | records | {"loss.png", "loss.svg"}
     assert is_picture(directory / "loss.png")
     assert is_picture(directory / "loss.svg")
     summary = read_summary(directory)

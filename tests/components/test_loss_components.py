@@ -6,7 +6,7 @@ import pytest
 from minitrain import Tensor
 from minitrain import functional as F
 from minitrain.components.losses import build_loss
-from minitrain.data import Dataset
+from minitrain.data import Preprocessing
 from minitrain.errors import ConfigError
 from minitrain.registry import REGISTRIES
 
@@ -33,15 +33,11 @@ def test_losses():
     assert loss["output"](Tensor(logits), None).item() == logits.mean()
 
 
-def four_examples(target, classes=None):
-    return Dataset(np.ones((4, 3)), target, np.ones((0, 3)), None, classes)
-
-
 DATA = [
-    four_examples(np.array([0, 1, 1, 0]), classes=10),
-    four_examples(np.array([0, 1, 1, 0]), classes=2),
-    four_examples(np.ones((4, 1))),
-    four_examples(None),
+    (Preprocessing(3, classes=10), np.array([0, 1, 1, 0])),
+    (Preprocessing(3, classes=2), np.array([0, 1, 1, 0])),
+    (Preprocessing(3, targets=1), np.ones((4, 1))),
+    (Preprocessing(3), None),
 ]
 
 
@@ -59,14 +55,14 @@ OUTPUTS = {  # for 10 classes, for 2 classes, for numbers, without a target; Non
 @pytest.mark.parametrize("name", sorted(REGISTRIES["loss"]))
 def test_outputs_that_a_loss_requires(name):
     loss = REGISTRIES["loss"][name]
-    for data, outputs in zip(DATA, OUTPUTS[name], strict=True):
+    for (data, target), outputs in zip(DATA, OUTPUTS[name], strict=True):
         if outputs is None:
             with pytest.raises(ConfigError, match=f"loss={name}: .*; set loss=") as error:
                 loss.outputs(data)
             assert REGISTRIES["loss"][str(error.value).rpartition("=")[2]].outputs(data)
         else:
             assert loss.outputs(data) == outputs
-            value = loss(Tensor(np.zeros((4, outputs), "float32")), data.y_train)
+            value = loss(Tensor(np.zeros((4, outputs), "float32")), target)
             assert (value.shape, value.dtype) == ((), "float32")
 
 

@@ -95,6 +95,7 @@ def test_old_run_resumes_for_more_steps(command, old):
     columns = read_metrics(old / "run")
     status, out, err = command("resume", str(old / "run"), "steps=30")
     assert status == 0, out + err
+    assert "a run of version 0.1.0, which did not record its data" in out + err
     # The row of the checkpoint's step, the last one, is computed again.
     assert (old / "run" / "metrics.csv").read_text().splitlines()[: len(before) - 1] == before[:-1]
     assert_close_columns(read_metrics(old / "run"), columns)

@@ -28,7 +28,8 @@ from minitrain.data import (
     row_blocks,
     rows,
 )
-from minitrain.data.rows import Scale, mean_and_deviation
+from minitrain.data.preprocessing import Scale
+from minitrain.data.rows import mean_and_deviation
 from minitrain.errors import ConfigError
 from minitrain.optim import SGDRule
 from minitrain.optim.schedules import Constant
@@ -52,7 +53,7 @@ def load_raw(cls, **values):
 
 
 def run_config(data):
-    regression = data.load().classes is None
+    regression = data.load().preprocessing.classes is None
     loss = "mse" if regression else "cross_entropy"
     return RunConfig(
         data, MLPConfig([16]), SGDRule(), Constant(), lr=0.1, loss=loss, steps=100, batch_size=16, eval_every=50
@@ -151,11 +152,13 @@ def test_constant_input_has_deviation_1_despite_rounding():
 
 def test_classes_are_integers_and_numeric_targets_are_columns():
     iris, diabetes, point = Iris().load(), Diabetes().load(), Point().load()
-    assert (iris.y_train.dtype, iris.y_train.shape, iris.classes, iris.outputs) == (np.int64, (120,), 3, 3)
+    assert (iris.y_train.dtype, iris.y_train.shape) == (np.int64, (120,))
+    assert (iris.preprocessing.classes, iris.preprocessing.outputs) == (3, 3)
     assert (diabetes.y_train.dtype, diabetes.y_train.shape) == (np.float64, (354, 1))
-    assert (diabetes.classes, diabetes.outputs, point.classes, point.outputs) == (None, 1, None, 1)
+    assert (diabetes.preprocessing.classes, diabetes.preprocessing.outputs) == (None, 1)
+    assert (point.preprocessing.classes, point.preprocessing.outputs) == (None, 1)
     two_targets = SplitOptions(**RAW).split(np.zeros((5, 3)), np.ones((5, 2)))
-    assert two_targets.outputs == 2
+    assert two_targets.preprocessing.outputs == 2
     assert two_targets.describe().endswith("3 inputs, 2 targets")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from minitrain.components.networks import MLPConfig
 from minitrain.config.schema import RunConfig
-from minitrain.data import CSV, NPY, NPZ, Dataset, RowsOnDisk, rows
+from minitrain.data import CSV, NPY, NPZ, Preprocessing, RowsOnDisk, rows
 from minitrain.data.inputs import read_inputs
 from minitrain.data.reading import reporting_errors
 from minitrain.errors import ConfigError
@@ -41,7 +41,7 @@ def table(text, **options):
     """Inputs, targets and number of classes of a csv file, in the order of its rows."""
     data = CSV(path=write_text_file(text), **PLAIN, **options).load()
     order = np.argsort(generator(0, "split").permutation(len(data.x_train)))
-    return data.x_train[order], data.y_train[order], data.classes
+    return data.x_train[order], data.y_train[order], data.preprocessing.classes
 
 
 # csv
@@ -207,7 +207,7 @@ def test_arrays_are_loaded_unchanged(kind, y, expected, classes):
     examples = order if kind == "npz" else np.arange(60)
     assert (data.x_train[:] == X[examples]).all()
     assert (data.y_train == expected[examples]).all()
-    assert data.classes == classes
+    assert data.preprocessing.classes == classes
 
 
 def test_arrays_with_other_names_and_shapes():
@@ -216,7 +216,7 @@ def test_arrays_with_other_names_and_shapes():
     assert (data.x_train.shape, data.x_train.dtype) == ((60, 6), np.float64)
     assert np.sort(data.x_train[:, 0]).tolist() == np.sort(images[:, 0, 0]).tolist()
     single = NPZ(path=npz(x=X[:, 0], y=CLASSES), **PLAIN).load()
-    assert single.inputs == 1
+    assert single.preprocessing.inputs == 1
 
 
 @pytest.mark.parametrize("order", ["C", "F"])
@@ -454,7 +454,7 @@ def archive_with_header_byte(offset, value):
 )
 def test_damaged_archive_is_reported_in_one_line_for_training_and_prediction(damage, reason):
     damage()
-    trained = Dataset(X, CLASSES, X[:0], CLASSES[:0])
+    trained = Preprocessing(inputs=X.shape[1], classes=3)
     for key, read in (("data.path", NPZ(path="data.npz").load), ("FILE", lambda: read_inputs("data.npz", trained))):
         with pytest.raises(ConfigError) as error:
             read()

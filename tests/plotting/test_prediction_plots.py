@@ -68,14 +68,14 @@ def test_confusion_matrix_counts_validation_examples(command, figures):
     assert are_figures(Path("run"), "confusion_matrix")
     (axes,) = figures["confusion_matrix"].axes
     model = load_model("run")
-    predicted = model.predict_scaled(model.data.x_val).classes
+    predicted = model.predict_scaled(model.config.data.load().x_val).classes
     written = {text.xy: text.get_text() for text in axes.texts if "%" not in text.get_text()}
     shares = {text.xy: text.get_text() for text in axes.texts if "%" in text.get_text()}
     for actual in range(3):
         for taken in range(3):
-            count = int(((model.data.y_val == actual) & (predicted == taken)).sum())
+            count = int(((model.config.data.load().y_val == actual) & (predicted == taken)).sum())
             assert written.get((taken, actual), "0") == str(count)
-            share = 100 * count / (model.data.y_val == actual).sum()
+            share = 100 * count / (model.config.data.load().y_val == actual).sum()
             assert float(shares.get((taken, actual), "0%")[:-1]) == pytest.approx(share, abs=0.051)
     assert [label.get_text() for label in axes.get_yticklabels()] == ["setosa", "versicolor", "virginica"]
     best = read_summary(Path("run")).best.value
@@ -98,9 +98,9 @@ def test_boundary_of_two_classes_shows_the_probability_in_data_units(command, fi
     (axes,) = figures["decision_boundary"].axes
     (bar,) = axes.child_axes
     model = load_model("run")
-    data = model.data
+    data = model.config.data.load()
     for k in range(2):
-        raw = data.x_scale.undo(data.x_train[data.y_train == k])
+        raw = data.preprocessing.x_scale.undo(data.x_train[data.y_train == k])
         np.testing.assert_allclose(sorted_points(offsets(axes, f"class {k}")), sorted_points(raw))
     (image,) = axes.images
     assert image.origin == "lower"  # the first row of its array is at the bottom
@@ -119,11 +119,11 @@ def test_boundary_without_probabilities_fills_a_region_per_class(command, figure
     (axes,) = figures["decision_boundary"].axes
     model = load_model("run")
     regions = [c for c in axes.collections if c.get_alpha() == 0.25]
-    assert len(regions) == model.data.classes
+    assert len(regions) == model.preprocessing.classes
     for line in lines(axes):
         outputs = np.sort(model.predict(line).outputs, axis=1)
         ahead = outputs[:, -1] - (outputs[:, -2] if len(regions) > 2 else 0)
-        assert abs(ahead).max() < 0.02 * np.ptp(model.predict_scaled(model.data.x_train).outputs)
+        assert abs(ahead).max() < 0.02 * np.ptp(model.predict_scaled(model.config.data.load().x_train).outputs)
 
 
 def test_fitted_curve_is_in_data_units_and_extrapolates(command, figures):
@@ -131,13 +131,18 @@ def test_fitted_curve_is_in_data_units_and_extrapolates(command, figures):
     assert are_figures(Path("run"), "fitted_curve")
     (axes,) = figures["fitted_curve"].axes
     model = load_model("run")
-    raw = np.column_stack([model.data.x_scale.undo(model.data.x_val), model.data.y_scale.undo(model.data.y_val)])
+    raw = np.column_stack(
+        [
+            model.preprocessing.x_scale.undo(model.config.data.load().x_val),
+            model.preprocessing.y_scale.undo(model.config.data.load().y_val),
+        ]
+    )
     np.testing.assert_allclose(sorted_points(offsets(axes, "validation")), sorted_points(raw))
     x, y = (np.concatenate([getattr(line, f"get_{axis}data")() for line in axes.lines]) for axis in "xy")
     assert (x.min(), x.max()) == (pytest.approx(-62), pytest.approx(62))
     np.testing.assert_allclose(y, model.predict(x[:, None]).values[:, 0])
     best = read_summary(Path("run")).best.value
-    rms = np.sqrt(best) * model.data.y_scale.deviation[0]
+    rms = np.sqrt(best) * model.preprocessing.y_scale.deviation[0]
     assert figures["fitted_curve"].get_suptitle().startswith(f"validation RMSE {rms:.3g} (n = 100)")
 
 
@@ -198,7 +203,7 @@ def test_unsuitable_plots_are_reported_before_anything_is_written(command, argum
 
 
 def test_failing_plot_is_reported_and_the_others_are_drawn(command, monkeypatch):
-    def fail(model):
+    def fail(model, data):
         raise RuntimeError("a bug\nin lines")
 
     misfit, _ = model_plots.PLOTS["confusion_matrix"]

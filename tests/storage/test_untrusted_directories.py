@@ -116,6 +116,17 @@ def raw_progress(value):
     return change
 
 
+def record(key, value):
+    """Replace a value of the preprocessing in data.json."""
+
+    def change(run):
+        values = json.loads((run / "data.json").read_text())
+        values["preprocessing"][key] = value
+        (run / "data.json").write_text(json.dumps(values))
+
+    return change
+
+
 def each_array(change):
     return checkpoints(lambda arrays, meta: ({name: change(array) for name, array in arrays.items()}, meta))
 
@@ -167,8 +178,8 @@ CHANGES = {
     "a best that is endless": (meta(best={"metric": "val_accuracy", "value": 10**400, "step": 0}), ALL[1:]),
     "_target_": (config("name: iris", "_target_: os.system\n  name: iris"), ALL[1:]),
     "an environment variable": (config("seed: 0", "seed: ${oc.env:HOME}"), ALL[1:]),
-    "a file of this machine": (config("name: iris", "name: csv\n  path: /etc/passwd\n  target: x"), ALL[1:]),
-    "weights from a device": (config("init_file: null", "init_file: /dev/zero"), ALL[1:]),
+    "a file of this machine": (config("name: iris", "name: csv\n  path: /etc/passwd\n  target: x"), ALL[1:2]),
+    "weights from a device": (config("init_file: null", "init_file: /dev/zero"), ()),  # the checkpoint has them
     "a network larger than memory": (config("- 4", "- 1000000000"), ALL[1:]),
     "endless steps": (config("steps: 30", "steps: 1e300"), ALL[1:]),
     "a plot outside": (config("plots: []", "plots: [../../x]"), ALL[1:]),
@@ -188,6 +199,17 @@ CHANGES = {
     "metrics of texts": (text_of("metrics.csv", "step,lr,train_loss\nx,1,2\n"), ALL[:2]),
     "metrics of many columns": (text_of("metrics.csv", ",".join(["step"] * 100_000) + "\n"), ALL[:2]),
     "metrics that are a pipe": (pipes("metrics.csv"), ALL[:2]),
+    "a data record that is deep": (text_of("data.json", "[" * 100_000), ALL[1:]),
+    "a data record that is a list": (text_of("data.json", "[1]"), ALL[1:]),
+    "a data record that is a pipe": (pipes("data.json"), ALL[1:]),
+    "a data record elsewhere": (link("data.json", "victim"), ALL[1:]),
+    "a billion inputs": (record("inputs", 10**9), ALL[1:]),
+    "a scale of other columns": (record("x_scale", {"mean": [0.0], "deviation": [1.0]}), ALL[1:]),
+    "a scale of texts": (record("x_scale", {"mean": "<script>", "deviation": 1.0}), ALL[1:]),
+    "a deviation of 0": (record("x_scale", {"mean": 0.0, "deviation": 0.0}), ALL[1:]),
+    "a billion classes": (record("classes", 10**9), ALL[1:]),
+    "names of other classes": (record("class_names", ["a"]), ALL[1:]),
+    "columns of texts": (record("columns", ["a", "b"]), ALL[1:]),
     "a pickle": (bytes_of_checkpoints(pickle.dumps(Touch())), ALL[1:]),
     "pickles in an archive": (
         checkpoints(lambda arrays, meta: ({**arrays, "parameters/x": np.array([Touch()], object)}, meta)), ALL[1:],

@@ -7,13 +7,13 @@ import pytest
 from small_runs import SMALL, train_run
 
 from minitrain.components.networks import Lab2Config, LinearConfig, MLPConfig
-from minitrain.data import Dataset, Digits, Moons, Point
+from minitrain.data import Dataset, Digits, Moons, Point, Preprocessing
 from minitrain.errors import ConfigError
 from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.storage.metric import Metric
 from minitrain.training.compiled_engine import CompiledEngine
 from minitrain.training.eager_engine import EagerEngine
-from minitrain.training.experiment import build_experiment
+from minitrain.training.experiment import build_experiment, describe_network
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_an_epoch_uses_every_example_once_and_drops_the_last_partial_batch():
 def test_two_classes_from_one_output(tmp_path, loss):
     config = replace(SMALL, loss=loss, steps=200, lr=0.3)
     experiment = build_experiment(config)
-    assert experiment.describe_network() == "mlp 2-8-1, relu"
+    assert describe_network(config, experiment.data.preprocessing) == "mlp 2-8-1, relu"
     summary = train_run(config, tmp_path)
     last, _ = load_checkpoint(tmp_path / "checkpoints" / "last.npz")
     assert last["parameters/2.weight"].shape == (1, 8)
@@ -81,10 +81,10 @@ def test_regression_computes_in_the_dtype_of_the_run(tmp_path, loss, dtype):
         def load(self):
             x = np.linspace(-1, 1, 40)[:, None]
             y = 2 * x + 1
-            return Dataset(x[::2], y[::2], x[1::2], y[1::2])
+            return Dataset(x[::2], y[::2], x[1::2], y[1::2], Preprocessing(inputs=1, targets=1))
 
     config = replace(SMALL, data=Line(), network=LinearConfig(), loss=loss, dtype=dtype, steps=300, batch_size=None)
-    assert build_experiment(config).describe_network() == "linear 1-1"
+    assert describe_network(config, Line().load().preprocessing) == "linear 1-1"
     summary = train_run(config, tmp_path)
     assert list(summary.final) == ["train_loss", "val_loss"]
     assert summary.final["val_loss"] < 0.1  # an output of 0 has 0.8 (huber) to 2.3 (mse)

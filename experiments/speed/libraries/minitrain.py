@@ -10,7 +10,7 @@ from minitrain.components.losses import build_loss
 from minitrain.components.networks import MLPConfig
 from minitrain.components.sequential import CNNConfig
 from minitrain.config.schema import RunConfig
-from minitrain.data import Dataset
+from minitrain.data import Dataset, Preprocessing
 from minitrain.nn.activation import activation_layer
 from minitrain.optim.rules import AdamRule, MomentumRule, SGDRule
 from minitrain.optim.schedules import Constant
@@ -41,7 +41,7 @@ class CaseStep(TrainingStep):
         model = network.build(case.x.shape[1], outputs, activation_layer(case.activation), seed=0)
         for p, w in zip(model.parameters(), case.weights, strict=True):
             p.data = w[run]
-        data = Dataset(case.x, case.y, case.x[:0], case.y[:0])
+        data = Dataset(case.x, case.y, case.x[:0], case.y[:0], Preprocessing(case.x.shape[1], classes=outputs))
         super().__init__(config, data, model, build_loss(config.loss, config.reduction, config.label_smoothing))
 
     def order(self, epoch: int) -> Array:

@@ -1,0 +1,215 @@
+"""What turns raw examples into inputs of a network, and its outputs into predictions; saved with a run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from minitrain.typing import Array
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The standardization of columns: `scaled = (raw - mean) / deviation`.
+
+    Attributes:
+        mean: [columns], or one number for all.
+        deviation: The standard deviation, [columns], or one number for all.
+
+    >>> scale = Scale(mean=5.0, deviation=2.0)
+    >>> scale.apply(np.array([9.0])), scale.undo(np.array([2.0]))
+    (array([2.]), array([9.]))
+    """
+
+    mean: Array | float = 0.0
+    deviation: Array | float = 1.0
+
+    def apply(self, raw: Array) -> Array:
+        """Raw values -> scaled values."""
+        return (raw - self.mean) / self.deviation
+
+    def undo(self, scaled: Array) -> Array:
+        """Scaled values -> raw values."""
+        return scaled * self.deviation + self.mean
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table that is an input: one number, or a one-hot encoding of its categories.
+
+    Attributes:
+        name: Its name in the header; empty if the table has none.
+        index: Its position in the table, from 0.
+        categories: The strings that it contains, in sorted order; empty if it contains numbers.
+
+    >>> Column("town", 1, ("Bonn", "Ulm")).input_names, Column("", 0).input_names
+    (['town=Bonn', 'town=Ulm'], ['column 1'])
+    """
+
+    name: str
+    index: int
+    categories: tuple[str, ...] = ()
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of its inputs: one, or one per category."""
+        name = self.name or f"column {self.index + 1}"
+        return [f"{name}={category}" for category in self.categories] or [name]
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How examples in the units of the user are encoded, and how outputs are decoded.
+
+    Attributes:
+        inputs: The number of inputs.
+        classes: The number of classes; None if the target is not a class.
+        targets: The number of numeric targets; 0 if the target is a class, or there is none.
+        x_scale, y_scale: How inputs and numeric targets are scaled.
+        class_names: The names of the classes 0, 1, ...; empty if those are their numbers.
+        columns: The columns of the inputs, if the data come from a table.
+        target: The name of the target's column, if the data come from a table with a header.
+
+    >>> Preprocessing(inputs=2, classes=2).labels, Preprocessing(inputs=2, targets=3).outputs
+    (('0', '1'), 3)
+    """
+
+    inputs: int
+    classes: int | None = None
+    targets: int = 0
+    x_scale: Scale = Scale()
+    y_scale: Scale = Scale()
+    class_names: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
+    target: str = ""
+
+    @property
+    def outputs(self) -> int:
+        """The number of outputs of a network: one per class, one per numeric target, or one without a target."""
+        return self.targets or 1 if self.classes is None else self.classes
+
+    @property
+    def has_target(self) -> bool:
+        """Whether the data have a target: a class or numbers."""
+        return self.classes is not None or self.targets > 0
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The name of each class, by default its number; empty if the target is not a class."""
+        return self.class_names or tuple(map(str, range(self.classes or 0)))
+
+    @property
+    def input_names(self) -> list[str]:
+        """The name of each input: that of its column, or its number from 1."""
+        column_names = [name for column in self.columns for name in column.input_names]
+        return column_names or [f"input {i + 1}" for i in range(self.inputs)]
+
+
+# As JSON
+
+
+def preprocessing_as_json(preprocessing: Preprocessing) -> dict[str, object]:
+    """Preprocessing as values of JSON, from which `parse_preprocessing` restores it exactly."""
+    return {
+        "inputs": preprocessing.inputs,
+        "classes": preprocessing.classes,
+        "targets": preprocessing.targets,
+        "x_scale": _scale_as_json(preprocessing.x_scale),
+        "y_scale": _scale_as_json(preprocessing.y_scale),
+        "class_names": list(preprocessing.class_names),
+        "columns": [
+            {"name": column.name, "index": column.index, "categories": list(column.categories)}
+            for column in preprocessing.columns
+        ],
+        "target": preprocessing.target,
+    }
+
+
+def _scale_as_json(scale: Scale) -> dict[str, object]:
+    return {"mean": np.asarray(scale.mean).tolist(), "deviation": np.asarray(scale.deviation).tolist()}
+
+
+def parse_preprocessing(values: object) -> Preprocessing:
+    """Preprocessing from values of JSON, which may be untrusted.
+
+    Raises:
+        ValueError: A value is missing or invalid.
+
+    >>> trained = Preprocessing(inputs=2, classes=2, x_scale=Scale(np.array([0.1, 5.0]), np.array([1.0, 3.0])))
+    >>> parse_preprocessing(preprocessing_as_json(trained)).x_scale.mean
+    array([0.1, 5. ])
+    """
+    try:
+        return _parse(values)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"preprocessing: a value is missing or of the wrong type ({error})") from error
+
+
+def _parse(values: object) -> Preprocessing:
+    fields = _Fields(values)
+    inputs, targets = fields.count("inputs"), fields.count("targets")
+    classes = None if fields.values["classes"] is None else fields.count("classes")
+    columns = []
+    for entry in fields.list("columns"):
+        column = _Fields(entry)
+        columns.append(Column(column.text("name"), column.count("index"), column.texts("categories")))
+    result = Preprocessing(
+        inputs,
+        classes,
+        targets,
+        _parse_scale(fields.values["x_scale"], inputs),
+        _parse_scale(fields.values["y_scale"], targets),
+        fields.texts("class_names"),
+        tuple(columns),
+        fields.text("target"),
+    )
+    if len(result.class_names) not in (0, classes) or len(result.input_names) != inputs or inputs < 1:
+        raise ValueError("preprocessing: numbers of inputs, columns, classes and names contradict each other")
+    return result
+
+
+def _parse_scale(values: object, columns: int) -> Scale:
+    parts = []
+    for name in ("mean", "deviation"):
+        value = _Fields(values).values[name]
+        numbers = np.array(value, np.float64)
+        if numbers.shape not in ((), (columns,)) or not np.isfinite(numbers).all():
+            raise ValueError(f"scale: {name} has shape {list(numbers.shape)}; expected {columns} finite numbers")
+        parts.append(float(numbers) if numbers.ndim == 0 else numbers)
+    if not np.all(parts[1]):
+        raise ValueError("scale: a deviation is 0")
+    return Scale(*parts)
+
+
+class _Fields:
+    """An object of JSON, whose values are read by type."""
+
+    def __init__(self, values: object) -> None:
+        if not isinstance(values, dict):
+            raise TypeError("expected names and values")
+        self.values = values
+
+    def count(self, name: str) -> int:
+        value = self.values[name]
+        if type(value) is not int or not 0 <= value < 2**31:
+            raise TypeError(f"{name}: expected a count")
+        return value
+
+    def text(self, name: str) -> str:
+        value = self.values[name]
+        if not isinstance(value, str):
+            raise TypeError(f"{name}: expected a string")
+        return value
+
+    def list(self, name: str) -> list[object]:
+        value = self.values[name]
+        if not isinstance(value, list):
+            raise TypeError(f"{name}: expected a list")
+        return value
+
+    def texts(self, name: str) -> tuple[str, ...]:
+        entries = self.list(name)
+        if not all(isinstance(entry, str) for entry in entries):
+            raise TypeError(f"{name}: expected strings")
+        return tuple(map(str, entries))

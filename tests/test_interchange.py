@@ -1,5 +1,6 @@
 """Exchange of weights with PyTorch in safetensors files."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from minitrain.storage.checkpoint import load_checkpoint
 torch = pytest.importorskip("torch")
 numpy_files = pytest.importorskip("safetensors.numpy")
 torch_files = pytest.importorskip("safetensors.torch")
+safe_open = pytest.importorskip("safetensors").safe_open
 
 RUN = ["data=iris", "network.widths=[8,6]", "network.norm=batch", "activation=tanh", "steps=30", "hydra.run.dir=run"]
 
@@ -42,6 +44,18 @@ def test_export_of_the_last_checkpoint(command):
     for name, array in numpy_files.load_file("last.safetensors").items():
         stored = arrays.get(f"parameters/{name}", arrays.get(f"buffers/{name}"))
         assert (array == stored).all()
+
+
+def test_metadata_have_the_preprocessing(command):
+    command(*RUN)
+    command("export", "run", "model.safetensors")
+    with safe_open("model.safetensors", "numpy") as file:
+        metadata = json.loads(file.metadata()["minitrain"])
+    model = load_model("run")
+    assert metadata["network"] == "mlp 4-8-6-3, tanh, batch norm"
+    stored = metadata["preprocessing"]
+    assert stored["x_scale"]["mean"] == model.preprocessing.x_scale.mean.tolist()
+    assert stored["class_names"] == ["setosa", "versicolor", "virginica"]
 
 
 def test_initial_weights_from_a_pytorch_module(command):

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from minitrain.config.extensions import load_extensions
+from minitrain.data.preprocessing import preprocessing_as_json
 from minitrain.errors import ConfigError, plural
 from minitrain.inference.model import load_model
 from minitrain.storage.files import write_atomically
@@ -34,7 +35,11 @@ def main(arguments: argparse.Namespace) -> int:
     state = model.network.state_dict()
     # safetensors does not write the entries of the metadata in a fixed order. With a single entry, equal runs have
     # equal bytes.
-    metadata = {"step": model.step, "network": describe_network(model.config, model.preprocessing)}
+    metadata = {
+        "step": model.step,
+        "network": describe_network(model.config, model.preprocessing),
+        "preprocessing": preprocessing_as_json(model.preprocessing),
+    }
     content = save(state, {"minitrain": json.dumps(metadata)})
     write_atomically(file, lambda stream: stream.write(content))
     log.info("%s of step %s", plural(len(state), "array"), f"{model.step:,}")

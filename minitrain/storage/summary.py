@@ -55,13 +55,15 @@ class RunProgress:
         step: The number of updates.
         best: The best value of the monitored metric; None before the first evaluation.
         final: The metrics of the last evaluation, by name.
-        seconds: The time spent training, sessions before a resume included.
+        seconds: The time spent training, sessions before a resume included; of a group of runs, a run has its share.
+        wall_seconds: The time that passed meanwhile, which the runs of a group have in common.
     """
 
     step: int
     best: Best | None
     final: dict[str, float]
     seconds: float
+    wall_seconds: float
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,9 @@ class Summary:
         first_parameter: The parameter that this operation depends on.
         final: The metrics of the last evaluation, by name.
         best: The best value of the monitored metric; None before the first evaluation.
-        seconds: The time spent training, sessions before a resume included.
-        steps_per_second: Of the last session.
+        seconds: The time spent training, sessions before a resume included; of a group of runs, a run has its share.
+        wall_seconds: The time that passed meanwhile, which the runs of a group have in common.
+        steps_per_second: Of the last session, by its `seconds`.
         seed: The config's seed.
         blas_threads: The number of threads of a matrix product.
         versions: The versions of minitrain, Python and NumPy.
@@ -100,6 +103,7 @@ class Summary:
     final: dict[str, float] = field(default_factory=dict)
     best: Best | None = None
     seconds: float = 0.0
+    wall_seconds: float = 0.0
     steps_per_second: float | None = None
     seed: int | None = None
     blas_threads: int | None = None
@@ -149,6 +153,7 @@ def read_summary(directory: Path) -> Summary:
 
 PROGRESS_TYPES: dict[str, tuple[type, ...]] = {
     "step": (int,), "best": (dict, type(None)), "final": (dict,), "seconds": (float, int),
+    "wall_seconds": (float, int),
 }  # fmt: skip
 BEST_TYPES: dict[str, tuple[type, ...]] = {"metric": (str,), "value": (float, int), "step": (int,)}
 
@@ -159,6 +164,8 @@ def parse_progress(values: object) -> RunProgress:
     Raises:
         ValueError: A key is missing, or a value has the wrong type.
     """
+    if isinstance(values, dict) and "seconds" in values:
+        values = {"wall_seconds": values["seconds"], **values}  # version 0.1.0 had no other time
     progress = _validate(values, PROGRESS_TYPES)
     if progress["step"] < 0:
         raise ValueError("step: expected at least 0")
@@ -169,6 +176,7 @@ def parse_progress(values: object) -> RunProgress:
         None if best is None else Best(best["metric"], best["value"], best["step"]),
         final,
         progress["seconds"],
+        progress["wall_seconds"],
     )
 
 

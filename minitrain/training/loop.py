@@ -82,6 +82,7 @@ def train_together(runs: Sequence[RunRecorder], engine: Engine, progress: Progre
         progress: Is notified of steps and rows.
         stop: Is checked after each step.
     """
+    _share_time(runs)
     try:
         metrics = [*engine.evaluate(), *runs[0].experiment.step.diagnostics]
     except RUN_ERRORS as error:
@@ -107,6 +108,7 @@ class _TrainingLoop:
         self.progress, self.stop = progress, stop
         self.config = runs[0].config  # the intervals and the number of steps are common to the group
         self.flushed = time.monotonic()
+        _share_time(runs)
 
     def train(self) -> None:
         """Take steps until all runs have ended or a stop is requested."""
@@ -215,4 +217,11 @@ def _select_active(runs: Sequence[RunRecorder], engine: Engine) -> tuple[list[Ru
     active = [i for i, run in enumerate(runs) if not run.ended]
     if 0 < len(active) < len(runs):
         engine = engine.select(active)
+        _share_time([runs[i] for i in active])
     return [runs[i] for i in active], engine
+
+
+def _share_time(runs: Sequence[RunRecorder]) -> None:
+    """Attribute the time of a group to its runs in equal shares."""
+    for run in runs:
+        run.share_time(len(runs))

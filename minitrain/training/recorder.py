@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from minitrain.storage.metric import Metric
 from minitrain.storage.metrics_file import MetricsWriter, Row, read_metrics
 from minitrain.storage.summary import Best, RunProgress, Status, Summary, write_summary
 from minitrain.training.experiment import Experiment
+from minitrain.training.shared_clock import SharedClock
 from minitrain.typing import Array
 from minitrain.version import __version__
 
@@ -65,8 +65,7 @@ class RunRecorder:
         self.error: BaseException | None = None
         self._first_step: int = 0  # of this session
         self._last_row: int = -1  # step of the last row of metrics.csv
-        self._earlier_seconds: float = 0.0  # spent in earlier sessions of this run
-        self._started: float = time.perf_counter()
+        self._clock = SharedClock()
         self._writer: MetricsWriter | None = None  # from `begin` on
         self._unsaved_best: tuple[dict[str, Array], RunProgress] | None = None
 
@@ -92,7 +91,7 @@ class RunRecorder:
         except ValueError as error:
             raise RecordError(f"{path}: of another network or optimizer than config.yaml describes: {error}") from error
         self.step, self.best, self.final = progress.step, progress.best, progress.final
-        self._earlier_seconds = progress.seconds
+        self._clock = SharedClock(progress.seconds, progress.wall_seconds)
 
     def begin(self, metrics: Sequence[str]) -> None:
         """Open metrics.csv and write the summary of a running run.
@@ -189,15 +188,15 @@ class RunRecorder:
         save_checkpoint(self.directory / "checkpoints" / "last.npz", self.experiment.step.arrays(), self._progress())
 
     def _progress(self) -> RunProgress:
-        return RunProgress(self.step, self.best, self.final, self.elapsed())
+        return RunProgress(self.step, self.best, self.final, self._clock.seconds(), self._clock.wall_seconds())
 
-    def elapsed(self) -> float:
-        """Seconds spent training, earlier sessions included."""
-        return self._earlier_seconds + time.perf_counter() - self._started
+    def share_time(self, runs: int) -> None:
+        """From now on, attribute to this run its share of the time of a group of this many runs."""
+        self._clock.share(runs)
 
     def summarize(self, status: Status, **details: Unpack[EndDetails]) -> Summary:
         """The content of summary.json at present."""
-        session = time.perf_counter() - self._started
+        session = self._clock.seconds() - self._clock.earlier
         return Summary(
             status=status,
             step=self.step,
@@ -206,7 +205,8 @@ class RunRecorder:
             overrides=self.overrides,
             final=self.final,
             best=self.best,
-            seconds=round(self.elapsed(), 3),
+            seconds=round(self._clock.seconds(), 3),
+            wall_seconds=round(self._clock.wall_seconds(), 3),
             steps_per_second=round((self.step - self._first_step) / session, 1) if session else None,
             seed=self.config.seed,
             blas_threads=self.experiment.blas_threads,

@@ -12,7 +12,7 @@ from minitrain.errors import RecordError
 from minitrain.storage.checkpoint import load_checkpoint, save_checkpoint
 from minitrain.storage.summary import RunProgress
 
-PROGRESS = RunProgress(step=7, best=None, final={"val_loss": 0.5}, seconds=1.0)
+PROGRESS = RunProgress(step=7, best=None, final={"val_loss": 0.5}, seconds=1.0, wall_seconds=2.0)
 ARRAYS = {"parameters/w": np.arange(6, dtype="float32").reshape(2, 3), "optimizer/m": np.zeros(0)}
 
 

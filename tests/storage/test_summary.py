@@ -11,7 +11,7 @@ from minitrain.storage.checkpoint import load_checkpoint, save_checkpoint
 from minitrain.storage.metrics_file import read_metrics
 from minitrain.storage.summary import RunProgress, Status, Summary, exit_status, read_summary, write_summary
 
-PROGRESS = RunProgress(step=7, best=None, final={"val_loss": 0.5}, seconds=1.0)
+PROGRESS = RunProgress(step=7, best=None, final={"val_loss": 0.5}, seconds=1.0, wall_seconds=2.0)
 SUMMARY = Summary(Status.RUNNING, steps=9, overrides=[], **vars(PROGRESS))
 
 

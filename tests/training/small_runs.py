@@ -39,7 +39,7 @@ def recorded_state(directory):
     for name in ("last", "best"):
         arrays, progress = load_checkpoint(directory / "checkpoints" / f"{name}.npz")
         state += [key.encode() + a.dtype.str.encode() + a.tobytes() for key, a in sorted(arrays.items())]
-        state.append(replace(progress, seconds=0.0))
+        state.append(replace(progress, seconds=0.0, wall_seconds=0.0))
     return state
 
 

@@ -269,7 +269,7 @@ def test_both_engines_write_equal_files(tmp_path, config, status):
         weights = [(f.name, {name: a.tobytes() for name, a in load_checkpoint(f)[0].items()}) for f in files]
         contents.append([(directory / "metrics.csv").read_bytes(), *weights])
     assert contents[0] == contents[1]
-    first, second = (replace(summary, seconds=0, steps_per_second=0) for summary in summaries)
+    first, second = (replace(summary, seconds=0, wall_seconds=0, steps_per_second=0) for summary in summaries)
     assert first == second
     assert first.status == status
     assert first.stopped_early == (status == "completed")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from minitrain.autograd import functional as F
 from minitrain.autograd.tensor import Tensor
 from minitrain.data.preprocessing import Preprocessing
-from minitrain.errors import ConfigError
+from minitrain.errors import ConfigError, abbreviate
 from minitrain.registry import Registry, accepts, register
 
 
@@ -49,32 +50,56 @@ class Loss:
 LOSSES: Registry[Loss | LossFunction] = Registry("loss", accepts("output", "target"))
 
 
-def build_loss(name: str, reduction: str = "mean", label_smoothing: float | None = None) -> Loss:
+def build_loss(name: str, *, loss_scale: float | None = None, **options: Any) -> Loss:
     """Create a loss with its options.
 
     Args:
         name: The name of a registered loss. The loss of a registered function has one output per class or per target
-            column, and no options.
-        reduction: "mean" or "sum" over the batch.
-        label_smoothing: Fraction of each target that is distributed over all classes; only for cross_entropy.
+            column.
+        loss_scale: A factor of the loss.
+        **options: Keyword arguments of the loss's function, such as `label_smoothing`; those with None or with the
+            default reduction are left out.
 
     Raises:
         ConfigError: The loss does not have the option.
+
+    >>> build_loss("huber", huber_delta=2.0, loss_scale=10.0)(Tensor([[3.0]]), Tensor([0.0])).item()
+    40.0
     """
     loss = LOSSES[name]
     if not isinstance(loss, Loss):
-        if reduction != "mean" or label_smoothing is not None:
-            raise ConfigError(f"loss={name}: a plain function, has no reduction or label_smoothing; leave them out")
-        return Loss(loss, partial(_as_in_data, name))
-    options: dict[str, str | float] = {"reduction": reduction}
-    if label_smoothing is not None:
-        if loss.function is not cross_entropy:
-            raise ConfigError(
-                f"label_smoothing={label_smoothing:g}: loss={name} has none; set loss=cross_entropy, "
-                "or label_smoothing=null"
-            )
-        options["label_smoothing"] = label_smoothing
-    return replace(loss, function=partial(loss.function, **options))
+        loss = Loss(loss, partial(_as_in_data, name))
+    selected = {key: value for key, value in options.items() if value is not None and value != _NEUTRAL.get(key)}
+    for key, value in selected.items():
+        if key not in _options(loss):
+            raise ConfigError(f"{key}={_format(value)}: loss={name} has none; {_advice(key)}")
+    if selected:
+        loss = replace(loss, function=partial(loss.function, **selected))
+    if loss_scale is not None:
+        loss = replace(loss, function=partial(_scaled, loss.function, loss_scale))
+    return loss
+
+
+_NEUTRAL = {"reduction": "mean"}  # option -> the value that every loss has; null for all others
+
+
+def _options(loss: LossFunction) -> Collection[str]:
+    """The names of the options of a loss, which are parameters of its function."""
+    function = loss.function if isinstance(loss, Loss) else loss
+    return inspect.signature(function).parameters.keys() - {"output", "target"}
+
+
+def _advice(option: str) -> str:
+    suitable = [name for name, loss in LOSSES.items() if option in _options(loss)]
+    return f"set loss={' or '.join(suitable)}, or {option}={_NEUTRAL.get(option, 'null')}"
+
+
+def _format(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else abbreviate(value)
+
+
+def _scaled(function: Callable[..., Tensor], scale: float, output: Tensor, target: Tensor | None) -> Tensor:
+    return function(output, target) * scale
 
 
 # Number of outputs: (name of the loss, data) -> outputs
@@ -176,6 +201,16 @@ def mse(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     return F.mse_loss(output, _rows(output, target), reduction)
 
 
+@_loss("half_mse", _as_in_data)
+def half_mse(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+    """Half the squared error, whose derivative is the error; classes are one-hot encoded.
+
+    >>> half_mse(Tensor([[3.0], [1.0]]), Tensor([1.0, 1.0])).item()
+    1.0
+    """
+    return mse(output, target, reduction) * 0.5
+
+
 @_loss("mae", _as_in_data)
 def mae(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     """The absolute error; classes are one-hot encoded.
@@ -187,13 +222,13 @@ def mae(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
 
 
 @_loss("huber", _as_in_data)
-def huber(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
-    """Half the squared error up to an error of 1, linear beyond; classes are one-hot encoded.
+def huber(output: Tensor, target: Tensor, reduction: str = "mean", huber_delta: float = 1.0) -> Tensor:
+    """Half the squared error up to an error of huber_delta, linear beyond; classes are one-hot encoded.
 
     >>> huber(Tensor([[3.0], [1.0]]), Tensor([0.0, 1.0])).item()
     1.25
     """
-    return F.huber_loss(output, _rows(output, target), reduction=reduction)
+    return F.huber_loss(output, _rows(output, target), huber_delta, reduction)
 
 
 def _rows(output: Tensor, target: Tensor) -> Tensor:

@@ -21,6 +21,8 @@ MONITORS = ("auto", "val_accuracy", "val_loss", "train_loss")
 ENGINES = ("numpy", "eager")
 PLOTS = ("confusion_matrix", "decision_boundary", "first_layer_weights", "fitted_curve")
 
+LOSS_OPTIONS = ("reduction", "label_smoothing", "huber_delta", "loss_scale")
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -37,6 +39,8 @@ class RunConfig:
     label_smoothing: float | None = option(
         None, "fraction of each target distributed over all classes (loss=cross_entropy)", at_least=0, at_most=1
     )
+    huber_delta: float | None = option(None, "error beyond which the loss is linear (loss=huber); 1 if null", above=0)
+    loss_scale: float | None = option(None, "factor of the training and validation loss", above=0)
     steps: int = option(1000, "number of parameter updates", at_least=1, at_most=10**12)
     warmup: int | None = option(None, "steps of linear warm-up before the schedule begins", at_least=1)
     batch_size: int | None = option(64, "examples per step; null uses all of them", at_least=1)
@@ -64,6 +68,11 @@ class RunConfig:
     )
     plots: list[str] = option([], "plots of the best checkpoint", choices=PLOTS)
     extensions: list[str] = option([], "modules with your own components, imported at the start")
+
+    @property
+    def loss_options(self) -> dict[str, Any]:
+        """The options of the loss by their keys."""
+        return {name: getattr(self, name) for name in LOSS_OPTIONS}
 
 
 GROUPS = tuple(f.name for f in dataclasses.fields(RunConfig) if "range" not in f.metadata)

@@ -119,7 +119,7 @@ def describe_briefly(config: RunConfig, preprocessing: Preprocessing) -> str:
 
 def loss_of(config: RunConfig) -> losses.Loss:
     """The loss of a run with its options."""
-    return losses.build_loss(config.loss, config.reduction, config.label_smoothing)
+    return losses.build_loss(config.loss, **config.loss_options)
 
 
 def without_initial_weights(config: RunConfig) -> RunConfig:

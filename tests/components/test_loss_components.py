@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from minitrain import Tensor
+from minitrain import Parameter, Tensor
 from minitrain import functional as F
 from minitrain.components.losses import build_loss
 from minitrain.data import Preprocessing
@@ -46,6 +46,7 @@ OUTPUTS = {  # for 10 classes, for 2 classes, for numbers, without a target; Non
     "binary_cross_entropy": (None, 1, None, None),
     "hinge": (10, 1, None, None),
     "mse": (10, 2, 1, None),
+    "half_mse": (10, 2, 1, None),
     "mae": (10, 2, 1, None),
     "huber": (10, 2, 1, None),
     "output": (None, None, None, 1),
@@ -69,7 +70,7 @@ def test_outputs_that_a_loss_requires(name):
 @pytest.mark.parametrize("name", sorted(REGISTRIES["loss"]))
 def test_reduction_of_a_loss(name):
     output, target = Tensor([[0.5], [-2.0], [0.1]]), np.array([0, 0, 0])
-    total = build_loss(name, "sum")(output, target).item()
+    total = build_loss(name, reduction="sum")(output, target).item()
     assert total == pytest.approx(3 * build_loss(name)(output, target).item(), rel=1e-14)
 
 
@@ -82,6 +83,62 @@ def test_only_cross_entropy_has_label_smoothing():
         for share in (0.0, 0.1):
             with pytest.raises(ConfigError, match=f"label_smoothing={share:g}: loss={name} has none"):
                 build_loss(name, label_smoothing=share)
+
+
+def test_options_of_regression_losses_against_pytorch():
+    # torch.nn.functional.huber_loss(p, t, delta=d) and 0.5 * mse_loss(p, t) of PyTorch 2.13, float64
+    prediction, target = Tensor([[0.2], [-1.5], [4.0]]), Tensor([[0.0], [0.5], [0.25]])
+    by_delta = {0.5: 0.8816666666666667, 1.0: 1.59, 2.0: 2.5066666666666664, 10.0: 3.0170833333333333}
+    for delta, expected in by_delta.items():
+        assert build_loss("huber", huber_delta=delta)(prediction, target).item() == pytest.approx(expected, rel=1e-12)
+    assert build_loss("huber")(prediction, target).item() == pytest.approx(1.59, rel=1e-12)
+    half = build_loss("half_mse")(prediction, target).item()
+    assert half == pytest.approx(3.0170833333333333, rel=1e-12)
+    assert half == build_loss("mse", loss_scale=0.5)(prediction, target).item()
+    assert build_loss("half_mse", reduction="sum")(prediction, target).item() == pytest.approx(3 * half, rel=1e-14)
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRIES["loss"]))
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_loss_scale_is_a_factor_of_every_loss_and_of_its_gradient(name, reduction):
+    values, gradients = [], []
+    for scale in (None, 1.0, 3.0):
+        output = Parameter([[0.5], [-2.0], [0.1]])
+        loss = build_loss(name, reduction=reduction, loss_scale=scale)(output, np.array([0, 0, 0]))
+        loss.backward()
+        values.append(loss.item())
+        gradients.append(output.grad)
+    assert values[0] == values[1]
+    assert values[2] == pytest.approx(3 * values[0], rel=1e-14)
+    np.testing.assert_allclose(gradients[2], 3 * gradients[0], rtol=1e-14)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("mse", {"huber_delta": 2.0}, "huber_delta=2: loss=mse has none; set loss=huber, or huber_delta=null"),
+        ("mae", {"label_smoothing": 0.0}, "label_smoothing=0: loss=mae has none; set loss=cross_entropy, or"),
+        (
+            "plain",
+            {"reduction": "sum"},
+            "reduction=sum: loss=plain has none; set loss=.* reduction=mean",
+        ),
+        ("plain", {"label_smoothing": 0.1}, "label_smoothing=0.1: loss=plain has none; set loss=cross_entropy, or"),
+    ],
+)
+def test_an_option_that_the_loss_does_not_have_is_an_error(monkeypatch, name, options, message):
+    monkeypatch.setitem(REGISTRIES["loss"], "plain", lambda output, target: (output - target).abs().mean())
+    with pytest.raises(ConfigError, match=message):
+        build_loss(name, **options)
+    build_loss(name, **{key: "mean" if key == "reduction" else None for key in options})
+
+
+def test_a_registered_function_has_the_options_that_it_takes(monkeypatch):
+    def power(output, target, reduction="mean", huber_delta=1.0):
+        return (output - target).abs().sum() * huber_delta
+
+    monkeypatch.setitem(REGISTRIES["loss"], "power", power)
+    assert build_loss("power", huber_delta=3.0, loss_scale=2.0)(Tensor([[1.0]]), Tensor([[3.0]])).item() == 12
 
 
 @pytest.mark.parametrize(

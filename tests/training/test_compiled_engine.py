@@ -64,7 +64,7 @@ def test_schedules(base, name):
 
 DATA_FOR_LOSS = {
     "cross_entropy": CLASSES, "binary_cross_entropy": Moons(samples=48), "hinge": CLASSES, "mse": NUMBERS,
-    "mae": NUMBERS, "huber": NUMBERS,
+    "half_mse": NUMBERS, "mae": NUMBERS, "huber": NUMBERS,
 }  # fmt: skip
 
 
@@ -142,7 +142,8 @@ def test_layers(base, name, index):
     "changes",
     [
         {"max_grad_norm": 0.5}, {"l2": 0.01}, {"l2": 0.01, "l2_on": "all", "max_grad_norm": 0.5},
-        {"label_smoothing": 0.1}, {"data": replace(CLASSES, validation=0.0)}, {"batch_size": 1}, {"batch_size": 38},
+        {"label_smoothing": 0.1}, {"loss_scale": 3.0}, {"loss": "huber", "huber_delta": 0.3, "data": NUMBERS},
+        {"data": replace(CLASSES, validation=0.0)}, {"batch_size": 1}, {"batch_size": 38},
     ],
     ids=str,
 )  # fmt: skip
@@ -165,6 +166,8 @@ DIFFERENT_NUMBERS = {
     "l2": {"l2": [0.01, 0.0, 1.0]},
     "max_grad_norm": {"max_grad_norm": [0.1, 1.0, 100.0]},
     "label_smoothing": {"label_smoothing": [0.1, 0.0, 1.0]},
+    "loss_scale": {"loss_scale": [0.1, 1.0, 3.0]},
+    "huber_delta": {"loss": ["huber"] * 3, "data": [NUMBERS] * 3, "huber_delta": [0.1, 1.0, 3.0]},
     "dropout": {"network": [MLPConfig([6, 5], dropout=rate) for rate in (0.5, 0.0, 0.9)]},
     "init": {"network": [MLPConfig(init="normal"), MLPConfig(init_scale=0.5), MLPConfig(init_scale=0.0)]},
     "momentum": {"optimizer": [MomentumRule(share) for share in (0.9, 0.0, 0.5)]},
@@ -197,6 +200,7 @@ DIFFERENT_TAPES = {
     "l2": {"l2": [None, 0.0]},
     "l2_on": {"l2": [0.1, 0.1], "l2_on": ["all", "weights"]},
     "label_smoothing": {"label_smoothing": [None, 0.0]},
+    "loss_scale": {"loss_scale": [None, 1.0]},
     "dtype": {"dtype": ["float32", "float64"]},
 }
 

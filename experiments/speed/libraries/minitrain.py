@@ -42,7 +42,7 @@ class CaseStep(TrainingStep):
         for p, w in zip(model.parameters(), case.weights, strict=True):
             p.data = w[run]
         data = Dataset(case.x, case.y, case.x[:0], case.y[:0], Preprocessing(case.x.shape[1], classes=outputs))
-        super().__init__(config, data, model, build_loss(config.loss, config.reduction, config.label_smoothing))
+        super().__init__(config, data, model, build_loss(config.loss, **config.loss_options))
 
     def order(self, epoch: int) -> Array:
         rows = self.case.rows

@@ -11,7 +11,7 @@ from minitrain.components.networks import NetworkConfig
 from minitrain.data.dataset import DatasetConfig
 from minitrain.errors import ConfigError, abbreviate
 from minitrain.optim.rules import OptimizerRule
-from minitrain.optim.schedules import Schedule
+from minitrain.optim.schedules import AdaptiveSchedule, Schedule
 from minitrain.options import REQUIRED, option, options, validate_options
 from minitrain.registry import REGISTRIES
 from minitrain.storage.legacy import replacement
@@ -31,7 +31,7 @@ class RunConfig:
     data: DatasetConfig
     network: NetworkConfig
     optimizer: OptimizerRule
-    schedule: Schedule
+    schedule: Schedule | AdaptiveSchedule
     lr: float = option(REQUIRED, "learning rate; the optimizer's default_lr if not given", at_least=0)
     activation: str = option("relu", "activation after each hidden layer", choices="activation")
     loss: str = option("cross_entropy", "training objective", choices="loss")
@@ -50,6 +50,9 @@ class RunConfig:
     l2_on: str = option("weights", "parameters p of the L2 penalty", choices=("weights", "all"))
     patience: int | None = option(
         None, "early stopping after this many evaluations without a better value of monitor", at_least=1
+    )
+    min_delta: float | None = option(
+        None, "smallest improvement of monitor that patience counts; any if null", at_least=0
     )
     diagnostics: list[str] = option([], "diagnostics logged at each evaluation", choices="diagnostic")
     monitor: str = option(

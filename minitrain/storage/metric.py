@@ -34,9 +34,9 @@ class Metric:
         is_accuracy = "accuracy" in name
         return cls(name, higher_is_better=is_accuracy, is_share=is_accuracy)
 
-    def is_better(self, value: float, other: float) -> bool:
-        """Whether a value is strictly better than another one."""
-        return value > other if self.higher_is_better else value < other
+    def is_better(self, value: float, other: float, by: float = 0.0) -> bool:
+        """Whether a value is strictly better than another one, and by at least `by`."""
+        return (value > other if self.higher_is_better else value < other) and abs(value - other) >= by
 
     def best(self, values: Iterable[float]) -> float:
         """The best value; NaN values are ignored, and the result is NaN if there are no others."""

@@ -19,7 +19,7 @@ from minitrain.compiler.passes import optimize
 from minitrain.compiler.tape import Tape, stack, unstack
 from minitrain.config.schema import RunConfig
 from minitrain.data import row_blocks
-from minitrain.optim.schedules import schedule_factor
+from minitrain.optim.schedules import Schedule, schedule_factor
 from minitrain.rng import generator
 from minitrain.training.diagnostics import kind_of
 from minitrain.training.step_tapes import diagnostics_tapes, hessian_tapes, metrics_tapes, output_tapes, training_tape
@@ -66,7 +66,7 @@ class CompiledEngine:
         self.vectors = self.first.vectors() if self.runs is None else _join_vectors(steps)
         in_place = {name: name for name in self.vectors if name in tape.outputs}
         self.training = self._executor(tape, self._arrays(), in_place, ["loss"])
-        self._scalars = StepScalars([step.config for step in steps])
+        self._scalars = StepScalars([step.config for step in steps], [step.schedule for step in steps])
         self._orders: tuple[int, Array] = (-1, np.empty(0, np.intp))  # an epoch, and its orders: [(runs,) examples]
         self._outputs: dict[int, NumpyExecutor] = {}  # number of examples -> executor of the network's output
         self._metrics: NumpyExecutor | None = None
@@ -235,18 +235,24 @@ class StepScalars:
 
     Runs with equal rules or schedules share the computation.
 
+    Args:
+        configs: The configs of the runs.
+        schedules: Their schedules; adaptive ones are those of the run.
+
     >>> from minitrain.config.schema import RunConfig
     >>> from minitrain.optim import SGDRule
     >>> from minitrain.optim.schedules import Linear
     >>> runs = [RunConfig(None, None, SGDRule(), Linear(), lr=lr) for lr in (0.5, 1.0)]
-    >>> StepScalars(runs).changed_at(500)
+    >>> StepScalars(runs, [Linear(), Linear()]).changed_at(500)
     {'lr': array([0.25, 0.5 ])}
     """
 
-    def __init__(self, configs: Sequence[RunConfig]) -> None:
+    def __init__(self, configs: Sequence[RunConfig], schedules: Sequence[Schedule]) -> None:
         self.rates = configs[0].lr if len(configs) == 1 else np.array([config.lr for config in configs])
         self.rules, self.rule_of = _distinct([config.optimizer for config in configs])
-        self.schedules, self.schedule_of = _distinct([(c.schedule, c.warmup, c.steps) for c in configs])
+        self.schedules, self.schedule_of = _distinct(
+            [(schedule, c.warmup, c.steps) for schedule, c in zip(schedules, configs, strict=True)]
+        )
         self._last: tuple[list[float], list[dict[str, float]]] | None = None
 
     def changed_at(self, k: int) -> dict[str, float | Array]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import traceback
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import SupportsFloat
 
 import numpy as np
 
@@ -20,6 +22,7 @@ from minitrain.data.preprocessing import Preprocessing
 from minitrain.errors import ConfigError, TracingError
 from minitrain.nn.activation import activation_layer
 from minitrain.nn.module import Module
+from minitrain.optim.schedules import ScheduleState
 from minitrain.registry import REGISTRIES
 from minitrain.storage.metric import Metric
 from minitrain.training import diagnostics
@@ -78,6 +81,12 @@ class Experiment:
     def monitor(self) -> Metric:
         """The metric that the best network is selected by."""
         return Metric.named(self.monitors[0] if self.config.monitor == "auto" else self.config.monitor)
+
+    def observe(self, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
+        """Let an adaptive schedule observe the monitored metric of an evaluation."""
+        schedule = self.step.schedule
+        if isinstance(schedule, ScheduleState):
+            schedule.observe(step, float(metrics[self.monitor.name]), self.monitor.higher_is_better)
 
     @cached_property
     def blas_threads(self) -> int:
@@ -214,6 +223,8 @@ def _check_config(config: RunConfig, examples: int) -> None:
         )
     if config.warmup is not None and config.warmup >= config.steps:
         raise ConfigError(f"warmup={config.warmup}: expected fewer than steps={config.steps}")
+    if config.min_delta is not None and config.patience is None:
+        raise ConfigError(f"min_delta={config.min_delta:g}: applies to early stopping; set patience, or min_delta=null")
     if config.blas_threads == "auto" and config.engine == "eager":
         raise ConfigError("blas_threads=auto: requires a compiled step; give a number, or set engine=numpy")
 

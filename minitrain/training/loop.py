@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import SupportsFloat
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -152,7 +153,10 @@ class _TrainingLoop:
         """Record a row of each run, evaluate if that is due, and end the runs that are complete."""
         metrics = None
         if self._is_evaluation_due():
-            metrics = self.engine.evaluate() | self.engine.inspect(self.step)
+            metrics = self.engine.evaluate()
+            for i, run in enumerate(self.runs):
+                run.experiment.observe(self.step, {"train_loss": losses.flat[i]} | _of_run(metrics, i))
+            metrics |= self.engine.inspect(self.step)  # with the learning rate that follows from the evaluation
         self._write_rows(losses, metrics)
         if self.step == self.config.steps:
             active = [run for run in self.runs if not run.ended]
@@ -163,9 +167,8 @@ class _TrainingLoop:
     def _write_rows(self, losses: Array, metrics: dict[str, Array] | None) -> None:
         """Write a row of each run, and end the runs whose patience is exhausted; an error fails that run alone."""
         for i, run in enumerate(self.runs):
-            metrics_of_run = None if metrics is None else {name: values.flat[i] for name, values in metrics.items()}
             try:
-                row = run.record(self.step, losses.flat[i], metrics_of_run)
+                row = run.record(self.step, losses.flat[i], None if metrics is None else _of_run(metrics, i))
                 if metrics is not None and self.step < self.config.steps and not run.is_patient():
                     run.end(Status.COMPLETED, self.step, stopped_early=True)
             except RUN_ERRORS as error:
@@ -196,6 +199,11 @@ class _TrainingLoop:
         count = len(self.runs)
         self.runs, self.engine = _select_active(self.runs, self.engine)
         return len(self.runs) < count
+
+
+def _of_run(values: Mapping[str, Array], run: int) -> dict[str, SupportsFloat]:
+    """The values of one run of a group: name -> [] or [runs]."""
+    return {name: array.flat[run] for name, array in values.items()}
 
 
 def _for_each(runs: Sequence[RunRecorder], action: Callable[[RunRecorder], object]) -> None:

@@ -16,7 +16,7 @@ from minitrain.data.record import DataRecord, check_unchanged, write_data_record
 from minitrain.errors import RecordError
 from minitrain.storage.checkpoint import load_checkpoint, save_checkpoint
 from minitrain.storage.metric import Metric
-from minitrain.storage.metrics_file import MetricsWriter, Row, read_metrics
+from minitrain.storage.metrics_file import MetricsWriter, Row, finite_points, read_metrics
 from minitrain.storage.summary import Best, RunProgress, Status, Summary, write_summary
 from minitrain.training.experiment import Experiment
 from minitrain.training.shared_clock import SharedClock
@@ -67,6 +67,7 @@ class RunRecorder:
         self._last_row: int = -1  # step of the last row of metrics.csv
         self._clock = SharedClock()
         self._writer: MetricsWriter | None = None  # from `begin` on
+        self._improvement: tuple[int, float] | None = None  # step and value of the last one that `patience` counts
         self._unsaved_best: tuple[dict[str, Array], RunProgress] | None = None
 
     def restore(self) -> None:
@@ -84,14 +85,23 @@ class RunRecorder:
             raise RecordError(f"{path}: is at step {progress.step}, and config.yaml ends at steps={self.config.steps}")
         if progress.best is not None and progress.best.metric != self.monitor.name:
             raise RecordError(f"{path}: ranked by {progress.best.metric}, and config.yaml by {self.monitor.name}")
-        if (self.directory / "metrics.csv").exists():
-            read_metrics(self.directory)  # raises before `begin` truncates a damaged file
+        evaluations = self._read_evaluations(progress)  # raises before `begin` truncates a damaged file
         try:
             self.experiment.step.restore(arrays)
         except ValueError as error:
             raise RecordError(f"{path}: of another network or optimizer than config.yaml describes: {error}") from error
         self.step, self.best, self.final = progress.step, progress.best, progress.final
         self._clock = SharedClock(progress.seconds, progress.wall_seconds)
+        for step, value in evaluations:
+            self._count_improvement(step, value)
+
+    def _read_evaluations(self, progress: RunProgress) -> list[tuple[int, float]]:
+        """Step and value of the monitored metric at the evaluations before a checkpoint."""
+        if not (self.directory / "metrics.csv").exists():
+            return [] if progress.best is None else [(progress.best.step, progress.best.value)]
+        steps, values = finite_points(read_metrics(self.directory), self.monitor.name)
+        is_earlier = (steps < progress.step) & (steps % self.config.eval_every == 0)
+        return list(zip(steps[is_earlier].astype(int).tolist(), values[is_earlier].tolist(), strict=True))
 
     def begin(self, metrics: Sequence[str]) -> None:
         """Open metrics.csv and write the summary of a running run.
@@ -136,14 +146,24 @@ class RunRecorder:
             self.best = Best(self.monitor.name, value, self.step)
             arrays = {name: view.copy() for name, view in self.experiment.step.arrays().items()}
             self._unsaved_best = arrays, self._progress()
+        self._count_improvement(self.step, value)
+
+    def _count_improvement(self, step: int, value: float) -> None:
+        """Let `patience` start again from an evaluation that improves the monitored metric by `min_delta`."""
+        by = self.config.min_delta or 0.0
+        if np.isfinite(value) and (
+            self._improvement is None or self.monitor.is_better(value, self._improvement[1], by)
+        ):
+            self._improvement = step, value
 
     def is_patient(self) -> bool:
         """Whether `patience` lets the run continue after an evaluation.
 
-        Evaluations without improvement are counted by steps, so that a resumed run, which has `best`, needs no count.
+        Evaluations without improvement are counted by steps, so that a resumed run, which reads the earlier ones from
+        metrics.csv, needs no count.
         """
         every = self.config.eval_every
-        waited = self.step // every - (self.best.step // every if self.best else -1)
+        waited = self.step // every - (self._improvement[0] // every if self._improvement else -1)
         return self.config.patience is None or waited < self.config.patience
 
     def checkpoint(self, step: int) -> None:

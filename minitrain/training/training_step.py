@@ -23,7 +23,7 @@ from minitrain.errors import ConfigError
 from minitrain.nn.activation import activation_layers
 from minitrain.nn.module import Module, describe_mismatch, record_outputs
 from minitrain.optim.gradient_transforms import clip_by_global_norm, l2_gradient, l2_penalty
-from minitrain.optim.schedules import schedule_factor
+from minitrain.optim.schedules import ScheduleState, schedule_factor, schedule_for_run
 from minitrain.rng import generator
 from minitrain.training import diagnostics
 from minitrain.typing import Array
@@ -72,6 +72,7 @@ class TrainingStep:
         parameters: The network's parameters.
         buffers: The network's buffers, such as running statistics.
         state: The state of the optimizer: name -> vector [n].
+        schedule: The learning-rate schedule of the run.
         layers: The activation layers of the network, by name.
         diagnostics: The columns of metrics.csv that the config's `diagnostics` add.
     """
@@ -85,6 +86,7 @@ class TrainingStep:
         self.buffers = FlatTensors(model.named_buffers(), config.dtype)
         params = Tensor(self.parameters.vector)
         self.state: dict[str, Array] = {name: t.numpy() for name, t in config.optimizer.init(params).items()}
+        self.schedule = schedule_for_run(config.schedule, config.lr)
         self.penalized = self.parameters.weights if config.l2_on == "weights" else self.parameters.vector.size
         self.layers = activation_layers(model)
         trained = [name for name, p in model.named_parameters().items() if p.requires_grad]
@@ -125,7 +127,7 @@ class TrainingStep:
     def learning_rate(self, k: int) -> float:
         """The learning rate of step k."""
         config = self.config
-        return float(config.lr * schedule_factor(config.schedule, config.warmup, k, config.steps))
+        return float(config.lr * schedule_factor(self.schedule, config.warmup, k, config.steps))
 
     def scalars(self, k: int) -> dict[str, float]:
         """The scalar arguments of the optimizer's update at step k, by name."""
@@ -263,14 +265,15 @@ class TrainingStep:
         self.state = {name: vectors[f"state.{name}"] for name in self.state}
 
     def arrays(self) -> dict[str, Array]:
-        """The content of `vectors()` by the names of a checkpoint: `parameters/0.weight`; views."""
+        """Everything that changes from step to step, by the names of a checkpoint: `parameters/0.weight`; views."""
         prefixes = {"parameters": "parameters", "frozen": "parameters", "buffers": "buffers"}
         arrays = {
             f"{prefixes[kind]}/{name}": view
             for kind, flat in self.flat_tensors().items()
             for name, view in flat.split(flat.vector).items()
         }
-        return arrays | {f"optimizer/{name}": vector for name, vector in self.state.items()}
+        arrays |= {f"optimizer/{name}": vector for name, vector in self.state.items()}
+        return arrays | ({"schedule": self.schedule.array} if isinstance(self.schedule, ScheduleState) else {})
 
     def restore(self, arrays: Mapping[str, Array]) -> None:
         """Set the state to that of `arrays()` at another time.

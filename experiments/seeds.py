@@ -1,7 +1,7 @@
 """The number of seeds that distinguishes the two activations of a sweep: python experiments/seeds.py SWEEP_DIR
 
 Reads the runs of `minitrain -m experiments=seeds`; runs with the same seed have the same initial weights and batches.
-The mean difference of their final accuracy over n seeds is bootstrapped (Efron 1979): 95 % of all experiments with n
+The mean difference of their final accuracy over n seeds is bootstrapped (Efron 1979): 95% of all experiments with n
 seeds lie between its 2.5 and 97.5 percentiles. If that interval excludes 0, n seeds distinguish the activations. Writes
 seeds.png to the directory.
 """
@@ -15,6 +15,7 @@ import numpy as np
 
 from minitrain.compare.results import Results, load_runs
 from minitrain.plotting.figures import BLUE, VERMILION, new_figure, save_figure
+from minitrain.storage.metric import format_share
 
 METRIC, KEY = "val_accuracy", "activation"
 DRAWS = 10_000
@@ -37,6 +38,10 @@ def bootstrap(difference: np.ndarray) -> np.ndarray:
     return np.percentile(means, [2.5, 97.5], axis=1)
 
 
+def _mean_and_deviation(percentages: np.ndarray) -> str:
+    return f"{format_share(percentages.mean() / 100, 2)} ± {format_share(percentages.std(ddof=1) / 100, 2)}"
+
+
 def draw(
     accuracies: dict[str, np.ndarray], difference: np.ndarray, interval: np.ndarray, enough: int | None, path: Path
 ) -> None:
@@ -49,11 +54,11 @@ def draw(
     width = 0.4 * np.diff(unique).min(initial=1.0)
     for name, values, color, side in ((first, a, BLUE, -0.5), (second, b, VERMILION, 0.5)):
         left.bar(unique + side * width, [(values == v).sum() for v in unique], width, color=color,
-                 label=f"{name}: {values.mean():.2f} ± {values.std(ddof=1):.2f} %")  # fmt: skip
+                 label=f"{name}: {_mean_and_deviation(values)}")  # fmt: skip
     left.set(xlabel="final validation accuracy, %", ylabel=f"seeds, of {len(a)} each")
     left.legend(frameon=False, fontsize=9)
     right.fill_between(
-        COUNTS, *interval, color=BLUE, alpha=0.2, linewidth=0, label="95 % of all experiments with n seeds"
+        COUNTS, *interval, color=BLUE, alpha=0.2, linewidth=0, label="95% of all experiments with n seeds"
     )
     right.axhline(difference.mean(), color=BLUE, linewidth=1.8, label=f"mean of all {len(difference)}")
     right.axhline(0, color="black", linewidth=0.8)
@@ -78,11 +83,13 @@ def main(directory: Path) -> None:
     excludes_0 = (interval > 0).all(axis=0) | (interval < 0).all(axis=0)
     enough = int(COUNTS[excludes_0.argmax()]) if excludes_0.any() else None
     for name, values in accuracies.items():
-        print(f"{name}: {values.mean():.2f} % ± {values.std(ddof=1):.2f}, {values.min():.1f} to {values.max():.1f}")
+        print(f"{name}: {_mean_and_deviation(values)}, {values.min():.1f} to {values.max():.1f}")
     means_of_three = np.random.default_rng(0).choice(difference, (DRAWS, 3)).mean(axis=1)
     misleading = (means_of_three * difference.mean() <= 0).mean()
     print(f"{first} - {second}: {difference.mean():+.2f} points")
-    print(f"{misleading:.0%} of experiments with three seeds show no difference or the opposite sign")
+    print(
+        f"{format_share(misleading, digits=0)} of experiments with three seeds show no difference or the opposite sign"
+    )
     print(f"the interval excludes 0 from n = {enough}" if enough else f"{len(a)} seeds do not distinguish them")
     draw(accuracies, difference, interval, enough, directory / "seeds.png")
     print(directory / "seeds.png")

@@ -45,7 +45,7 @@ def make_run(directory, config=None, metrics=None, status="completed", **summary
 
 
 def make_grid(directory, lrs=(0.01, 0.1, 1.0), activations=("relu", "tanh"), seeds=(0, 1, 2)):
-    """A sweep in which lr=0.1 is best, lr=1 with tanh diverges, and a seed moves the accuracy by 1 %."""
+    """A sweep in which lr=0.1 is best, lr=1 with tanh diverges, and a seed moves the accuracy by 1%."""
     number = 0
     for i, lr in enumerate(lrs):
         for j, activation in enumerate(activations):

@@ -232,7 +232,7 @@ def check_grads(fn: Function, *args: TensorLike, order: int = 2, rtol: float = 1
     """Compare the derivatives of a function with central differences, entry by entry.
 
     A central difference with a step of 1e-5 is accurate to about 1e-10 for a well-scaled function, so a derivative that
-    is wrong by 0.1 % is detected.
+    is wrong by 0.1% is detected.
 
     Args:
         fn: A function that returns a Tensor of any shape.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 
 from minitrain.storage.files import write_atomically
-from minitrain.storage.metric import Metric
+from minitrain.storage.metric import Metric, format_share
 from minitrain.typing import Array
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def use_log_scale(axes: Axes) -> None:
 
 def use_percent_labels(axes: Axes) -> None:
     """Label the y-axis in percent."""
-    axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:g}%")
+    axes.yaxis.set_major_formatter(lambda value, _: format_share(round(value, 9), digits=4, trim=True))
 
 
 def use_integer_ticks(axes: Axes) -> None:

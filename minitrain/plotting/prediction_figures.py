@@ -22,6 +22,7 @@ from minitrain.plotting.figures import (
     new_constrained_figure,
     truncate,
 )
+from minitrain.storage.metric import format_share
 from minitrain.training.experiment import describe_briefly
 from minitrain.typing import Array
 
@@ -72,10 +73,10 @@ def _predicted_classes(model: Model, x: Array | RowsOnDisk) -> Array:
 
 
 def _accuracy(model: Model, data: Dataset) -> str:
-    """The accuracy as a heading: `validation accuracy 98.3 % (n = 359)`."""
+    """The accuracy as a heading: `validation accuracy 98.3% (n = 359)`."""
     x, y, subset = _evaluated(data)
     is_correct = _predicted_classes(model, x) == y
-    return f"{subset} accuracy {100 * is_correct.mean():.1f} % (n = {len(is_correct):,})"
+    return f"{subset} accuracy {format_share(is_correct.mean())} (n = {len(is_correct):,})"
 
 
 def _sample(x: Array | RowsOnDisk, y: Array | None, data: Dataset) -> tuple[Array, Array]:
@@ -130,7 +131,7 @@ def _write_counts(axes: Axes, counts: Array, shares: Array) -> None:
     """Write the count and the share of each cell that is not 0."""
     for row, column in np.argwhere(counts).tolist():
         color = "white" if shares[row, column] > 0.45 else "black"
-        share = f"{round(100 * shares[row, column], 1):g}%"
+        share = format_share(shares[row, column], trim=True)
         for text, offset, size, va in ((f"{counts[row, column]:,}", -1, 11, "bottom"), (share, -3, 8, "top")):
             axes.annotate(
                 text, (column, row), (0, offset), textcoords="offset points", fontsize=size, ha="center", va=va,

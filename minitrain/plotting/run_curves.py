@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -23,6 +23,7 @@ from minitrain.plotting.figures import (
     use_log_scale,
     use_percent_labels,
 )
+from minitrain.storage.metric import format_share
 from minitrain.storage.metrics_file import finite_points, read_metrics
 from minitrain.typing import Array
 
@@ -90,9 +91,9 @@ def _draw_loss(axes: Axes, metrics: Mapping[str, Array]) -> None:
         axes.plot(steps, smoothed, color=BLUE, linewidth=1.8, label="training (smoothed)")
     if len(validation[1]):
         _draw_validation(axes, validation)
-        _mark_best(axes, validation, int(np.argmin(validation[1])), "{:.3g}", VERMILION)
+        _mark_best(axes, validation, int(np.argmin(validation[1])), "{:.3g}".format, VERMILION)
     elif len(values):
-        _mark_best(axes, training, int(np.argmin(values)), "{:.3g}", BLUE)
+        _mark_best(axes, training, int(np.argmin(values)), "{:.3g}".format, BLUE)
     axes.set_ylabel("loss")
     if needs_log_scale(values, validation[1]):
         use_log_scale(axes)
@@ -100,7 +101,7 @@ def _draw_loss(axes: Axes, metrics: Mapping[str, Array]) -> None:
 
 def _draw_accuracy(axes: Axes, accuracy: Points) -> None:
     _draw_validation(axes, accuracy)
-    _mark_best(axes, accuracy, int(np.argmax(accuracy[1])), "{:.1%}", VERMILION)
+    _mark_best(axes, accuracy, int(np.argmax(accuracy[1])), format_share, VERMILION)
     axes.set_ylabel("accuracy")
     use_percent_labels(axes)
     exclude_initial_transient(axes, [accuracy[1]], quantile=0.0)
@@ -110,11 +111,11 @@ def _draw_validation(axes: Axes, points: Points) -> None:
     axes.plot(*points, color=VERMILION, linewidth=1.8, marker="o", markersize=3, label="validation")
 
 
-def _mark_best(axes: Axes, points: Points, best: int, number_format: str, color: str) -> None:
+def _mark_best(axes: Axes, points: Points, best: int, to_text: Callable[[float], str], color: str) -> None:
     """Draw a ring at the best point; its value is in the legend, where no curve can cross it."""
     step, value = points[0][best], points[1][best]
     axes.plot(
-        step, value, "o", label=f"best {number_format.format(value)} at step {step:,.0f}", linestyle="none",
+        step, value, "o", label=f"best {to_text(value)} at step {step:,.0f}", linestyle="none",
         clip_on=False, markersize=10, markerfacecolor="none", markeredgecolor=color, markeredgewidth=1.6,
     )  # fmt: skip
 

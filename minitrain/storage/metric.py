@@ -3,9 +3,37 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import SupportsFloat
+
+MOST_DECIMALS = 14  # of a percentage: the float64 below 1 is 99.99999999999999%
+
+
+def format_share(value: SupportsFloat, digits: int = 1, trim: bool = False) -> str:
+    """Format a share as a percentage; all that is printed or drawn of shares uses this function.
+
+    A share that is neither 0 nor 1 has as many more decimals as distinguish it from them.
+
+    Args:
+        value: The share.
+        digits: The number of decimals.
+        trim: Whether to remove zeros at the end.
+
+    >>> [format_share(value) for value in (0.983, 1.0, 0.9996, 0.0004, 0.0)]
+    ['98.3%', '100.0%', '99.96%', '0.04%', '0.0%']
+    >>> format_share(0.5, digits=2, trim=True)
+    '50%'
+    """
+    share = float(value) + 0.0  # 0 instead of -0
+    text = next(text for text in _percentages(share, digits) if share in (0, 1) or float(text) not in (0, 100))
+    return f"{text.rstrip('0').rstrip('.') if trim and '.' in text else text}%"
+
+
+def _percentages(share: float, digits: int) -> Iterator[str]:
+    """A share in percent with more and more decimals, and with one significant digit at last."""
+    yield from (f"{share:.{decimals}%}".rstrip("%") for decimals in range(digits, MOST_DECIMALS + 1))
+    yield f"{100 * share:.0e}"
 
 
 @dataclass(frozen=True)
@@ -52,4 +80,4 @@ class Metric:
 
     def format(self, value: SupportsFloat, digits: int = 1) -> str:
         """Format a value: a share as a percentage with `digits` decimals, others with 4 significant digits."""
-        return f"{float(value):.{digits}%}" if self.is_share else f"{float(value):.4g}"
+        return format_share(value, digits) if self.is_share else f"{float(value):.4g}"

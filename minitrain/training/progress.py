@@ -14,7 +14,7 @@ from typing import Protocol, SupportsFloat
 
 import numpy as np
 
-from minitrain.storage.metric import Metric
+from minitrain.storage.metric import Metric, format_share
 from minitrain.storage.metrics_file import Row
 from minitrain.storage.summary import Status, Summary
 
@@ -87,7 +87,7 @@ class ProgressReporter:
         """Show the losses of a row in the bar, or log an evaluation."""
         if self._bar is not None:
             if evaluated and "val_accuracy" in row:
-                self._bar.set_description(f"accuracy {float(row['val_accuracy']):.1%}", refresh=False)
+                self._bar.set_description(f"accuracy {format_share(row['val_accuracy'])}", refresh=False)
             self._bar.set_postfix_str(f"loss {float(row['train_loss']):.4g}", refresh=False)
         elif evaluated and time.monotonic() - self._logged > self.LOG_INTERVAL:
             self._logged = time.monotonic()

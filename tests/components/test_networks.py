@@ -409,7 +409,7 @@ def test_file_with_non_numeric_arrays_is_reported(tmp_path, dtype):
 
 
 def test_cnn_learns_digits(tmp_path):
-    # Momentum with a cosine schedule reaches 98.0 to 98.6 % from seeds 0, 1 and 2.
+    # Momentum with a cosine schedule reaches 98.0 to 98.6% from seeds 0, 1 and 2.
     config = RunConfig(
         Digits(), CNNConfig(), MomentumRule(), Cosine(), lr=0.05, steps=400, batch_size=32, eval_every=100
     )

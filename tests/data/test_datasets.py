@@ -253,7 +253,7 @@ def test_gradient_descent_converges_to_the_least_squares_solution(tmp_path, dtyp
     x = np.column_stack([loaded.x_train, np.ones(len(loaded.x_train))])
     residual = loaded.y_train - x @ np.linalg.lstsq(x, loaded.y_train)[0]
     last = read_metrics(tmp_path)["train_loss"][-1]
-    # Two inputs (s1, s2) are nearly collinear, so convergence is slow: 500 steps reach the minimum within 1 %.
+    # Two inputs (s1, s2) are nearly collinear, so convergence is slow: 500 steps reach the minimum within 1%.
     assert (residual**2).mean() * (1 - 1e-6) <= last <= 1.01 * (residual**2).mean()
 
 

@@ -236,7 +236,7 @@ def test_short_version_of_grokking(study):
 @pytest.mark.slow
 def test_grokking(study):
     runs = study("grokking", sweep=True)
-    first_steps = {}  # weight decay -> first steps with a validation accuracy above 99 %
+    first_steps = {}  # weight decay -> first steps with a validation accuracy above 99%
     for run in runs:
         steps, accuracy = run.curve("val_accuracy")
         first_steps.setdefault(run.config["optimizer.weight_decay"], []).append(steps[np.argmax(accuracy > 0.99)])

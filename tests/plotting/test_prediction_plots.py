@@ -80,9 +80,7 @@ def test_confusion_matrix_counts_validation_examples(command, figures):
     assert [label.get_text() for label in axes.get_yticklabels()] == ["setosa", "versicolor", "virginica"]
     best = read_summary(Path("run")).best.value
     assert (
-        figures["confusion_matrix"]
-        .get_suptitle()
-        .startswith(f"validation accuracy {100 * best:.1f} % (n = 30)\nmlp 4-")
+        figures["confusion_matrix"].get_suptitle().startswith(f"validation accuracy {100 * best:.1f}% (n = 30)\nmlp 4-")
     )
 
 

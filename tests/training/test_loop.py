@@ -168,7 +168,7 @@ def test_a_diverged_run_records_step_operation_and_parameter(tmp_path):
 @pytest.mark.parametrize("activation", sorted(REGISTRIES["activation"]))
 @pytest.mark.parametrize("network", [MLPConfig([8]), LinearConfig()])
 def test_every_activation_and_network_learns_moons(tmp_path, activation, network):
-    # 200 steps reach the best linear separation, about 85 %, from any of them.
+    # 200 steps reach the best linear separation, about 85%, from any of them.
     summary = train_run(replace(SMALL, activation=activation, network=network, steps=200, lr=0.3), tmp_path)
     assert summary.best.value >= 0.75
 

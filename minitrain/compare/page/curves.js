@@ -134,7 +134,7 @@ class Curves {
   }
 
   tickText(value) {
-    return data.metrics[this.metric].isShare ? `${rounded(100 * value, 4)}%` : rounded(value, 4);
+    return data.metrics[this.metric].isShare ? shareText(Number(value.toFixed(9)), 4).replace(/\.?0+%$/, "%") : rounded(value, 4);
   }
 
   clip(pen) {

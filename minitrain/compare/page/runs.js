@@ -19,7 +19,16 @@ function number(text) {
 /** A number as text; a share, such as an accuracy, in percent. */
 function formatted(value, metric = "", digits = 5) {
   if (value === null || Number.isNaN(value)) return "–";
-  return data.metrics[metric]?.isShare ? `${(100 * value).toFixed(2)}%` : rounded(value, digits);
+  return data.metrics[metric]?.isShare ? shareText(value, 2) : rounded(value, digits);
+}
+
+/** A share in percent, with as many more decimals as distinguish it from 0% and 100%; as storage/metric.py. */
+function shareText(share, digits) {
+  for (let decimals = digits; decimals <= 14; decimals++) {
+    const text = (100 * share).toFixed(decimals);
+    if (share === 0 || share === 1 || ![0, 100].includes(Number(text))) return `${text}%`;
+  }
+  return `${rounded(100 * share, 1)}%`;
 }
 
 /** A number with so many significant digits, without trailing zeros: 0.00125, 1.25e-5, 1250000. */

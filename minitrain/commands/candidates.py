@@ -176,7 +176,8 @@ def _values_of(action: argparse.Action, prefix: str) -> Iterable[Candidate]:
     if action.choices is not None:
         return [Candidate(str(choice)) for choice in action.choices]
     if action.metavar == "KEY=VALUE":
-        return [Candidate("steps=", "another number of steps", is_complete=False)]
+        changes = {"steps=": "another number of steps", "patience=": "continue runs that stopped early"}
+        return [Candidate(text, meaning, is_complete=False) for text, meaning in changes.items()]
     complete_value = _COMPLETERS.get(str(action.metavar))
     return complete_value(prefix) if complete_value else []
 

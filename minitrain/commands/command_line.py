@@ -181,12 +181,13 @@ def resume_parser() -> CommandParser:
     """`minitrain resume`."""
     parser = CommandParser(
         "resume",
-        "DIR [steps=N] [extensions=[...]]",
+        "DIR [steps=N] [patience=N] [data.path=FILE] [extensions=[...]]",
         "Resume a run at its last checkpoint, or every run of a sweep that is not complete. The result is, byte for "
         "byte, that of a run which was never interrupted.",
         {
             "resume outputs/2026-11-23/21-06-00-123456": "resume a run after Ctrl-C or a crash",
             "resume outputs/2026-11-23/21-06-00-123456 steps=5000": "train beyond the planned number of steps",
+            "resume outputs/2026-11-23/21-06-00-123456 patience=20": "continue a run that stopped early",
             "resume outputs/sweeps/2026-11-24/21-06-00-123456": "resume the runs of a sweep",
         },
     )
@@ -195,7 +196,8 @@ def resume_parser() -> CommandParser:
         "overrides",
         nargs="*",
         metavar="KEY=VALUE",
-        help="steps=N: another number of steps (of a run); extensions=[...]: modules with components of the run",
+        help="steps=N, patience=N, min_delta=N: new values of these keys; data.path=FILE: where the same data are now; "
+        "extensions=[...]: modules with components of the run",
     )
     return parser
 

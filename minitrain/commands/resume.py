@@ -8,34 +8,26 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from omegaconf import DictConfig, OmegaConf
-
 from minitrain.commands.run import draw_requested_diagnostics, draw_requested_plots, train_in_directory
+from minitrain.commands.stored_run import StoredRun, extends_patience, read_stored_run, store_changes
 from minitrain.config.extensions import load_extensions
-from minitrain.config.loading import (
-    from_start_folder,
-    load_stored_config,
-    parse_steps,
-    read_run_config,
-    validate_stored_config,
-)
 from minitrain.config.schema import RunConfig
-from minitrain.errors import ConfigError
+from minitrain.errors import ConfigError, RecordError, plural
+from minitrain.optim.schedules import schedule_factor, schedule_for_run
 from minitrain.paths import invocation
 from minitrain.plotting.run_curves import draw_run
-from minitrain.storage.files import reject_special_files, write_text
+from minitrain.storage.files import reject_special_files
 from minitrain.storage.lock import locked
-from minitrain.storage.stored_config import read_overrides
-from minitrain.storage.summary import Summary, exit_status, read_summary
+from minitrain.storage.summary import Status, Summary, exit_status, read_summary
 from minitrain.storage.sweep_directory import (
     expected_run_count,
     read_sweep_overrides,
     read_sweep_title,
     run_directories,
 )
-from minitrain.sweep.execution import finish_sweep, train_incomplete
+from minitrain.sweep.execution import check_can_be_trained, finish_sweep, train_incomplete
 from minitrain.sweep.state import Job
-from minitrain.training.experiment import build_experiment, without_initial_weights
+from minitrain.training.experiment import build_experiment
 from minitrain.training.recorder import RunRecorder
 
 log = logging.getLogger("minitrain")
@@ -52,43 +44,22 @@ def main(arguments: argparse.Namespace) -> int:
     return resume(directory, arguments.overrides)
 
 
-# A run
-
-
-def resume(directory: Path, overrides: Sequence[str]) -> int:
-    """Resume a run at its last checkpoint.
-
-    Args:
-        directory: The directory of the run.
-        overrides: `steps=N` for another number of steps; `extensions=[...]`, which are imported already.
-
-    Returns:
-        The exit status.
-
-    Raises:
-        ConfigError: The overrides or the stored config are invalid; nothing was changed.
-        RecordError: A file of the run is damaged, or another process trains it; nothing was changed.
-    """
-    stored, config = load_stored_config(directory)
-    reject_special_files(directory)
-    _apply_overrides(config, overrides)
-    run_config = from_start_folder(validate_stored_config(config), directory)
-    if (directory / "checkpoints" / "last.npz").exists():
-        run_config = without_initial_weights(run_config)
-    summary = read_summary(directory) if (directory / "summary.json").exists() else None
-    original_overrides = read_overrides(directory)
-    if summary is not None and (reason := _why_complete(summary, run_config)):
-        log.info("nothing left to do: %s", reason)
-        _draw_missing_figures(run_config, directory, original_overrides)
-        return 0
-    _warn_without_record(directory)
-    experiment = build_experiment(run_config)
-    with locked(directory):
-        if overrides:
-            RunRecorder(experiment, directory, original_overrides).restore()  # if it raises, nothing was changed
-            write_text(stored, OmegaConf.to_yaml(config))
-        summary = train_in_directory(experiment, directory, [*original_overrides, *overrides], resume=True)
-    return exit_status([summary], run_config.on_divergence == "fail")
+def _warn_of_schedule(run: StoredRun) -> None:
+    """Warn that a schedule, which was planned for another number of steps, changes its course."""
+    before, after = run.planned, run.config
+    if before.steps == after.steps or run.summary is None:
+        return
+    step = run.summary.step
+    rates = [
+        config.lr * schedule_factor(schedule_for_run(config.schedule, config.lr), config.warmup, step, config.steps)
+        for config in (before, after)
+    ]
+    if rates[0] != rates[1]:
+        log.warning(
+            "the schedule was planned for %s steps and is planned for %s from now on: the learning rate at step %s is "
+            "%.4g instead of %.4g; a new run of %s steps would have other results",
+            *(f"{number:,}" for number in (before.steps, after.steps, step)), rates[1], rates[0], f"{after.steps:,}",
+        )  # fmt: skip
 
 
 def _warn_without_record(run: Path) -> None:
@@ -97,31 +68,62 @@ def _warn_without_record(run: Path) -> None:
         log.warning("%s: a run of version 0.1.0, which did not record its data: changed data are not noticed", run)
 
 
-def _apply_overrides(config: DictConfig, overrides: Sequence[str]) -> None:
-    """Set a new number of steps in a stored config; other overrides are rejected."""
-    for text in overrides:
-        key, _, _ = text.partition("=")
-        if key == "steps":
-            OmegaConf.update(config, "steps", parse_steps(text))
-        elif key != "extensions":
-            raise ConfigError(
-                f"{text}: a resumed run keeps its config; only steps can change: start a new run to change other keys"
-            )
+# A run
 
 
-def _why_complete(summary: Summary, config: RunConfig) -> str | None:
+def resume(directory: Path, changes: Sequence[str]) -> int:
+    """Resume a run at its last checkpoint.
+
+    Args:
+        directory: The directory of the run.
+        changes: Overrides of the stored config: other numbers of steps or patience, another path of the same data.
+            `extensions=[...]` are imported already.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        ConfigError: A change or the stored config is invalid; nothing was changed.
+        RecordError: A file of the run is damaged, or another process trains it; nothing was changed.
+    """
+    reject_special_files(directory)
+    summary = read_summary(directory) if (directory / "summary.json").exists() else None
+    run = read_stored_run(directory, changes, summary)
+    if reason := _why_complete(run, changes):
+        log.info("nothing left to do: %s", reason)
+        _draw_missing_figures(run.config, directory, run.overrides)
+        return 0
+    _warn_without_record(directory)
+    _warn_of_schedule(run)
+    experiment = build_experiment(run.config)
+    with locked(directory):
+        if changes:
+            RunRecorder(experiment, directory, run.overrides).restore()  # if it raises, nothing was changed
+            store_changes(run, changes)
+        summary = train_in_directory(experiment, directory, [*run.overrides, *changes], resume=True)
+    return exit_status([summary], run.config.on_divergence == "fail")
+
+
+def _why_complete(run: StoredRun, changes: Sequence[str]) -> str | None:
     """Why there is nothing to resume; None if there is.
 
     Raises:
-        ConfigError: The run has more steps already than its config requests.
+        ConfigError: The run stopped early, and more steps alone do not continue it.
     """
-    if summary.step > config.steps:
-        raise ConfigError(f"steps={config.steps}: the run is at step {summary.step} already; expected more")
-    if summary.stopped_early:
-        return f"the run stopped early at step {summary.step:,}"
-    if summary.step == config.steps and summary.status.is_final:
-        return f"the run has completed its {config.steps:,} steps; give steps=N for more"
-    return None
+    summary, steps = run.summary, run.config.steps
+    if summary is None or not summary.is_complete(steps):
+        return None
+    if summary.status is Status.DIVERGED and summary.step < steps:
+        return None  # from the last checkpoint
+    if not summary.stopped_early:
+        return f"the run has completed its {steps:,} steps; give steps=N for more"
+    if extends_patience(changes):
+        return None
+    reason = f"the run stopped early at step {summary.step:,}, by patience={run.config.patience}"
+    advice = "or patience=null, to continue it"
+    if any(text.startswith("steps=") for text in changes):
+        raise ConfigError(f"steps={steps}: {reason}; set patience=N as well, {advice}")
+    return f"{reason}; set patience=N, {advice}"
 
 
 def _draw_missing_figures(config: RunConfig, directory: Path, overrides: Sequence[str]) -> None:
@@ -136,37 +138,53 @@ def _draw_missing_figures(config: RunConfig, directory: Path, overrides: Sequenc
 # A sweep
 
 
-def resume_sweep(directory: Path, overrides: Sequence[str], extensions: Sequence[str]) -> int:
+def resume_sweep(directory: Path, changes: Sequence[str], extensions: Sequence[str]) -> int:
     """Resume all runs of a sweep that are not complete.
 
     Args:
         directory: The directory of the sweep.
-        overrides: `extensions=[...]` only, which are imported already.
-        extensions: The modules that these name.
+        changes: Overrides of the stored configs of all runs, as of `resume`.
+        extensions: The modules of `extensions=[...]`, which are imported already.
 
     Returns:
         The exit status.
 
     Raises:
-        ConfigError: The overrides or a stored config are invalid; nothing was changed.
+        ConfigError: A change or a stored config is invalid; nothing was changed.
         RecordError: A file of the sweep is damaged, or another process trains its runs; nothing was changed.
     """
-    for text in overrides:
-        if not text.startswith("extensions="):
-            raise ConfigError(f"{text}: a resumed sweep keeps its config; resume one of its runs for more steps")
     reject_special_files(directory)
-    jobs = {
-        number: Job(number, read_run_config(run), run, read_overrides(run))
-        for number, run in enumerate(run_directories(directory))
-    }
-    if not jobs:
+    runs = [read_stored_run(run, changes, _readable_summary(run)) for run in run_directories(directory)]
+    if not runs:
         raise ConfigError(f"resume {directory}: no run has begun; repeat the command of the sweep")
-    _warn_without_record(jobs[0].directory)
-    configs = [job.config for job in jobs.values()]
+    _warn_without_record(runs[0].directory)
+    _warn_of_schedule(runs[0])
+    jobs = {number: Job(number, run.config, run.directory, run.overrides) for number, run in enumerate(runs)}
     with locked(directory):
+        check_can_be_trained(jobs.values())
+        if any(not text.startswith("extensions=") for text in changes):
+            _report_early_stops(runs, changes)
+            for run in runs:
+                store_changes(run, changes)
         interrupted = not train_incomplete(jobs, directory, extensions)
+        configs = [run.config for run in runs]
         status = finish_sweep(directory, read_sweep_title(directory), configs, interrupted)
     return _report_missing_runs(directory, len(jobs)) or status
+
+
+def _readable_summary(run: Path) -> Summary | None:
+    """The summary of a run; None if it is missing or damaged, which makes this run fail alone."""
+    try:
+        return read_summary(run)
+    except RecordError:
+        return None
+
+
+def _report_early_stops(runs: Sequence[StoredRun], changes: Sequence[str]) -> None:
+    """Log that runs which stopped early remain as they are, unless patience changes."""
+    count = sum(run.summary is not None and run.summary.stopped_early for run in runs)
+    if count and not extends_patience(changes):
+        log.info("%s stopped early; set patience=N, or patience=null, to continue them", plural(count, "run"))
 
 
 def _report_missing_runs(directory: Path, begun: int) -> int:

@@ -36,12 +36,13 @@ def to_run_config(config: DictConfig) -> RunConfig:
     return parse_run_config({str(key): value for key, value in values.items()})
 
 
-def parse_steps(text: str) -> object:
-    """The value of an override `steps=N` of a resumed run."""
+def parse_number(text: str) -> object:
+    """The value of an override `KEY=NUMBER` of a resumed run, such as `steps=5000`; validated with the config."""
+    key, _, value = text.partition("=")
     try:
-        return OmegaConf.from_dotlist([text])["steps"]
+        return OmegaConf.from_dotlist([f"value={value}"])["value"]
     except (yaml.YAMLError, OmegaConfBaseException) as error:
-        raise ConfigError(f"{text}: expected an integer: steps=5000") from error
+        raise ConfigError(f"{text}: expected a number: {key}=5000") from error
 
 
 def read_run_config(directory: Path) -> RunConfig:

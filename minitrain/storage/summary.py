@@ -26,11 +26,6 @@ class Status(StrEnum):
     INTERRUPTED = "interrupted"
     FAILED = "failed"
 
-    @property
-    def is_final(self) -> bool:
-        """Whether there is nothing to resume: the run completed, or its loss became NaN or Inf."""
-        return self in (Status.COMPLETED, Status.DIVERGED)
-
 
 @dataclass(frozen=True)
 class Best:
@@ -109,6 +104,12 @@ class Summary:
     blas_threads: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
     git_commit: str | None = None
+
+    def is_complete(self, steps: int) -> bool:
+        """Whether there is nothing to resume: the run diverged, stopped early, or has taken this many steps."""
+        if self.status is Status.COMPLETED:
+            return self.stopped_early or self.step >= steps
+        return self.status is Status.DIVERGED
 
     def with_status(self, status: Status, error: str | None = None) -> Summary:
         """A copy with another status."""

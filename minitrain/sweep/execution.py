@@ -63,15 +63,13 @@ def train_incomplete(
         DirectoryInUseError: Another process trains one of the runs; nothing was changed.
         RecordError: The data of a run have changed since it started; nothing was changed.
     """
-    complete = {number: job for number, job in jobs.items() if is_complete(job.directory)}
+    complete = {number: job for number, job in jobs.items() if is_complete(job)}
     incomplete = {number: job for number, job in jobs.items() if number not in complete}
     if complete:
         suffix = "" if incomplete else ": nothing left to do"
         log.info("%d of %d runs are complete%s", len(complete), len(jobs), suffix)
         _draw_missing_plots(complete.values())
-    _require_unlocked(incomplete.values())
-    if incomplete:
-        _require_unchanged_data(jobs.values())
+    check_can_be_trained(jobs.values())
     groups = group_runs({number: job.config for number, job in incomplete.items()}, available_cores())
     if groups:
         log.info("%s", format_plan(groups, available_cores()))
@@ -79,12 +77,25 @@ def train_incomplete(
         return not groups or train_jobs(incomplete, groups, available_cores(), extensions, report)
 
 
-def is_complete(directory: Path) -> bool:
-    """Whether a run has ended with a result: it completed or diverged."""
+def is_complete(job: Job) -> bool:
+    """Whether a run has ended with a result, and has no more steps to take."""
     try:
-        return read_summary(directory).status.is_final
+        return read_summary(job.directory).is_complete(job.config.steps)
     except RecordError:
         return False
+
+
+def check_can_be_trained(jobs: Iterable[Job]) -> None:
+    """Check that the incomplete jobs of a sweep can be trained.
+
+    Raises:
+        DirectoryInUseError: Another process trains one of the runs.
+        RecordError: The data of a run have changed since it started.
+    """
+    incomplete = [job for job in jobs if not is_complete(job)]
+    _require_unlocked(incomplete)
+    if incomplete:
+        _require_unchanged_data(jobs)
 
 
 def _require_unlocked(jobs: Iterable[Job]) -> None:

@@ -63,8 +63,9 @@ def _print_config(composer: Composer, arguments: argparse.Namespace) -> None:
     from minitrain.config.hydra_compat import argument_parser
     from minitrain.config.loading import to_run_config
 
+    config = composer.compose(arguments.overrides)  # an invalid config is an error
     if arguments.cfg:
-        to_run_config(task_config(composer.compose(arguments.overrides)))  # an invalid config is an error
+        to_run_config(task_config(config))
         composer.hydra.show_cfg(CONFIG, arguments.overrides, arguments.cfg, arguments.package, arguments.resolve)
     elif arguments.hydra_help:
         composer.hydra.hydra_help(CONFIG, argument_parser(), arguments)

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from minitrain.config.hydra_compat import Hydra, open_hydra
 from minitrain.config.hydra_files import JobSpec
+from minitrain.config.hydra_section import check_hydra_override, check_hydra_section
 from minitrain.config.loading import to_run_config
 from minitrain.config.schema import refuse_renamed, unknown_name
 from minitrain.config.sweep_grid import SWEEP_KEYS
@@ -65,7 +66,13 @@ class Composer:
         Raises:
             ConfigError: An override cannot be parsed, or names an unknown key or choice.
         """
-        return self._compose(overrides, mode, lambda: self.hydra.compose_config(CONFIG, list(overrides), run_mode=mode))
+        config = self._compose(
+            overrides, mode, lambda: self.hydra.compose_config(CONFIG, list(overrides), run_mode=mode)
+        )
+        listed = requested_overrides(config, "hydra") + requested_overrides(config)
+        if sorted(listed) != sorted(overrides):
+            raise ConfigError("hydra.overrides: lists what the command line sets; a config file must not set it")
+        return config
 
     def parse(self, overrides: Sequence[str]) -> list[Override]:
         """Parsed overrides.
@@ -118,11 +125,13 @@ class Composer:
         for override in parsed:
             self._check_override(override, mode)
         try:
-            return compose()
+            config = compose()
         except ConfigCompositionException as error:
             raise ConfigError(self._explain(error, parsed)) from error
         except RecursionError as error:
             raise ConfigError(f"{abbreviate(' '.join(overrides))}: nested too deeply") from error
+        check_hydra_section(config)
+        return config
 
     def _parse(self, text: str) -> list[Override]:
         key = text.partition("=")[0]
@@ -145,6 +154,7 @@ class Composer:
 
     def _check_override(self, override: Override, mode: RunMode) -> None:
         """Refuse what Hydra would accept, or would report in several lines."""
+        check_hydra_override(override)
         if override.key_or_group in SWEEP_KEYS:
             raise ConfigError(f"{override.input_line}: a key of a sweep, not of a run; add -m")
         if mode == RunMode.RUN and override.is_sweep_override():

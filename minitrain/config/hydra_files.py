@@ -15,6 +15,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from minitrain.config.hydra_compat import to_yaml
+from minitrain.errors import ConfigError
 from minitrain.storage.files import write_folder
 
 SUBDIR_BY_NUMBER = "${hydra.job.num}"  # Hydra's default name of a run's directory in a sweep
@@ -73,6 +74,8 @@ class HydraSection:
         values["overrides"] = values["overrides"] | {"task": job.lines}
         values["job"] = values["job"] | {"override_dirname": name, "id": str(number), "num": number}
         directory = self._directory(job, number, values)
+        if not Path(os.path.abspath(directory)).is_relative_to(os.path.abspath(self.sweep_directory)):
+            raise ConfigError(f"hydra.sweep.subdir: {directory} is outside the sweep's directory; name a folder in it")
         values["runtime"] = values["runtime"] | {"output_dir": os.path.abspath(directory)}
         return directory, to_yaml({"hydra": values})
 

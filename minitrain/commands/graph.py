@@ -27,7 +27,9 @@ def main(arguments: argparse.Namespace) -> int:
         raise ConfigError("graph --dry-run: trains nothing anyway; leave out --dry-run")
     refuse_unknown_words(arguments.overrides, arguments.words, "graph")
     load_extensions(arguments.overrides)
-    config = Composer(arguments.config_dir).compose(arguments.overrides)
+    composer = Composer(arguments.config_dir)
+    overrides = composer.read(arguments.overrides)
+    config = composer.compose(overrides)
     if hydra_overrides := requested_overrides(config, "hydra"):
         raise ConfigError(
             f"{hydra_overrides[0]}: graph starts no run; leave it out, files are written to outputs/graphs"
@@ -35,7 +37,7 @@ def main(arguments: argparse.Namespace) -> int:
     experiment = build_experiment(to_run_config(task_config(config)))
     if not isinstance(experiment.engine, CompiledEngine):
         raise ConfigError("engine=eager: has no compiled step to show; set engine=numpy, the bits are the same")
-    directory = claim_directory(Path("outputs", "graphs"), ",".join(arguments.overrides))
+    directory = claim_directory(Path("outputs", "graphs"), ",".join(overrides))
     print(write_graph(experiment, experiment.engine.training, directory))
     print(f"\nlisting  {directory / 'tape.txt'}\ngraph    {directory / 'graph.png'}", flush=True)
     return 0

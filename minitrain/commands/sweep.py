@@ -19,6 +19,7 @@ from minitrain.config.composition import CONFIG, Composer, requested_overrides
 from minitrain.config.hydra_compat import Callbacks, error_of
 from minitrain.config.job_directory import claim_job_directory, current_job, has_directory_override
 from minitrain.config.loading import to_run_config
+from minitrain.config.quoting import quote
 from minitrain.errors import plural
 from minitrain.storage.files import reject_special_files, write_text
 from minitrain.storage.lock import locked
@@ -122,7 +123,7 @@ def execute(composer: Composer, plan: SweepPlan, directory: Path, task: RunTask)
     Raises:
         KeyboardInterrupt: The user stopped the sweep.
     """
-    overrides = [*plan.sweep.request.hydra, f"hydra.sweep.dir={_quoted(directory)}"]
+    overrides = [*plan.sweep.request.hydra, f"hydra.sweep.dir={quote(str(directory))}"]
     if not plan.sweep.is_grid:
         composer.hydra.multirun(CONFIG, task, [*overrides, *_direction(plan)])
         return
@@ -142,12 +143,6 @@ def _log_failures(results: Sequence[JobReturn]) -> None:
         if result.status is JobStatus.FAILED:
             error = error_of(result)
             log.error("#%d %s: failed: %s: %s", number, " ".join(result.overrides or ()), type(error).__name__, error)
-
-
-def _quoted(directory: Path) -> str:
-    """A path as a quoted string of Hydra's override grammar."""
-    escaped = str(directory).replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _direction(plan: SweepPlan) -> list[str]:

@@ -31,6 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
     from minitrain.config.composition import Composer  # not before: it loads Hydra
 
     composer = Composer(arguments.config_dir)
+    arguments.overrides = composer.read(arguments.overrides)
     if arguments.cfg or arguments.hydra_help or arguments.info:
         _print_config(composer, arguments)
         return 0

@@ -12,7 +12,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException, HydraException, OverrideParseException
+from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -21,6 +21,7 @@ from minitrain.config.hydra_compat import Hydra, open_hydra
 from minitrain.config.hydra_files import JobSpec
 from minitrain.config.hydra_section import check_hydra_override, check_hydra_section
 from minitrain.config.loading import to_run_config
+from minitrain.config.quoting import accepted_by_hydra, advice_for_comma
 from minitrain.config.schema import refuse_renamed, unknown_name
 from minitrain.config.sweep_grid import SWEEP_KEYS
 from minitrain.errors import ConfigError, abbreviate, first_line, plural
@@ -73,6 +74,14 @@ class Composer:
         if sorted(listed) != sorted(overrides):
             raise ConfigError("hydra.overrides: lists what the command line sets; a config file must not set it")
         return config
+
+    def read(self, overrides: Sequence[str]) -> list[str]:
+        """The overrides of the command line, with quotes around strings that Hydra's grammar refuses without them.
+
+        Raises:
+            ConfigError: An override is too long, nested too deeply, or not of the form key=value.
+        """
+        return [self._read(text) for text in overrides]
 
     def parse(self, overrides: Sequence[str]) -> list[Override]:
         """Parsed overrides.
@@ -133,24 +142,19 @@ class Composer:
         check_hydra_section(config)
         return config
 
-    def _parse(self, text: str) -> list[Override]:
-        key = text.partition("=")[0]
-        if len(key) > LONGEST_KEY or len(text) > LONGEST_OVERRIDE:
-            raise ConfigError(
-                f"{abbreviate(text)}: {len(text):,} characters; expected at most {LONGEST_KEY} for a key and "
-                f"{LONGEST_OVERRIDE:,} with its value"
-            )
+    def _read(self, text: str) -> str:
+        _check_form(text)
         try:
-            if not key:
-                raise OverrideParseException(text, "no key")
-            return list(self.parser.parse_overrides([text]))
-        except OverrideParseException as error:
-            raise ConfigError(
-                f"{abbreviate(text)}: expected key=value; quote a value that has spaces or special characters: "
-                "'key=\"a value\"'"
-            ) from error
+            return accepted_by_hydra(text, lambda text: self.parser.parse_override(text).value())
         except RecursionError as error:
             raise ConfigError(f"{abbreviate(text)}: nested too deeply") from error
+
+    def _parse(self, text: str) -> list[Override]:
+        _check_form(text)
+        try:
+            return list(self.parser.parse_overrides([text]))
+        except (HydraException, RecursionError):  # such as a value of a study
+            return list(self.parser.parse_overrides([self._read(text)]))
 
     def _check_override(self, override: Override, mode: RunMode) -> None:
         """Refuse what Hydra would accept, or would report in several lines."""
@@ -160,6 +164,7 @@ class Composer:
         if mode == RunMode.RUN and override.is_sweep_override():
             raise ConfigError(
                 f"{override.input_line}: several values; add -m to train a run for each, or write a list: [a,b]"
+                f"{advice_for_comma(override)}"
             )
         group = override.key_or_group
         names = self.hydra.config_loader.get_group_options(group)
@@ -251,6 +256,17 @@ def _offer_registered_components() -> None:
             defaults = {key: option.default for key, option in options(REGISTRIES[group][name]).items()}
             node = {"name": name, **{key: None if value is REQUIRED else value for key, value in defaults.items()}}
             store.store(group=group, name=name, node=node)
+
+
+def _check_form(text: str) -> None:
+    key = text.partition("=")[0]
+    if not key:
+        raise ConfigError(f"{abbreviate(text)}: expected key=value")
+    if len(key) > LONGEST_KEY or len(text) > LONGEST_OVERRIDE:
+        raise ConfigError(
+            f"{abbreviate(text)}: {len(text):,} characters; expected at most {LONGEST_KEY} for a key and "
+            f"{LONGEST_OVERRIDE:,} with its value"
+        )
 
 
 def _first_value(override: Override) -> str:

@@ -1,8 +1,8 @@
 """What a config may set in Hydra's own section.
 
 Hydra instantiates the classes that this section names, and configures logging and environment variables from it. A
-config may be untrusted, so the section is checked before Hydra acts on it: nothing in it executes code, or writes outside
-the directory of the run or the sweep.
+config may be untrusted, so the section is checked before Hydra acts on it: nothing in it executes code, or writes
+outside the directory of the run or the sweep.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf
 
+from minitrain.config.quoting import advice_for_comma
 from minitrain.errors import ConfigError, abbreviate
 
 _NO_LOGGING = {"version": 1, "root": None, "disable_existing_loggers": False}  # hydra/job_logging=none
@@ -69,7 +70,8 @@ def check_hydra_override(override: Override) -> None:
     if key == "hydra.searchpath":
         raise ConfigError(f"{abbreviate(override.input_line)}: {_FIXED['searchpath'][1]}")
     if key.startswith("hydra") and override.is_sweep_override():
-        raise ConfigError(f"{abbreviate(override.input_line)}: all runs of a sweep share it; give one value")
+        advice = f"give one value{advice_for_comma(override)}"
+        raise ConfigError(f"{abbreviate(override.input_line)}: all runs of a sweep share it; {advice}")
 
 
 def _check_component(key: str, kind: str, value: object, installed: set[str]) -> None:

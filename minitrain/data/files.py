@@ -111,7 +111,10 @@ class CSV(FileOptions):
             if name != target
         ]
         if not columns:
-            raise ConfigError(f"{self.path}: {target} is the only column; expected inputs beside the target")
+            raise ConfigError(
+                f"{self.path}: {target} is the only column with data.delimiter={self.delimiter!r}; expected inputs "
+                "beside the target"
+            )
         set_categories = ", or list the column in data.categories"
         x = np.concatenate([table.inputs(names[column.index], column, set_categories) for column in columns], axis=1)
         y, class_names = self.encode_target(self._target_cells(table, target), f"{self.path} column {target}")

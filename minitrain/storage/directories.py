@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
 LONGEST_NAME = 150  # bytes of a directory's name: file systems allow 255, and tools append suffixes
-ALLOWED_PUNCTUATION = "=,._+-"
+SPECIAL = re.compile(r"[^A-Za-z0-9._+-]")  # Hydra's grammar accepts the others bare, so a path can be a value
 
 
 def claim_directory(parent: Path, label: str = "", now: datetime | None = None) -> Path:
@@ -16,18 +17,17 @@ def claim_directory(parent: Path, label: str = "", now: datetime | None = None) 
 
     Args:
         parent: The directory of all runs, such as `outputs`.
-        label: Added to the name; characters that are unsafe in file names become `_`.
+        label: Added to the name, with `-` for `=`; quotes are left out, and other special characters become `_`.
         now: The time in the name; by default the current local time.
 
     >>> import tempfile
     >>> moment = datetime(2026, 1, 2, 3, 4, 5, 6)
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     [claim_directory(Path(folder), "lr=0.3", moment).name for _ in range(2)]
-    ['03-04-05-000006-lr=0.3', '03-04-05-000007-lr=0.3']
+    ['03-04-05-000006-lr-0.3', '03-04-05-000007-lr-0.3']
     """
     moment = now or datetime.now()
-    characters = label.replace("/", "")
-    safe_label = "".join(c if c.isalnum() or c in ALLOWED_PUNCTUATION else "_" for c in characters)
+    safe_label = SPECIAL.sub("_", re.sub("[/\"']", "", label).replace("=", "-"))
     while True:
         name = f"{moment:%H-%M-%S-%f}" + (f"-{safe_label}" if safe_label else "")
         while len(name.encode()) > LONGEST_NAME:

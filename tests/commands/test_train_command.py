@@ -15,7 +15,7 @@ from minitrain.storage.summary import read_summary
 def test_a_run_writes_its_directory(command):
     status, out, err = command("activation=silu", "lr=0.1", *FAST)
     assert (status, err) == (0, "")
-    directory = only("outputs/*/*activation=silu,lr=0.1*")
+    directory = only("outputs/*/*activation-silu_lr-0.1*")
     names = {str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file()}
     hydra = {f".hydra/{name}.yaml" for name in ("config", "hydra", "overrides")}
     checkpoints = {"checkpoints/last.npz", "checkpoints/best.npz"}

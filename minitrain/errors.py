@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 LONGEST_VALUE = 60  # characters of a value in a message
@@ -41,6 +43,27 @@ class Interrupted(KeyboardInterrupt):
     """A run was asked to stop, and has written everything that resuming it requires."""
 
     exit_status: ClassVar[int] = 130
+
+
+@contextmanager
+def naming_run(number: int, overrides: Sequence[str]) -> Iterator[None]:
+    """Add to a ConfigError which run of a sweep it concerns.
+
+    Args:
+        number: The number of the run.
+        overrides: The overrides in which it differs from other runs; an error of the only run is not changed.
+
+    >>> with naming_run(2, ["data=iris"]):
+    ...     raise ConfigError("batch_size=128: expected at most 120")
+    Traceback (most recent call last):
+    minitrain.errors.ConfigError: batch_size=128: expected at most 120 (run 2: data=iris)
+    """
+    try:
+        yield
+    except ConfigError as error:
+        if not overrides:
+            raise
+        raise ConfigError(f"{error} (run {number}: {abbreviate(' '.join(overrides))})") from error
 
 
 def plural(count: int, noun: str) -> str:

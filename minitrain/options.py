@@ -7,6 +7,7 @@ import math
 import types
 import typing
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -157,15 +158,27 @@ def validate_value(value: object, hint: Hint, range_: Range, key: str) -> Any:
         ConfigError: The type or the range does not fit: `lr=abc: expected a number at least 0`.
     """
     accepted, converted = _convert(value, hint)
-    if not accepted or (converted is not None and not range_.admits(converted)):
-        has_no_upper_bound = range_.at_most is None and range_.below is None
-        is_large = has_no_upper_bound and isinstance(value, (int, float)) and 2**64 <= value < math.inf
-        reason = "too large; " if is_large else ""
-        names = range_.names() or []
-        suggestion = closest(value, names) if isinstance(value, str) and value not in names else None
-        advice = f"did you mean {suggestion}? " if suggestion else ""
-        raise ConfigError(f"{key}={abbreviate(value)}: {reason}{advice}expected {describe_expected(hint, range_)}")
-    return converted
+    if accepted and (converted is None or range_.admits(converted)):
+        return converted
+    if value == "null" and _convert(None, hint)[0]:  # from an environment variable
+        return None
+    raise ConfigError(
+        f"{key}={abbreviate(value)}: {_reason(value, hint, range_)}expected {describe_expected(hint, range_)}"
+    )
+
+
+def _reason(value: object, hint: Hint, range_: Range) -> str:
+    """What is wrong with a value, beside what is expected; empty if that says it."""
+    has_no_upper_bound = range_.at_most is None and range_.below is None
+    if has_no_upper_bound and isinstance(value, (int, float)) and 2**64 <= value < math.inf:
+        return "too large; "
+    if not isinstance(value, str):
+        return ""
+    if value[:1] in ("[", "{"):
+        return "a string, which ${oc.decode:...} or leaving out its quotes makes a list; "
+    names = range_.names() or []
+    suggestion = closest(value, names) if value not in names else None
+    return f"did you mean {suggestion}? " if suggestion else ""
 
 
 Converted = tuple[bool, object]  # whether the value is accepted, and the value as its type
@@ -193,14 +206,26 @@ def _to_list(value: object, entry_type: Hint) -> Converted:
     return all(accepted for accepted, _ in entries), [entry for _, entry in entries]
 
 
+def _number(value: object) -> object:
+    """The number that a string is, as environment variables are strings; any other value as it is."""
+    if not isinstance(value, str):
+        return value
+    for number in (int, float):
+        with suppress(ValueError):
+            return number(value)
+    return value
+
+
 def _to_int(value: object) -> Converted:
     """Accepts 1e3 as an integer, but not 1.5, true, or integers of more than 64 bits."""
+    value = _number(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return type(value) is int and value.bit_length() <= LARGEST_INTEGER_BITS, value
 
 
 def _to_float(value: object) -> Converted:
+    value = _number(value)
     if type(value) is int and value.bit_length() <= LARGEST_FLOAT_BITS:
         return True, float(value)
     return type(value) is float, value
@@ -213,11 +238,22 @@ def _to_str(value: object) -> Converted:
     return type(value) is str, value
 
 
+def _to_bool(value: object) -> Converted:
+    value = {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
+    return type(value) is bool, value
+
+
 def _to_any(value: object) -> Converted:
     return True, value
 
 
-_CONVERTERS: dict[Hint, Callable[[object], Converted]] = {int: _to_int, float: _to_float, str: _to_str, Any: _to_any}
+_CONVERTERS: dict[Hint, Callable[[object], Converted]] = {
+    bool: _to_bool,
+    int: _to_int,
+    float: _to_float,
+    str: _to_str,
+    Any: _to_any,
+}
 
 
 def describe_expected(hint: Hint, range_: Range) -> str:

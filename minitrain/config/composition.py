@@ -22,11 +22,11 @@ from minitrain.config.hydra_files import JobSpec
 from minitrain.config.hydra_section import check_hydra_override, check_hydra_section
 from minitrain.config.loading import to_run_config
 from minitrain.config.quoting import accepted_by_hydra, advice_for_comma
-from minitrain.config.schema import refuse_renamed, unknown_name
-from minitrain.config.sweep_grid import SWEEP_KEYS
-from minitrain.errors import ConfigError, abbreviate, first_line, plural
+from minitrain.config.schema import GROUPS, RunConfig, options_named, refuse_renamed, unknown_name
+from minitrain.config.sweep_grid import SWEEP_KEYS, differing_overrides, holds_sweep
+from minitrain.errors import ConfigError, abbreviate, first_line, naming_run, plural
 from minitrain.options import REQUIRED, options
-from minitrain.paths import conf_directory, group_names, studies_directory
+from minitrain.paths import STUDIES, conf_directory, group_names, studies_directory
 from minitrain.registry import COMPONENTS, REGISTRIES
 from minitrain.suggestions import EPOCH_KEYS, unknown_key
 
@@ -67,9 +67,16 @@ class Composer:
         Raises:
             ConfigError: An override cannot be parsed, or names an unknown key or choice.
         """
-        config = self._compose(
-            overrides, mode, lambda: self.hydra.compose_config(CONFIG, list(overrides), run_mode=mode)
-        )
+
+        def compose() -> DictConfig:
+            try:
+                return self.hydra.compose_config(CONFIG, list(overrides), run_mode=mode)
+            except ConfigCompositionException:
+                if mode == RunMode.RUN:
+                    raise
+                return self._compose_shared(overrides)
+
+        config = self._compose(overrides, mode, compose)
         listed = requested_overrides(config, "hydra") + requested_overrides(config)
         if sorted(listed) != sorted(overrides):
             raise ConfigError("hydra.overrides: lists what the command line sets; a config file must not set it")
@@ -91,12 +98,13 @@ class Composer:
         """
         return [override for text in overrides for override in self._parse(text)]
 
-    def job_specs(self, jobs: Sequence[Sequence[str]], master: DictConfig) -> list[JobSpec]:
+    def job_specs(self, jobs: Sequence[Sequence[str]], master: DictConfig, first: int = 0) -> list[JobSpec]:
         """The config of each job of a sweep; each choice of groups is composed once.
 
         Args:
             jobs: The overrides of each job.
             master: The config of the sweep.
+            first: The number of the first job in the sweep.
 
         Raises:
             ConfigError: An override names an unknown key or choice.
@@ -108,8 +116,7 @@ class Composer:
             template = self._compose(choices, RunMode.RUN, lambda: load(master, list(choices)))
             return template, task_config(template)
 
-        specs = []
-        for job in jobs:
+        def spec_of(job: Sequence[str]) -> JobSpec:
             parsed = self.parse(job)
             choices = tuple(
                 text for text, override in zip(job, parsed, strict=True) if not self._sets_task_value(override)
@@ -119,8 +126,24 @@ class Composer:
             for text, override in zip(job, parsed, strict=True):
                 if self._sets_task_value(override):
                     self._update(config, text, override, choices)
-            specs.append(JobSpec(list(job), parsed, template, config))
+            return JobSpec(list(job), parsed, template, config)
+
+        specs = []
+        for number, (job, differing) in enumerate(zip(jobs, differing_overrides(jobs), strict=True), first):
+            with naming_run(number, differing):
+                specs.append(spec_of(job))
         return specs
+
+    def _compose_shared(self, overrides: Sequence[str]) -> DictConfig:
+        """The config of a sweep without the options of swept groups: the default choice may not have them."""
+        parsed = self.parse(overrides)
+        swept = tuple(f"{o.key_or_group}." for o in parsed if o.is_sweep_override() and self._is_group(o.key_or_group))
+        shared = [text for text, o in zip(overrides, parsed, strict=True) if not o.key_or_group.startswith(swept)]
+        config = self.hydra.compose_config(CONFIG, shared, run_mode=RunMode.MULTIRUN)
+        config.hydra.overrides.task = [
+            text for text, o in zip(overrides, parsed, strict=True) if not o.is_hydra_override()
+        ]
+        return config
 
     def _update(self, config: DictConfig, text: str, override: Override, choices: Sequence[str]) -> None:
         try:
@@ -159,6 +182,13 @@ class Composer:
     def _check_override(self, override: Override, mode: RunMode) -> None:
         """Refuse what Hydra would accept, or would report in several lines."""
         check_hydra_override(override)
+        if override.is_delete() and not override.is_hydra_override():
+            raise ConfigError(f"{override.input_line}: {_advice_for_deleted(override.key_or_group)}")
+        if holds_sweep(override.value()):
+            raise ConfigError(
+                f"{override.input_line}: interval, range, choice and glob are values of a key, not entries of a list; "
+                f"give whole values: {override.get_key_element()}=[4],[8]"
+            )
         if override.key_or_group in SWEEP_KEYS:
             raise ConfigError(f"{override.input_line}: a key of a sweep, not of a run; add -m")
         if mode == RunMode.RUN and override.is_sweep_override():
@@ -168,7 +198,7 @@ class Composer:
             )
         group = override.key_or_group
         names = self.hydra.config_loader.get_group_options(group)
-        if not names or override.is_delete():
+        if not names:
             return
         values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
         for value in values:
@@ -256,6 +286,15 @@ def _offer_registered_components() -> None:
             defaults = {key: option.default for key, option in options(REGISTRIES[group][name]).items()}
             node = {"name": name, **{key: None if value is REQUIRED else value for key, value in defaults.items()}}
             store.store(group=group, name=name, node=node)
+
+
+def _advice_for_deleted(key: str) -> str:
+    """What to do instead of deleting a key from the config of a run, which has all keys."""
+    known = options_named(key)
+    if not known and key not in (*GROUPS, STUDIES):
+        return unknown_key(key, [*options(RunConfig), *GROUPS])
+    value = f"; {key}=null switches it off" if any("null" in option.expected for option in known) else ""
+    return f"a run has every key, and none can be deleted; leave out ~{key} for the default{value}"
 
 
 def _check_form(text: str) -> None:

@@ -31,8 +31,10 @@ def to_run_config(config: DictConfig) -> RunConfig:
         default_lr = OmegaConf.select(config, "optimizer.default_lr", throw_on_missing=False)
         if isinstance(error, InterpolationKeyError) and error.full_key == "lr" and default_lr is None:
             raise ConfigError("lr: not given, and the optimizer has no default_lr; give one of them") from error
+        from minitrain.config.hydra_compat import reason_of  # it loads Hydra, which a stored config does not need
+
         key = f"{error.full_key}: " if error.full_key else ""
-        raise ConfigError(f"{key}{first_line(error)}") from error
+        raise ConfigError(f"{key}{reason_of(error)}") from error
     return parse_run_config({str(key): value for key, value in values.items()})
 
 

@@ -15,11 +15,10 @@ from collections.abc import Callable, Sequence
 from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
 from hydra.errors import HydraException
 
-from minitrain.config.schema import GROUPS, RunConfig
+from minitrain.config.schema import GROUPS, RunConfig, options_named
 from minitrain.errors import ConfigError, abbreviate, first_line
 from minitrain.options import Option, options
 from minitrain.paths import STUDIES
-from minitrain.registry import REGISTRIES
 from minitrain.suggestions import unknown_key
 
 PATHS_OF_HYDRA = ("hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")
@@ -99,7 +98,7 @@ def _expects_strings(key: str) -> tuple[bool | None, bool]:
         return False, False
     if key in PATHS_OF_HYDRA:
         return False, True
-    known = _options_named(key)
+    known = options_named(key)
     for kind, is_list in ((str, False), (list[str], True)):
         if matching := [option for option in known if kind in _alternatives(option)]:
             only_strings = {kind, types.NoneType}
@@ -110,13 +109,6 @@ def _expects_strings(key: str) -> tuple[bool | None, bool]:
 
 def _alternatives(option: Option) -> Sequence[object]:
     return typing.get_args(option.type) if isinstance(option.type, types.UnionType) else (option.type,)
-
-
-def _options_named(key: str) -> list[Option]:
-    """The options that a key can be: those of every component of its group."""
-    group, _, name = key.rpartition(".")
-    components = REGISTRIES[group].values() if group in GROUPS else () if group else (RunConfig,)
-    return [known[name] for component in components if name in (known := options(component))]
 
 
 def _quote_parts(text: str, is_free: bool, evaluate: Evaluate) -> str:
@@ -164,7 +156,7 @@ def _explain(text: str, reason: str) -> str:
         return f"{abbreviate(text)}: expected key=value"
     if not re.fullmatch(r"[\w.$/@:-]+", name, re.ASCII):  # the characters of Hydra's keys
         return f"{abbreviate(text)}: {unknown_key(name, [*options(RunConfig), *GROUPS])}"
-    known = _options_named(name)
+    known = options_named(name)
     expected = f"; {name} is {known[0].expected}" if known else ""
     return (
         f"{abbreviate(text)}: expected key=value, and the value cannot be read ({reason}){expected}; a string with "

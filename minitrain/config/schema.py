@@ -12,7 +12,7 @@ from minitrain.data.dataset import DatasetConfig
 from minitrain.errors import ConfigError, abbreviate
 from minitrain.optim.rules import OptimizerRule
 from minitrain.optim.schedules import AdaptiveSchedule, Schedule
-from minitrain.options import REQUIRED, option, options, validate_options
+from minitrain.options import REQUIRED, Option, option, options, validate_options
 from minitrain.registry import REGISTRIES
 from minitrain.storage.legacy import replacement
 from minitrain.suggestions import closest, unknown_key
@@ -79,6 +79,17 @@ class RunConfig:
 
 
 GROUPS = tuple(f.name for f in dataclasses.fields(RunConfig) if "range" not in f.metadata)
+
+
+def options_named(key: str) -> list[Option]:
+    """The options that a key can be: of the run, or of the components of its group.
+
+    >>> [option.expected for option in options_named("network.widths")]
+    ['a list of integers at least 1']
+    """
+    group, _, name = key.rpartition(".")
+    components = REGISTRIES[group].values() if group in GROUPS else () if group else (RunConfig,)
+    return [known[name] for component in components if name in (known := options(component))]
 
 
 def parse_run_config(values: Mapping[str, object]) -> RunConfig:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import chain, product
 
 import numpy as np
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, Sweep
 
 from minitrain.config.hydra_compat import grid_values
 from minitrain.errors import ConfigError
@@ -80,6 +80,24 @@ def expand_grid(overrides: Sequence[Override], seed: int) -> list[list[str]]:
     axes = _zip_axes({key: _axis(override) for key, override in by_key.items()}, sweep_keys.get("zip", []))
     jobs = _jobs(axes, counts)
     return [[*job, *repeat] for job in jobs for repeat in seeds]
+
+
+def holds_sweep(value: object) -> bool:
+    """Whether a list or a mapping has several values in one of its entries, such as an interval."""
+    if isinstance(value, ChoiceSweep):
+        return any(map(holds_sweep, value.list))
+    entries = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
+    return any(isinstance(entry, (Sweep, Glob)) or holds_sweep(entry) for entry in entries)
+
+
+def differing_overrides(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The overrides of each job that not all jobs have.
+
+    >>> differing_overrides([["lr=0.1", "steps=5"], ["lr=0.3", "steps=5"]])
+    [['lr=0.1'], ['lr=0.3']]
+    """
+    shared = set(jobs[0]).intersection(*jobs) if jobs else set()
+    return [[text for text in job if text not in shared] for job in jobs]
 
 
 def _seeds(by_key: dict[str, Override], repeats: int | None, seed: int) -> Alternatives:

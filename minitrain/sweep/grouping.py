@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from itertools import pairwise
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset
+from minitrain.errors import naming_run
 from minitrain.options import paths_of
 from minitrain.plotting.prediction_plots import check_plots
 from minitrain.training.experiment import Experiment, build_experiment
@@ -87,7 +88,9 @@ class _RunCost:
     seconds: float
 
 
-def group_runs(configs: Mapping[int, RunConfig], cores: int) -> list[RunGroup]:
+def group_runs(
+    configs: Mapping[int, RunConfig], cores: int, overrides: Mapping[int, Sequence[str]] | None = None
+) -> list[RunGroup]:
     """Divide runs into groups of one structure that fit into the cache and keep all cores busy.
 
     One run of each structure is built and measured.
@@ -95,6 +98,7 @@ def group_runs(configs: Mapping[int, RunConfig], cores: int) -> list[RunGroup]:
     Args:
         configs: The config of each run, by the run's number.
         cores: The number of processes that train groups at the same time.
+        overrides: The overrides that name each run in an error, by the run's number.
 
     Raises:
         ConfigError: The runs of a structure cannot be built.
@@ -105,7 +109,8 @@ def group_runs(configs: Mapping[int, RunConfig], cores: int) -> list[RunGroup]:
     groups: list[RunGroup] = []
     for key, family in families.items():
         if key not in _costs:
-            _costs[key] = _measure(configs[family[0]])
+            with naming_run(family[0], (overrides or {}).get(family[0], ())):
+                _costs[key] = _measure(configs[family[0]])
         cost = _costs[key]
         count = max(math.ceil(len(family) / cost.runs_at_once), min(cores // len(families), len(family)))
         groups += [

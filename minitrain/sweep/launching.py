@@ -11,12 +11,11 @@ from omegaconf import DictConfig
 
 from minitrain.config.composition import Composer
 from minitrain.config.hydra_files import JobSpec, write_hydra_files
-from minitrain.config.loading import to_run_config
 from minitrain.config.schema import RunConfig
 from minitrain.storage.metric import Metric
 from minitrain.storage.summary import Summary, read_summary
 from minitrain.sweep.execution import train_incomplete
-from minitrain.sweep.planning import place_runs, reject_shared_directories
+from minitrain.sweep.planning import parse_jobs, place_runs, reject_shared_directories
 from minitrain.sweep.state import Job
 from minitrain.training.experiment import build_experiment
 
@@ -76,8 +75,8 @@ class BatchLauncher:
 
     def launch(self, job_overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
         """Train a batch of jobs; `first` is the number of its first job in the sweep."""
-        specs = self._composer.job_specs(job_overrides, self._sweep_config)
-        configs = [to_run_config(spec.task) for spec in specs]
+        specs = self._composer.job_specs(job_overrides, self._sweep_config, first)
+        configs = parse_jobs(specs, first)
         jobs = train_in_groups(specs, configs, self._sweep_config, self._extensions, first, self._jobs)
         self._jobs |= jobs
         return [_job_return(job, spec) for job, spec in zip(jobs.values(), specs, strict=True)]

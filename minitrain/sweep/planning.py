@@ -16,8 +16,8 @@ from minitrain.config.hydra_compat import has_grid_sweeper
 from minitrain.config.hydra_files import SUBDIR_BY_NUMBER, HydraSection, JobSpec
 from minitrain.config.loading import to_run_config
 from minitrain.config.schema import RunConfig
-from minitrain.config.sweep_grid import SWEEP_KEYS, expand_grid
-from minitrain.errors import ConfigError, plural
+from minitrain.config.sweep_grid import SWEEP_KEYS, differing_overrides, expand_grid
+from minitrain.errors import ConfigError, naming_run, plural
 from minitrain.sweep.grouping import RunGroup, group_runs
 
 log = logging.getLogger("minitrain")
@@ -92,7 +92,8 @@ def plan_sweep(composer: Composer, overrides: Sequence[str], cores: int) -> Swee
     """
     sweep = expand(composer, SweepRequest.parse(overrides))
     specs, configs = validate(composer, sweep)
-    return SweepPlan(sweep, specs, configs, group_runs(dict(enumerate(configs)), cores))
+    names = dict(enumerate(differing_overrides(sweep.jobs)))
+    return SweepPlan(sweep, specs, configs, group_runs(dict(enumerate(configs)), cores, names))
 
 
 def expand(composer: Composer, request: SweepRequest) -> ExpandedSweep:
@@ -137,11 +138,29 @@ def validate(composer: Composer, sweep: ExpandedSweep) -> tuple[list[JobSpec], l
     if len(sweep.jobs) >= MANY_JOBS:
         log.info("the configs of %s are checked first, which takes a minute or more", plural(len(sweep.jobs), "run"))
     specs = composer.job_specs(sweep.jobs, sweep.config)
-    configs = [to_run_config(spec.task) for spec in specs]
+    configs = parse_jobs(specs)
     _reject_duplicates(sweep.jobs, configs)
     if not _has_default_subdir(sweep.config):
         reject_shared_directories([run.directory for run in place_runs(specs, sweep.config)])
     return specs, configs
+
+
+def parse_jobs(specs: Sequence[JobSpec], first: int = 0) -> list[RunConfig]:
+    """The typed config of each job.
+
+    Args:
+        specs: The composed configs.
+        first: The number of the first job in the sweep.
+
+    Raises:
+        ConfigError: A config is invalid; the message names the run.
+    """
+    names = differing_overrides([spec.overrides for spec in specs])
+    configs = []
+    for number, (spec, overrides) in enumerate(zip(specs, names, strict=True), first):
+        with naming_run(number, overrides):
+            configs.append(to_run_config(spec.task))
+    return configs
 
 
 def _has_default_subdir(config: DictConfig) -> bool:

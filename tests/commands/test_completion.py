@@ -43,7 +43,7 @@ LINES = {
     "resume ": [SWEEP, RUNS[1], RUNS[0], "configs/"],
     "resume outputs/2": [RUNS[1], RUNS[0], "outputs/2026-11-23/", "outputs/2026-11-24/"],
     f"resume {SWEEP}/": [f"{SWEEP}/0"],
-    f"resume {RUNS[0]} ": ["steps="],
+    f"resume {RUNS[0]} ": ["steps=", "patience="],
     "resume --": ["--help"],
     "compare --b": ["--best"],
     "compare --best ": ["last", "min", "max"],

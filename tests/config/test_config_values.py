@@ -3,8 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
+from minitrain.config.composition import Composer, task_config
+from minitrain.config.loading import to_run_config
 from minitrain.config.schema import RunConfig, parse_run_config
 from minitrain.errors import ConfigError
 from minitrain.options import REQUIRED, options
@@ -186,6 +189,28 @@ MISTAKES = [
         ["-m", "optimizer=sgd,adam", "optimizer.momentum=0.9"],
         "optimizer.momentum=0.9: unknown key; valid keys: optimizer",
     ),
+    (["-m", "optimizer=sgd,momentum", "optimizer.momentum=0.5"], "(run 0: optimizer=sgd)"),
+    (["-m", "optimizer=momentum,sgd", "optimizer.momentum=0.5"], "(run 1: optimizer=sgd)"),
+    (["-m", "network=mlp,cnn,linear", "network.init=zeros", "network.widths=[4]"], "(run 1: network=cnn)"),
+    (["-m", "data=iris,moons", "batch_size=128"], "batch_size=128: expected at most 120"),
+    (["-m", "data=iris,moons", "batch_size=128"], "(run 0: data=iris)"),
+    (["-m", "data=moons,iris", "batch_size=128", "seed=0,1"], "(run 2: data=iris seed=0)"),
+    (["-m", "seed=0,-1", "lr=0.1"], "seed=-1: expected an integer at least 0 (run 1: seed=-1)"),
+    (["-m", "network.widths=[interval(4,64)]", "samples=3"], "interval, range, choice and glob are values of a key"),
+    (["-m", "network.widths=[range(4,64)],[8]"], "network.widths=[4],[8]"),
+    (["network.widths=[choice(4,8)]"], "network.widths=[4],[8]"),
+    (["network=sequential", "network.layers=[{linear: choice(4,8)}]"], "network.layers=[4],[8]"),
+    (
+        ["~l2"],
+        "~l2: a run has every key, and none can be deleted; leave out ~l2 for the default; l2=null switches it off",
+    ),
+    (["~lr"], "leave out ~lr for the default"),
+    (["~network.norm"], "network.norm=null switches it off"),
+    (["~network.widths"], "leave out ~network.widths"),
+    (["~optimizer"], "leave out ~optimizer"),
+    (["~experiments"], "leave out ~experiments"),
+    (["~l3"], "~l3: unknown key; valid keys: lr"),
+    (["-m", "~l2", "lr=1,2"], "l2=null switches it off"),
     (["schedule.foo=1"], "schedule.foo=1: unknown key; valid keys: none"),
     (["lr=${foo}"], "lr: Interpolation key 'foo' not found"),
     (["network=[mlp,cnn]"], "network=['mlp', 'cnn']: expected one of"),
@@ -240,3 +265,67 @@ def test_invalid_hydra_override_or_flag_is_one_line_with_status_2(command, argum
     status, _, err = command(*arguments)
     assert (status, len(err.splitlines())) == (2, 1)
     assert not Path("outputs").exists()
+
+
+@pytest.mark.parametrize(
+    ("override", "text", "value"),
+    [
+        ("lr=${oc.env:VALUE}", "0.05", 0.05),
+        ("lr=${oc.env:VALUE}", "1e-3", 0.001),
+        ("lr=${oc.decode:${oc.env:VALUE}}", "0.05", 0.05),
+        ("lr=${oc.env:NONE,0.25}", "", 0.25),
+        ("seed=${oc.env:VALUE}", "3", 3),
+        ("seed=${oc.env:VALUE}", "18446744073709551615", 2**64 - 1),
+        ("steps=${oc.env:VALUE}", "1e3", 1000),
+        ("batch_size=${oc.env:VALUE}", "null", None),
+        ("batch_size=${oc.env:VALUE}", "32", 32),
+        ("blas_threads=${oc.env:VALUE}", "2", 2),
+        ("blas_threads=${oc.env:VALUE}", "auto", "auto"),
+        ("network.widths=[${oc.env:VALUE},8]", "16", [16, 8]),
+        ("network.widths=${oc.decode:${oc.env:VALUE}}", "[16,8]", [16, 8]),
+        ("network.bias=${oc.env:VALUE}", "false", False),
+        ("network.norm=${oc.env:VALUE}", "null", None),
+        ("network.dropout=${oc.env:VALUE}", "0.5", 0.5),
+        ("activation=${oc.env:VALUE}", "tanh", "tanh"),
+    ],
+)
+@pytest.mark.parametrize("place", ["command line", "preset"])
+def test_value_of_an_environment_variable(tmp_path, monkeypatch, override, text, value, place):
+    monkeypatch.setenv("VALUE", text)
+    key = override.partition("=")[0]
+    (tmp_path / "experiments").mkdir()
+    preset = OmegaConf.create()
+    OmegaConf.update(preset, key, OverridesParser.create().parse_override(Composer().read([override])[0]).value())
+    (tmp_path / "experiments" / "mine.yaml").write_text(f"# @package _global_\n{OmegaConf.to_yaml(preset)}")
+    composer = Composer(str(tmp_path))
+    overrides = composer.read([override]) if place == "command line" else ["experiments=mine"]
+    config = to_run_config(task_config(composer.compose(overrides)))
+    for name in key.split("."):
+        config = getattr(config, name)
+    assert (config, type(config)) == (value, type(value))
+
+
+@pytest.mark.parametrize(
+    ("override", "text", "message"),
+    [
+        ("lr=${oc.env:VALUE}", "fast", "lr=fast: expected a number at least 0"),
+        ("lr=${oc.env:VALUE}", "-1", "lr=-1: expected a number at least 0"),
+        ("lr=${oc.env:VALUE}", "nan", "lr=nan: expected a number"),
+        ("lr=${oc.env:VALUE}", "null", "lr=null: expected a number"),
+        ("seed=${oc.env:VALUE}", "1.5", "seed=1.5: expected an integer"),
+        ("network.widths=${oc.env:VALUE}", "[16,8]", "network.widths=[16,8]: a string, which ${oc.decode:...} or"),
+        ("lr=${oc.env:NONE}", "", "lr: Environment variable 'NONE' not found"),
+    ],
+)
+def test_environment_variable_of_another_type_is_an_error(command, monkeypatch, override, text, message):
+    monkeypatch.setenv("VALUE", text)
+    status, _, err = command(override)
+    assert status == 2
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_options_of_a_swept_group_that_all_choices_have(command):
+    status, out, err = command("-m", "--dry-run", "optimizer=momentum,nesterov", "optimizer.momentum=0.5", "steps=5")
+    assert (status, err) == (0, "")
+    assert "#1 optimizer=nesterov optimizer.momentum=0.5" in out

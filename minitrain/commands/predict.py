@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from minitrain.config.extensions import load_extensions
-from minitrain.data import CSV, NPZ
+from minitrain.data import NPZ
 from minitrain.data.inputs import read_inputs
 from minitrain.errors import ConfigError, plural
 from minitrain.inference.model import Prediction, load_model
@@ -28,8 +28,7 @@ def main(arguments: argparse.Namespace) -> int:
     _check_output(output, Path(arguments.file))
     model = load_model(run, arguments.checkpoint)
     source = model.config.data
-    delimiter = source.delimiter if isinstance(source, CSV) else ","
-    x = read_inputs(arguments.file, model.preprocessing, delimiter, source.x if isinstance(source, NPZ) else "x")
+    x = read_inputs(arguments.file, model.preprocessing, source.x if isinstance(source, NPZ) else "x")
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows(_rows(model.predict(x), model.preprocessing.labels))
     write_text(output, text.getvalue())

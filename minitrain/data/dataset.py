@@ -25,6 +25,7 @@ class Dataset:
         preprocessing: How raw examples were encoded as these.
         is_generated: Whether the values are a function of the options alone. They cannot change, but another processor
             may round them differently.
+        notes: What was left out or replaced, for the description.
 
     >>> import numpy as np
     >>> x, y = np.zeros((2, 1)), np.array([0, 1])
@@ -38,6 +39,7 @@ class Dataset:
     y_val: Array | None
     preprocessing: Preprocessing
     is_generated: bool = False
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
@@ -54,7 +56,7 @@ class Dataset:
             parts.append(f"{self.preprocessing.classes} classes")
         elif self.preprocessing.has_target:
             parts.append(plural(self.preprocessing.targets, "target"))
-        return ", ".join(parts)
+        return "; ".join([", ".join(parts), *self.notes])
 
 
 def with_class_names(data: Dataset, names: tuple[str, ...]) -> Dataset:

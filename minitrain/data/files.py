@@ -1,141 +1,20 @@
-"""Datasets from files of the user: csv, npz and npy. Paths are relative to the current directory."""
+"""Datasets from NumPy's files of the user: npz and npy. Paths are relative to the current directory."""
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
 from minitrain.data.dataset import Dataset, with_class_names
-from minitrain.data.preprocessing import Column
 from minitrain.data.reading import reporting_errors, require_file, validate_array
 from minitrain.data.rows import row_blocks
-from minitrain.data.splitting import RegressionSplitOptions
-from minitrain.data.tables import Table, build_table, parse_number, read_rows
+from minitrain.data.targets import FileOptions
 from minitrain.errors import ConfigError
 from minitrain.options import option
 from minitrain.registry import register
 from minitrain.typing import Array
-
-
-@dataclass(frozen=True, kw_only=True)
-class FileOptions(RegressionSplitOptions):
-    """Base class of datasets from files, whose target is a class or numbers."""
-
-    task: str = option(
-        "auto",
-        "type of the target; auto: strings, and integers from 0 or 1 without gaps, are classes",
-        choices=("auto", "classification", "regression"),
-    )
-
-    def encode_target(self, y: Array, name: str) -> tuple[Array, tuple[str, ...]]:
-        """The target as `split` takes it, and the names of the classes.
-
-        Args:
-            y: [examples] numbers or strings, or [examples, outputs] numbers.
-            name: The name of the target in messages.
-
-        Returns:
-            Classes 0, 1, ... in sorted order of their values and their names; or float64 numbers and no names.
-
-        Raises:
-            ConfigError: The target does not fit `task`, or there is only one class.
-        """
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = y[:, 0]
-        self._validate_target(y, name)
-        if y.ndim == 2 or self.task == "regression":
-            return y.astype(np.float64), ()
-        values, classes = np.unique(y, return_inverse=True)
-        if self.task == "auto" and not _are_classes(values):
-            return y.astype(np.float64), ()
-        if len(values) == 1:
-            raise ConfigError(f"{name}: every example has class {values[0]}; expected at least two classes")
-        as_text = partial(np.format_float_positional, trim="-") if y.dtype.kind == "f" else str
-        return classes, tuple(map(as_text, values))
-
-    def _validate_target(self, y: Array, name: str) -> None:
-        """Raise ConfigError if the type or shape of the target does not fit `task`."""
-        is_text = y.dtype.kind == "U"
-        if is_text and self.task == "regression":
-            raise ConfigError(f"data.task=regression: {name} contains strings; expected numbers")
-        if y.ndim == 2 and (is_text or self.task == "classification"):
-            raise ConfigError(f"{name}: has shape {list(y.shape)}; expected [examples], one class per example")
-
-
-def _are_classes(values: Array) -> bool:
-    """Whether sorted values are strings, or 0, 1, ... or 1, 2, ..."""
-    if values.dtype.kind == "U":
-        return True
-    first = 1 if values[0] == 1 else 0
-    return bool((values == np.arange(first, first + len(values))).all())
-
-
-# csv
-
-
-@register("data", "csv")
-@dataclass(frozen=True)
-class CSV(FileOptions):
-    """A table as UTF-8 text: one row per example, one column per input, and one for the target.
-
-    Columns contain numbers or, if listed in `categories`, strings, which are encoded one-hot. A target of strings is a
-    class. Errors name the file, the row and the column; rows are counted from 1, including the header.
-    """
-
-    path: str | None = option(None, "path of the file, relative to the current directory; required", is_path=True)
-    target: str | None = option(None, "name of the target's column; null: the last column")
-    header: bool = option(True, "whether the first row names the columns; otherwise they are named 1, 2, ...")
-    categories: list[str] = option([], "names of the columns that are encoded one-hot")
-    delimiter: str = option(",", "character between columns; \\t for a tab")
-
-    def load(self) -> Dataset:
-        """Read the file.
-
-        Raises:
-            ConfigError: The file, a column or a cell is missing or invalid.
-        """
-        set_header = "; if the first row is an example, set data.header=false"
-        rows = read_rows("data.path", self.path, self.delimiter)
-        table = build_table(str(self.path), rows, self.header, set_header)
-        table.require_columns("data.target", [] if self.target is None else [self.target])
-        table.require_columns("data.categories", self.categories)
-        names = list(table.columns)
-        target = names[-1] if self.target is None else self.target
-        columns = [
-            Column(name if self.header else "", i, table.categories(name) if name in self.categories else ())
-            for i, name in enumerate(names)
-            if name != target
-        ]
-        if not columns:
-            raise ConfigError(
-                f"{self.path}: {target} is the only column with data.delimiter={self.delimiter!r}; expected inputs "
-                "beside the target"
-            )
-        set_categories = ", or list the column in data.categories"
-        x = np.concatenate([table.inputs(names[column.index], column, set_categories) for column in columns], axis=1)
-        y, class_names = self.encode_target(self._target_cells(table, target), f"{self.path} column {target}")
-        target_name = target if self.header else ""
-        data = self.split(x, y)
-        preprocessing = replace(data.preprocessing, class_names=class_names, columns=tuple(columns), target=target_name)
-        return replace(data, preprocessing=preprocessing)
-
-    def _target_cells(self, table: Table, target: str) -> Array:
-        """The target's cells as strings if it is a class by `categories`, `task` or its cells; otherwise as numbers."""
-        cells = table.columns[target]
-        if "" in cells:
-            raise ConfigError(f"{table.location(cells.index(''), target)}: is empty; expected a value of the target")
-        is_number = [not math.isnan(parse_number(cell)) for cell in cells]
-        any_or_all = all if self.task == "classification" else any
-        if target in self.categories or (self.task != "regression" and not any_or_all(is_number)):
-            return np.array(cells)
-        return table.numbers(target, ", or set data.task=classification")
-
-
-# NumPy's files
 
 
 class NamedArray(NamedTuple):
@@ -224,7 +103,7 @@ def _map_file(key: str, name: str | None) -> Array:
 def _split_arrays(options: FileOptions, x: NamedArray, y: NamedArray) -> Dataset:
     """The dataset of two arrays, of which a fraction is held out."""
     inputs, raw_target = _validate_examples(x, y)
-    target, class_names = options.encode_target(raw_target, y.name)
+    target, class_names = options.encode_array(raw_target, y.name)
     return with_class_names(options.split(inputs, target), class_names)
 
 
@@ -234,7 +113,7 @@ def _join_arrays(options: FileOptions, train: list[NamedArray], val: list[NamedA
     if x_val.shape[1:] != x.shape[1:] or y_val.shape[1:] != y.shape[1:]:
         shapes = " and ".join(f"{name} has shape {list(array.shape)}" for name, array in (*train, *val))
         raise ConfigError(f"{shapes}; expected examples of the same shape for validation as for training")
-    target, class_names = options.encode_target(np.concatenate([y, y_val]), train[1].name)
+    target, class_names = options.encode_array(np.concatenate([y, y_val]), train[1].name)
     indices = np.split(np.arange(len(target)), [len(y)])
     return with_class_names(options.split(np.concatenate([x, x_val]), target, indices), class_names)
 

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
-from minitrain.data.preprocessing import Column, Preprocessing
+from minitrain.data.dialect import MISSING_NUMBERS, is_number
+from minitrain.data.preprocessing import Column, Preprocessing, TableFormat
 from minitrain.data.reading import reporting_errors, require_file, validate_array
-from minitrain.data.tables import Row, build_table, parse_number, read_rows
-from minitrain.errors import ConfigError, plural
+from minitrain.data.table_files import open_table
+from minitrain.data.tables import Table
+from minitrain.errors import ConfigError, abbreviate, plural
 from minitrain.typing import Array
 
+log = logging.getLogger("minitrain")
 
-def read_inputs(path: str, preprocessing: Preprocessing, delimiter: str = ",", array: str = "x") -> Array:
-    """The inputs in a csv, npy or npz file, not scaled: [examples, inputs].
 
-    Columns of a csv file are found by name if both the file and the dataset have names, otherwise by position. Other
-    columns, such as the target, are ignored.
+def read_inputs(path: str, preprocessing: Preprocessing, array: str = "x") -> Array:
+    """The inputs in a table, npy or npz file, not scaled: [examples, inputs].
+
+    Columns of a table are identified by name if both the file and the dataset have names, otherwise by position. Other
+    columns, such as the target, are ignored. Missing values are the means of the training examples; a string that the
+    training data did not have is encoded as zeros. The numbers of both are logged.
 
     Args:
         path: The file.
         preprocessing: How the examples were encoded in training.
-        delimiter: The character between the columns of a csv file.
         array: The name of the inputs in an npz file.
 
     Raises:
@@ -31,11 +37,75 @@ def read_inputs(path: str, preprocessing: Preprocessing, delimiter: str = ",", a
     """
     if path.endswith((".npy", ".npz")):
         return validate_inputs(_read_array(path, array), preprocessing, path)
-    rows = read_rows("FILE", path, delimiter)
-    first_row = rows[0][1]
-    if _is_header(first_row, preprocessing):
-        return _inputs_by_name(path, rows, preprocessing.columns)
-    return _inputs_by_position(path, rows, preprocessing)
+    columns = preprocessing.columns or tuple(Column("", index) for index in range(preprocessing.inputs))
+    file = open_table("FILE", path, preprocessing.table.options, partial(_is_header, columns))
+    names = file.header.columns
+    if file.header.has_names and any(column.name for column in columns):
+        inputs = _match_names(path, names, columns)
+    else:
+        positions = _match_positions(path, len(names), columns, preprocessing.table)
+        inputs = {names[i]: column for i, column in zip(positions, columns, strict=True)}
+    texts = [name for name, column in inputs.items() if column.categories]
+    table = file.read([name for name in inputs if name not in texts], texts)
+    table.require_numbers()
+    for name in texts:
+        _log_unknown(table, name, inputs[name].categories)
+    x = table.inputs({name: column.categories for name, column in inputs.items()})
+    missing = np.isnan(x)
+    if not missing.any():
+        return x
+    if not preprocessing.means:
+        raise table.missing_error(int(missing.any(axis=1).argmax()))
+    count = sum(int(table.is_missing(name).sum()) for name in inputs)
+    log.info("%s replaced by means of the training examples", plural(count, "missing cell"))
+    return np.where(missing, preprocessing.means, x)
+
+
+def _is_header(columns: Sequence[Column], rows: Sequence[Sequence[str]], decimal: str) -> bool:
+    """Whether the first row names the columns: it has all their names, or no value that an example can have."""
+    names = {column.name for column in columns if column.name}
+    if names and names <= set(rows[0]):
+        return True
+    if not names and all(column.categories for column in columns):
+        return False
+    known = MISSING_NUMBERS.union(*(column.categories for column in columns))
+    return not any(cell in known or is_number(cell, decimal) for cell in rows[0])
+
+
+def _match_names(path: str, names: Sequence[str], columns: Sequence[Column]) -> dict[str, Column]:
+    """The columns of the inputs by their names in a file."""
+    missing = [column.name for column in columns if column.name not in names]
+    if missing:
+        raise ConfigError(f"{path}: has no column {', '.join(missing)}; columns: {', '.join(names)}")
+    return {column.name: column for column in columns}
+
+
+def _match_positions(path: str, width: int, columns: Sequence[Column], table: TableFormat) -> Sequence[int]:
+    """The positions of the inputs in a file: those of the training data, without its target, or all in their order."""
+    without_target = [i for i in range(table.width) if i not in table.targets]
+    indices = [column.index for column in columns]
+    if width == len(columns):
+        return range(width)
+    if width == table.width:
+        return indices
+    if width == len(without_target):
+        return [without_target.index(i) for i in indices]
+    widths = {len(without_target): "without the target", table.width: "with the target"}
+    others = "".join(f", or {count} {what}" for count, what in widths.items() if count > len(columns))
+    raise ConfigError(
+        f"{path}: {plural(width, 'column')}; expected {len(columns)}, the inputs in the order of training{others}"
+    )
+
+
+def _log_unknown(table: Table, name: str, categories: Sequence[str]) -> None:
+    """Log the strings of a column that are encoded as zeros."""
+    column = table.texts[name]
+    unknown = [i for i, value in enumerate(column.values) if value not in categories]
+    if unknown:
+        count = int(np.isin(column.codes, unknown).sum())
+        values = abbreviate(", ".join(column.values[i] for i in unknown))
+        are = "values are" if count > 1 else "value is"
+        log.info("column %s: %s %s not in the training data (%s); encoded as zeros", name, f"{count:,}", are, values)
 
 
 def validate_inputs(x: Array, preprocessing: Preprocessing, name: str) -> Array:
@@ -71,43 +141,3 @@ def _read_array(path: str, name: str) -> Array:
         if name not in content:
             raise ConfigError(f"{path}: has no array {name}; arrays: {', '.join(content) or 'none'}")
         return validate_array(content[name], name)
-
-
-def _is_header(cells: list[str], preprocessing: Preprocessing) -> bool:
-    """Whether the first row has the names of columns: all names of the dataset, or no number."""
-    names = {column.name for column in preprocessing.columns if column.name}
-    return bool(names) and (names <= set(cells) or _has_no_number(cells))
-
-
-def _has_no_number(cells: list[str]) -> bool:
-    return all(math.isnan(parse_number(cell)) for cell in cells)
-
-
-def _inputs_by_name(path: str, rows: list[Row], columns: Sequence[Column]) -> Array:
-    table = build_table(path, rows, header=True)
-    missing = [column.name for column in columns if column.name not in table.columns]
-    if missing:
-        raise ConfigError(f"{path}: has no column {', '.join(missing)}; columns: {', '.join(table.columns)}")
-    return np.concatenate([table.inputs(column.name, column) for column in columns], axis=1)
-
-
-def _inputs_by_position(path: str, rows: list[Row], preprocessing: Preprocessing) -> Array:
-    """The inputs in the order of training; a file with one column more has the target, too, where training had it."""
-    columns = preprocessing.columns or [Column("", index) for index in range(preprocessing.inputs)]
-    first_row = rows[0][1]
-    has_target = bool(preprocessing.columns) and len(first_row) == len(columns) + 1
-    if len(first_row) != len(columns) and not has_target:
-        raise ConfigError(
-            f"{path}: {plural(len(first_row), 'column')}; expected {_expected_columns(preprocessing, len(columns))}"
-        )
-    positions = [column.index for column in columns] if has_target else range(len(columns))
-    numeric = [first_row[i] for i, column in zip(positions, columns, strict=True) if not column.categories]
-    table = build_table(path, rows, header=bool(numeric) and _has_no_number(numeric))
-    names = list(table.columns)
-    parts = [table.inputs(names[i], column) for i, column in zip(positions, columns, strict=True)]
-    return np.concatenate(parts, axis=1)
-
-
-def _expected_columns(preprocessing: Preprocessing, count: int) -> str:
-    or_target = f", or {count + 1} with the target" if preprocessing.columns else ""
-    return f"{count}, the inputs in the order of training{or_target}"

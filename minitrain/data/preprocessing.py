@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from minitrain.data.dialect import TextOptions
 from minitrain.typing import Array
 
 
@@ -25,9 +26,9 @@ class Scale:
     mean: Array | float = 0.0
     deviation: Array | float = 1.0
 
-    def apply(self, raw: Array) -> Array:
-        """Raw values -> scaled values."""
-        return (raw - self.mean) / self.deviation
+    def apply(self, raw: Array, out: Array | None = None) -> Array:
+        """Raw values -> scaled values, written to `out` if it is not None."""
+        return np.divide(np.subtract(raw, self.mean, out=out), self.deviation, out=out)
 
     def undo(self, scaled: Array) -> Array:
         """Scaled values -> raw values."""
@@ -59,6 +60,21 @@ class Column:
 
 
 @dataclass(frozen=True)
+class TableFormat:
+    """How a table was read, for new examples in similar files.
+
+    Attributes:
+        options: What is known of text files.
+        width: The number of columns; 0 if the data do not come from a table.
+        targets: The positions of the target's columns, from 0.
+    """
+
+    options: TextOptions = TextOptions()
+    width: int = 0
+    targets: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class Preprocessing:
     """How examples in the units of the user are encoded, and how outputs are decoded.
 
@@ -70,6 +86,8 @@ class Preprocessing:
         class_names: The names of the classes 0, 1, ...; empty if those are their numbers.
         columns: The columns of the inputs, if the data come from a table.
         target: The name of the target's column, if the data come from a table with a header.
+        means: The mean of each input on the training examples, which replaces missing ones; empty if there are none.
+        table: How the table was read that the data come from.
 
     >>> Preprocessing(inputs=2, classes=2).labels, Preprocessing(inputs=2, targets=3).outputs
     (('0', '1'), 3)
@@ -83,6 +101,8 @@ class Preprocessing:
     class_names: tuple[str, ...] = ()
     columns: tuple[Column, ...] = ()
     target: str = ""
+    means: tuple[float, ...] = ()
+    table: TableFormat = TableFormat()
 
     @property
     def outputs(self) -> int:
@@ -123,6 +143,8 @@ def preprocessing_as_json(preprocessing: Preprocessing) -> dict[str, object]:
             for column in preprocessing.columns
         ],
         "target": preprocessing.target,
+        "means": list(preprocessing.means),
+        "table": {**asdict(preprocessing.table), "targets": list(preprocessing.table.targets)},
     }
 
 
@@ -163,19 +185,40 @@ def _parse(values: object) -> Preprocessing:
         fields.texts("class_names"),
         tuple(columns),
         fields.text("target"),
+        tuple(_parse_numbers("means", fields.values["means"], inputs).tolist()) if fields.list("means") else (),
+        _parse_table(fields.values["table"]),
     )
     if len(result.class_names) not in (0, classes) or len(result.input_names) != inputs or inputs < 1:
         raise ValueError("preprocessing: numbers of inputs, columns, classes and names contradict each other")
+    table = result.table
+    if any(column.index >= table.width or column.index in table.targets for column in columns):
+        raise ValueError("preprocessing: a column has an invalid position")
     return result
+
+
+def _parse_table(values: object) -> TableFormat:
+    fields = _Fields(values)
+    options = _Fields(fields.values["options"])
+    delimiter, decimal = options.text("delimiter"), options.text("decimal")
+    keys = ("likely_delimiter", "likely_decimal")
+    likely = [None if options.values[key] is None else options.text(key) for key in keys]
+    if decimal not in ("auto", ".", ",") or likely[1] not in (None, ".", ","):
+        raise ValueError("table: expected a point or a comma as decimal mark")
+    targets = [_Fields({"target": value}).count("target") for value in fields.list("targets")]
+    return TableFormat(TextOptions(delimiter, decimal, *likely), fields.count("width"), tuple(targets))
+
+
+def _parse_numbers(name: str, values: object, columns: int) -> Array:
+    numbers = np.array(values, np.float64)
+    if numbers.shape not in ((), (columns,)) or not np.isfinite(numbers).all():
+        raise ValueError(f"{name}: has shape {list(numbers.shape)}; expected {columns} finite numbers")
+    return numbers
 
 
 def _parse_scale(values: object, columns: int) -> Scale:
     parts = []
     for name in ("mean", "deviation"):
-        value = _Fields(values).values[name]
-        numbers = np.array(value, np.float64)
-        if numbers.shape not in ((), (columns,)) or not np.isfinite(numbers).all():
-            raise ValueError(f"scale: {name} has shape {list(numbers.shape)}; expected {columns} finite numbers")
+        numbers = _parse_numbers(f"scale: {name}", _Fields(values).values[name], columns)
         parts.append(float(numbers) if numbers.ndim == 0 else numbers)
     if not np.all(parts[1]):
         raise ValueError("scale: a deviation is 0")

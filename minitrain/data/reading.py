@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -39,6 +41,22 @@ def require_file(key: str, path: str | None, kind: str) -> Path:
             f"{key}={path}: no such file; expected a path relative to the current directory, {Path.cwd()}"
         )
     return file
+
+
+def open_file(path: Path) -> BinaryIO:
+    """A file for reading, decompressed if it begins like a gzip, bzip2 or xz file.
+
+    Raises:
+        ConfigError: It is a zip archive, which may contain several files.
+    """
+    with path.open("rb") as file:
+        start = file.read(6)
+    if start.startswith(b"PK\x03\x04"):
+        raise ConfigError(f"{path}: is an Excel workbook or a zip archive; save it as csv, or extract the file")
+    for magic, module in (b"\x1f\x8b", "gzip"), (b"BZh", "bz2"), (b"\xfd7zXZ", "lzma"):
+        if start.startswith(magic):
+            return import_module(module).open(path)
+    return path.open("rb")
 
 
 @contextmanager

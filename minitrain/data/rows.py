@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,6 +12,8 @@ from minitrain.data.preprocessing import Scale
 from minitrain.typing import Array
 
 BLOCK_SIZE = 2**22  # numbers in one block of an array that may be larger than memory: 32 MiB in float64
+
+SMALLEST_DEVIATION = 1e-140  # its square is a normal number
 
 
 @dataclass(frozen=True)
@@ -63,14 +65,50 @@ def row_blocks(x: Array | RowsOnDisk) -> Iterator[slice]:
 def mean_and_deviation(x: Array | RowsOnDisk) -> tuple[Array, Array]:
     """Mean and standard deviation of each column, computed block by block.
 
+    A column whose squares leave the range of float64 is divided by a power of two first, which rounds nothing: a column
+    times 1e200 has the mean and the deviation times 1e200.
+
     Args:
         x: [examples, inputs].
 
     Returns:
         [inputs] each. The deviation of a constant column is 1, so that scaling it results in 0.
+
+    >>> mean_and_deviation(np.array([[0.0, 2e-200, -1e308], [4.0, 6e-200, 1e308]]))
+    (array([2.e+000, 4.e-200, 0.e+000]), array([2.e+000, 2.e-200, 1.e+308]))
     """
-    mean = sum(x[block].sum(axis=0) for block in row_blocks(x)) / len(x)
-    deviation = np.sqrt(sum(np.square(x[block] - mean).sum(axis=0) for block in row_blocks(x)) / len(x))
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = _moments(lambda: (x[block] for block in row_blocks(x)), len(x))
+    is_tiny = np.maximum(np.abs(mean), deviation) < SMALLEST_DEVIATION
+    extreme = np.flatnonzero(~np.isfinite(mean) | ~np.isfinite(deviation) | is_tiny)
+    unit: Array | float = 1.0
+    if len(extreme):
+        largest = np.max([np.abs(x[block][:, extreme]).max(axis=0) for block in row_blocks(x)], axis=0)
+        unit = np.ldexp(1.0, np.frexp(largest)[1] - 1)
+        scaled = _moments(lambda: (x[block][:, extreme] / unit for block in row_blocks(x)), len(x))
+        mean[extreme], deviation[extreme] = scaled
     # The mean of a constant column is off by up to one rounding error per example.
     constant = deviation <= len(x) * np.finfo(np.float64).eps * np.abs(mean)
+    mean[extreme] *= unit
+    deviation[extreme] *= unit
     return mean, np.where(constant, 1.0, deviation)
+
+
+def _moments(blocks: Callable[[], Iterator[Array]], count: int) -> tuple[Array, Array]:
+    """Mean and standard deviation of the columns of blocks, which have `count` rows together."""
+    mean = sum(block.sum(axis=0) for block in blocks()) / count
+    return mean, np.sqrt(sum(np.square(block - mean).sum(axis=0) for block in blocks()) / count)
+
+
+def mean_of_columns(x: Array, rows: Array) -> Array:
+    """The mean of the values of each column that are not NaN in some rows: [inputs]; 0 if there are none.
+
+    >>> mean_of_columns(np.array([[1.0, np.nan], [3.0, np.nan], [8.0, 1.0]]), np.array([0, 1]))
+    array([2., 0.])
+    """
+    total, count = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    for block in row_blocks(x):
+        values = x[rows[block]]
+        total += np.nansum(values / len(rows), axis=0)
+        count += (~np.isnan(values)).sum(axis=0)
+    return total / np.maximum(count, 1) * len(rows)

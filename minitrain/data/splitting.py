@@ -89,4 +89,7 @@ class RegressionSplitOptions(SplitOptions):
 
 
 def _scaled(x: Array | RowsOnDisk, scale: Scale) -> Array | RowsOnDisk:
-    return replace(x, scale=scale) if isinstance(x, RowsOnDisk) else scale.apply(x)
+    """Rows of `split`, scaled; those in memory are overwritten."""
+    if isinstance(x, RowsOnDisk):
+        return replace(x, scale=scale)
+    return scale.apply(x, out=x if x.dtype.kind == "f" else None)

@@ -1,150 +1,192 @@
-"""Tables: the cells of a csv file by column, as numbers or as one-hot categories."""
+"""Tables: columns of numbers and of strings, from a file of any format."""
 
 from __future__ import annotations
 
-import csv
-import math
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from minitrain.data.preprocessing import Column
-from minitrain.data.reading import reporting_errors, require_file
-from minitrain.errors import ConfigError, plural
+from minitrain.data.dialect import MISSING, MISSING_NUMBERS, Dialect, is_number, parse_number
+from minitrain.errors import ConfigError, abbreviate
 from minitrain.typing import Array
 
-Row = tuple[int, list[str]]  # its number in the file, from 1, and its cells
+
+@dataclass(frozen=True)
+class Header:
+    """The columns of a file.
+
+    Attributes:
+        columns: The name of each column; its number, from 1, if it has none.
+        has_names: Whether the file names its columns.
+        ignored: Columns without a name that have no values, or that number the rows.
+    """
+
+    columns: tuple[str, ...]
+    has_names: bool = True
+    ignored: tuple[str, ...] = ()
+
+
+class TableFile(Protocol):
+    """A file that contains a table."""
+
+    @property
+    def name(self) -> str:
+        """Its path as the user wrote it, for messages."""
+
+    @property
+    def header(self) -> Header:
+        """Its columns."""
+
+    @property
+    def dialect(self) -> Dialect:
+        """How it is divided into cells; for parquet, how strings are read."""
+
+    def read(self, numbers: Sequence[str], texts: Sequence[str] = ()) -> Table:
+        """Read columns as numbers and columns as strings.
+
+        Raises:
+            ConfigError: The file cannot be read, or rows have different numbers of cells.
+        """
+
+    def sample(self, column: str) -> Sequence[str]:
+        """The cells of a column in the first rows."""
+
+    def location(self, example: int) -> str:
+        """The location of an example, which is counted from 0, for messages: `people.csv row 3`."""
+
+    def cell(self, example: int, column: str) -> str:
+        """The text of a cell."""
+
+
+@dataclass(frozen=True)
+class TextColumn:
+    """A column of strings.
+
+    Attributes:
+        values: Its distinct strings in sorted order, without those that stand for a missing value.
+        codes: The index of each cell's string in `values`, -1 for a missing value: [rows].
+    """
+
+    values: tuple[str, ...]
+    codes: Array
+
+    @classmethod
+    def encode(cls, values: Sequence[str], codes: Array) -> TextColumn:
+        """A column of strings, in any order and with spaces around them, and the index of each cell's string.
+
+        >>> TextColumn.encode(["b", " a", "?"], np.array([0, 1, 0, 2]))
+        TextColumn(values=('a', 'b'), codes=array([ 1,  0,  1, -1]))
+        """
+        stripped = [value.strip() for value in values]
+        present = sorted(set(stripped) - MISSING)
+        index = {value: i for i, value in enumerate(present)}
+        return cls(tuple(present), np.array([index.get(value, -1) for value in stripped], np.intp)[codes])
+
+    def numbers(self, decimal: str = ".") -> tuple[Array, Array]:
+        """The cells as numbers, NaN if missing or invalid: [rows]; and which are invalid: [rows]."""
+        parsed = np.array([*(parse_number(value, decimal) for value in self.values), np.nan])
+        missing = np.array([*(value in MISSING_NUMBERS for value in self.values), True])
+        return parsed[self.codes], (np.isnan(parsed) & ~missing)[self.codes]
+
+    def take(self, rows: Array) -> TextColumn:
+        """The column with some of its rows, which are not missing."""
+        values, codes = np.unique(self.codes[rows], return_inverse=True)
+        return TextColumn(tuple(self.values[i] for i in values.tolist()), codes)
+
+    def one_hot(self, categories: Sequence[str]) -> Array:
+        """One column per category, NaN if the cell is missing, zeros if it is another string: [rows, categories].
+
+        >>> TextColumn(("a", "b"), np.array([1, 0, -1])).one_hot(["b", "c"])
+        array([[ 1.,  0.],
+               [ 0.,  0.],
+               [nan, nan]])
+        """
+        rows = [[float(value == category) for category in categories] for value in self.values]
+        return np.array([*rows, [np.nan] * len(categories)])[self.codes]
 
 
 @dataclass(frozen=True)
 class Table:
-    """The cells of a csv file by column.
+    """Columns of a file.
 
     Attributes:
-        path: The file, for messages.
-        columns: Name -> cells.
-        row_numbers: The number in the file of each row, from 1.
+        file: The file.
+        names: The columns of `values`.
+        values: Numbers, NaN if missing or invalid: [rows, columns].
+        texts: The columns that were read as strings.
+        invalid: The first cell of a column of `values` that contains something else than a finite number: its row.
     """
 
-    path: str
-    columns: dict[str, tuple[str, ...]]
-    row_numbers: list[int]
+    file: TableFile
+    names: tuple[str, ...]
+    values: Array
+    texts: dict[str, TextColumn]
+    invalid: dict[str, int]
 
-    def location(self, index: int, column: str) -> str:
-        """The location of a cell, for messages: `people.csv row 3, column age`."""
-        return f"{self.path} row {self.row_numbers[index]}, column {column}"
+    def __len__(self) -> int:
+        return len(self.values)
 
-    def require_columns(self, key: str, names: Iterable[str]) -> None:
-        """Raise ConfigError for the first name that is not a column; `key` is the option that contains it."""
-        for name in names:
-            if name not in self.columns:
-                raise ConfigError(f"{key}={name}: {self.path} has no such column; columns: {', '.join(self.columns)}")
+    def numbers(self, name: str) -> Array:
+        """A column of `values`: [rows]."""
+        return self.values[:, self.names.index(name)]
 
-    def numbers(self, name: str, alternative: str = "") -> Array:
-        """The cells of a column as numbers: [rows].
+    def is_missing(self, name: str) -> Array:
+        """Which cells of a column are missing: [rows]."""
+        return np.less(self.texts[name].codes, 0) if name in self.texts else np.isnan(self.numbers(name))
+
+    def inputs(self, categories: Mapping[str, Sequence[str]]) -> Array:
+        """Columns as inputs of a network, those of strings one-hot; NaN if missing: [rows, inputs].
 
         Args:
-            name: The column.
-            alternative: What else the user can do about a cell that is not a number, for the message.
-
-        Raises:
-            ConfigError: A cell is not a number; the message names the first.
+            categories: The columns in their order, with the categories of those that were read as strings.
         """
-        numbers = np.array([parse_number(cell) for cell in self.columns[name]])
-        for i in np.flatnonzero(np.isnan(numbers)).tolist():
-            cell = repr(self.columns[name][i]) if self.columns[name][i] else "an empty cell"
-            raise ConfigError(f"{self.location(i, name)}: {cell} is not a number; correct it{alternative}")
-        return numbers
-
-    def categories(self, name: str) -> tuple[str, ...]:
-        """The distinct strings of a column in sorted order."""
-        return tuple(sorted(set(self.columns[name])))
-
-    def inputs(self, name: str, column: Column, alternative: str = "") -> Array:
-        """The cells of a column as inputs: [rows, inputs].
-
-        Args:
-            name: The column in this table.
-            column: The same column in the training data, with its categories.
-            alternative: As in `numbers`.
-
-        Raises:
-            ConfigError: A cell is not a number, or is not a category of the column; the message names the first.
-        """
-        if not column.categories:
-            return self.numbers(name, alternative)[:, None]
-        cells = np.array(self.columns[name])
-        for i in np.flatnonzero(~np.isin(cells, column.categories)).tolist():
-            raise ConfigError(
-                f"{self.location(i, name)}: {str(cells[i])!r} is not a category of the training data; "
-                f"expected one of {', '.join(column.categories)}"
-            )
-        return (cells[:, None] == np.array(column.categories)).astype(np.float64)
-
-
-def parse_number(text: str) -> float:
-    """A string as a finite number, or NaN if it is none; underscores, which Python allows, are not accepted.
-
-    >>> parse_number("4e1"), parse_number("1_000"), parse_number("inf")
-    (40.0, nan, nan)
-    """
-    try:
-        value = math.nan if "_" in text else float(text)
-    except ValueError:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
-
-
-def read_rows(key: str, path: str | None, delimiter: str) -> list[Row]:
-    """The rows of a csv file that are not blank, without spaces around cells.
-
-    Args:
-        key: The option or argument that names the file, for messages.
-        path: The file.
-        delimiter: One character; a backslash and a t stand for a tab.
-
-    Raises:
-        ConfigError: The file cannot be read, or has no rows; or the delimiter is invalid.
-    """
-    delimiter = delimiter.replace("\\t", "\t")
-    if len(delimiter) != 1 or delimiter in '"\r\n':
-        raise ConfigError(f"data.delimiter={delimiter}: expected one character, or \\t for a tab")
-    file = require_file(key, path, "a csv file")
-    with reporting_errors(key, file, "a table of UTF-8 text"), file.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.reader(lines, delimiter=delimiter)
-        rows = [
-            (number, [cell.strip() for cell in row])
-            for number, row in enumerate(reader, 1)
-            if row == [""] or delimiter.join(row).strip(" ")  # [""] is an empty cell in quotes
+        if not self.texts.keys() & categories.keys():
+            names = tuple(categories)
+            return self.values if names == self.names else self.values.take([*map(self.names.index, names)], axis=1)
+        parts = [
+            self.texts[name].one_hot(values) if name in self.texts else self.numbers(name)[:, None]
+            for name, values in categories.items()
         ]
-    if not rows:
-        raise ConfigError(f"{path}: the file is empty; expected one row per example")
-    return rows
+        return np.concatenate(parts, axis=1)
+
+    def location(self, row: int, column: str) -> str:
+        """The location of a cell, for messages: `people.csv row 3, column age`."""
+        return f"{self.file.location(row)}, column {column}"
+
+    def require_numbers(self, advice: str = "") -> None:
+        """Check that the cells of `values` are finite numbers or missing.
+
+        Args:
+            advice: What the user can do beside correcting a cell, for the message.
+
+        Raises:
+            ConfigError: A cell is neither; the message names the first.
+        """
+        if self.invalid:
+            name = min(self.invalid, key=lambda name: (self.invalid[name], self.file.header.columns.index(name)))
+            raise self.number_error(self.invalid[name], name, advice)
+
+    def number_error(self, row: int, column: str, advice: str = "") -> ConfigError:
+        """The error that a cell is not a number; see `require_numbers`."""
+        cell = self.file.cell(row, column)
+        if self.file.dialect.decimal == "." and is_number(cell, ","):
+            advice = ", or set data.decimal=','"
+        return ConfigError(
+            f"{self.location(row, column)}: {abbreviate(repr(cell))} is not a number; correct it{advice}"
+        )
+
+    def missing_error(self, row: int, advice: str = "") -> ConfigError:
+        """The error that a row has a missing cell."""
+        column = next(name for name in (*self.names, *self.texts) if self.file.cell(row, name) in MISSING_NUMBERS)
+        cell = repr(self.file.cell(row, column)) if self.file.cell(row, column) else "an empty cell"
+        return ConfigError(f"{self.location(row, column)}: {cell} is a missing value; correct it{advice}")
 
 
-def build_table(path: str, rows: Sequence[Row], header: bool, alternative: str = "") -> Table:
-    """Rows of equal length as a table.
-
-    Args:
-        path: The file, for messages.
-        rows: Its rows.
-        header: Whether the first row has the names of the columns; otherwise they are named 1, 2, ...
-        alternative: What the user can do if there is only one row, for the message.
-
-    Raises:
-        ConfigError: There is no row of data, a name occurs twice, or a row has another number of cells.
-    """
-    first = rows[0][1]
-    names, rows = (first, rows[1:]) if header else ([str(i + 1) for i in range(len(first))], rows)
-    if not rows:
-        raise ConfigError(f"{path}: has a header but no other rows{alternative}")
-    name, occurrences = Counter(names).most_common(1)[0]
-    if occurrences > 1:
-        raise ConfigError(f"{path} row 1: {occurrences} columns are named {name!r}; rename them")
-    for number, row in rows:
-        if len(row) != len(names):
-            raise ConfigError(f"{path} row {number}: {plural(len(row), 'cell')}; expected {len(names)}, as in row 1")
-    columns = zip(*(row for _, row in rows), strict=True)
-    return Table(path, dict(zip(names, columns, strict=True)), [number for number, _ in rows])
+def require_columns(key: str, names: Iterable[str], file: TableFile) -> None:
+    """Raise ConfigError for the first name that is not a column; `key` is the option that contains it."""
+    for name in names:
+        if name not in file.header.columns:
+            columns = ", ".join(file.header.columns)
+            raise ConfigError(f"{key}={name}: {file.name} has no such column; columns: {columns}")

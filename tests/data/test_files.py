@@ -89,7 +89,7 @@ def test_numbers_can_be_categories():
         (["0", "1", "1"], "regression", [[0], [1], [1]], None),
         (["-1", "10", "9"], "classification", [0, 2, 1], 3),
         (["x", "10", "9"], "classification", [2, 0, 1], 3),
-        (["nan", "inf", "nan"], "auto", [1, 0, 1], 2),
+        (["inf", "-inf", "inf"], "auto", [1, 0, 1], 2),
     ],
 )
 def test_type_of_the_target_is_detected(targets, task, expected, classes):
@@ -137,21 +137,25 @@ CSV_ERRORS = [
     ),
     ("a,b\n1,2\n1_000,3\n", {}, "people.csv row 3, column a: '1_000' is not a number"),
     ('a,b\n1,2\n""\n', {}, "people.csv row 3: 1 cell; expected 2"),
-    ("a,b\n1,2\n,\n", {}, "people.csv row 3, column a: an empty cell"),
-    (PEOPLE, {"categories": ["town"]}, "people.csv row 4, column age: an empty cell is not a number"),
-    ("a,b\n1,2\n\nnan,3\n", {}, "people.csv row 4, column a: 'nan' is not a number"),
+    ("a,b\n1,2\n,\n", {"missing": "error"}, "people.csv row 3, column a: an empty cell is a missing value; correct it"),
+    (
+        PEOPLE,
+        {"categories": ["town"], "missing": "error"},
+        "people.csv row 4, column age: an empty cell is a missing value; correct it, or set data.missing=mean",
+    ),
+    ("a,b\n1,2\n\nnan,3\n", {"missing": "error"}, "people.csv row 4, column a: 'nan' is a missing value"),
     ("a,b\n1,2\n-inf,3\n", {}, "people.csv row 3, column a: '-inf' is not a number"),
     ("1,2\nx,3\n", {"header": False}, "people.csv row 2, column 1: 'x' is not a number"),
     ("a,b\n1,2\n3\n", {}, "people.csv row 3: 1 cell; expected 2, as in row 1"),
     ("a,b\n1,2,3\n", {}, "people.csv row 2: 3 cells; expected 2"),
-    ("a,b\n1,u\n2,\n", {}, "people.csv row 3, column b: is empty; expected a value of the target"),
+    ("a,b\n1,u\n2,\n", {"missing": "error"}, "people.csv row 3, column b: an empty cell is a missing value"),
     ("a,b\n1,5\n2,5x\n", {}, "people.csv row 3, column b: '5x' is not a number; correct it, or set data.task=class"),
     ("a,b\n1,u\n2,v\n", {"task": "regression"}, "people.csv row 2, column b: 'u' is not a number"),
     ("a,b\n1,u\n2,u\n", {}, "people.csv column b: every example has class u; expected at least two classes"),
     ("a,b\n1,0\n2,0\n", {}, "people.csv column b: every example has class 0"),
-    ("a,b\n1,2\n", {"delimiter": ";;"}, "data.delimiter=;;: expected one character"),
-    ("a,b\n1,2\n", {"delimiter": ""}, "data.delimiter=: expected one character"),
-    ("a,b\n1,2\n", {"delimiter": '"'}, 'data.delimiter=": expected one character'),
+    ("a,b\n1,2\n", {"delimiter": ";;"}, "data.delimiter=;;: expected one ASCII character"),
+    ("a,b\n1,2\n", {"delimiter": ""}, "data.delimiter=: expected one ASCII character"),
+    ("a,b\n1,2\n", {"delimiter": '"'}, 'data.delimiter=": expected one ASCII character'),
 ]
 
 
@@ -362,7 +366,12 @@ BROKEN[41, 2] = np.nan
         (X, np.full(60, 0x7FFFFFFF, "uint32").view("U1"), {}, "Y: contains invalid Unicode; remove or replace it"),
         (X, np.array(["a", "\ud800"] * 30), {}, "Y: contains invalid Unicode; remove or replace it"),
         (X, np.zeros(60, int), {}, "Y: every example has class 0"),
-        (X, NUMBERS, {"task": "classification"}, "Y: has shape [60, 2]; expected [examples], one class per example"),
+        (
+            X,
+            NUMBERS,
+            {"task": "classification"},
+            "Y: has shape [60, 2], and data.task=classification requires one class",
+        ),
         (X, np.array([["a", "b"]] * 60), {}, "Y: has shape [60, 2]; expected [examples], one class per example"),
         (
             X,

@@ -1,0 +1,151 @@
+"""Targets of examples from files: classes and their names, or numbers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from minitrain.data.dialect import is_number, parse_number
+from minitrain.data.splitting import RegressionSplitOptions
+from minitrain.data.tables import TextColumn
+from minitrain.errors import ConfigError
+from minitrain.options import option
+from minitrain.typing import Array
+
+_LEADING_ZERO = re.compile(r"[+-]?0\d")
+
+TargetKind = Literal["classes", "numbers"]
+
+
+class Target(NamedTuple):
+    """A target as `split` takes it.
+
+    Attributes:
+        values: Classes 0, 1, ... as integers, [examples]; or float64 numbers, [examples, outputs].
+        class_names: The names of the classes; empty for numbers.
+    """
+
+    values: Array
+    class_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileOptions(RegressionSplitOptions):
+    """Base class of datasets from files, whose target is a class or numbers.
+
+    Attributes:
+        expected_target: What the loss of the run requires; decides for `task=auto`.
+    """
+
+    task: str = option(
+        "auto",
+        "type of the target; auto: what the loss requires; strings, integers from 0 or 1 without gaps, and one-hot "
+        "columns can be classes",
+        choices=("auto", "classification", "regression"),
+    )
+    expected_target: TargetKind | None = None
+
+    def encode_array(self, y: Array, name: str, columns: Sequence[str] = ()) -> Target:
+        """The target in an array.
+
+        Args:
+            y: [examples] numbers or strings, or [examples, outputs] numbers.
+            name: The name of the target in messages.
+            columns: The names of its columns, which are those of classes if they are one-hot; by default 0, 1, ...
+
+        Raises:
+            ConfigError: The target does not fit `task` or the loss, or there is only one class.
+        """
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y[:, 0]
+        is_text = y.dtype.kind == "U"
+        if is_text and self.task == "regression":
+            raise ConfigError(f"data.task=regression: {name} contains strings; expected numbers")
+        if y.ndim == 2:
+            if is_text:
+                raise ConfigError(f"{name}: has shape {list(y.shape)}; expected [examples], one class per example")
+            return self._encode_columns(y, name, columns)
+        if self.task == "regression" or (not is_text and self.task == "auto" and self.expected_target == "numbers"):
+            return Target(y.astype(np.float64))
+        values, classes = np.unique(y, return_inverse=True)
+        if self.task == "auto" and not is_text and not _are_consecutive(values):
+            self._require_numbers(values[:10].tolist(), name)
+            return Target(y.astype(np.float64))
+        as_text = partial(np.format_float_positional, trim="-") if y.dtype.kind == "f" else str
+        return _classes(classes, tuple(map(as_text, values)), name)
+
+    def _encode_columns(self, y: Array, name: str, columns: Sequence[str]) -> Target:
+        """The target in an array of several columns: numbers, or one-hot classes if classes are expected."""
+        if self.task == "regression" or (self.task == "auto" and self.expected_target != "classes"):
+            return Target(y.astype(np.float64))
+        if not np.isin(y, (0, 1)).all() or (y.sum(axis=1) != 1).any():
+            reason = "data.task=classification" if self.task == "classification" else "the loss"
+            raise ConfigError(
+                f"{name}: has shape {list(y.shape)}, and {reason} requires one class per example, or one-hot rows (a "
+                "single 1, else 0); train a run for each column, or set loss=mse data.task=regression"
+            )
+        return _classes(y.argmax(axis=1), tuple(columns or map(str, range(y.shape[1]))), name)
+
+    def encode_text(self, column: TextColumn, decimal: str, name: str) -> Target:
+        """The target in a column of a table.
+
+        Args:
+            column: The column, without missing values.
+            decimal: The decimal mark of numbers.
+            name: The name of the target in messages.
+
+        Raises:
+            ConfigError: The target does not fit the loss, or there is only one class.
+        """
+        numbers = np.array([parse_number(value, decimal) for value in column.values])
+        are_numbers = not np.isnan(numbers).any()
+        if self.task == "regression" or (are_numbers and self.task == "auto" and self.expected_target == "numbers"):
+            return Target(numbers[column.codes])
+        groups, names = _group_values(column.values, decimal)
+        if self.task == "auto" and are_numbers and not _are_consecutive(np.unique(numbers)):
+            self._require_numbers(names[:10], name)
+            return Target(numbers[column.codes])
+        return _classes(groups[column.codes], names, name)
+
+    def _require_numbers(self, values: Sequence[object], name: str) -> None:
+        """Raise ConfigError if the loss requires classes."""
+        if self.expected_target == "classes":
+            listed = ", ".join(map(str, values))
+            raise ConfigError(
+                f"{name}: has numbers ({listed}), and the loss requires classes; set data.task=classification if they "
+                "are classes, or loss=mse if they are quantities"
+            )
+
+
+def _classes(classes: Array, names: tuple[str, ...], name: str) -> Target:
+    if len(names) == 1:
+        raise ConfigError(f"{name}: every example has class {names[0]}; expected at least two classes")
+    return Target(classes, names)
+
+
+def _are_consecutive(values: Array) -> bool:
+    """Whether sorted numbers are 0, 1, ... or 1, 2, ..."""
+    first = 1 if values[0] == 1 else 0
+    return bool((values == np.arange(first, first + len(values))).all())
+
+
+def _group_values(values: Sequence[str], decimal: str = ".") -> tuple[Array, tuple[str, ...]]:
+    """The class of each string and the names of the classes, which are in the order of numbers if all are.
+
+    Strings of one number, such as 1 and 1.0, are one class, named by the shortest; 007 is not the number 7.
+
+    >>> _group_values(["1.0", "007", "1", "-2"])
+    (array([1, 2, 1, 0]), ('-2', '1', '007'))
+    """
+    if not all(is_number(value, decimal) for value in values):
+        return np.arange(len(values)), tuple(values)
+    keys = [(Decimal(v.replace(decimal, ".")), v if _LEADING_ZERO.match(v) else "") for v in values]
+    names = dict(sorted(zip(keys, values, strict=True), key=lambda item: (item[0], -len(item[1]))))
+    index = {key: i for i, key in enumerate(names)}
+    return np.array([index[key] for key in keys], np.intp), tuple(names.values())

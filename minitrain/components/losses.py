@@ -13,6 +13,7 @@ import numpy as np
 from minitrain.autograd import functional as F
 from minitrain.autograd.tensor import Tensor
 from minitrain.data.preprocessing import Preprocessing
+from minitrain.data.targets import TargetKind
 from minitrain.errors import ConfigError, abbreviate
 from minitrain.registry import Registry, accepts, register
 
@@ -32,6 +33,7 @@ class Loss:
         function: (output, target, reduction="mean" or "sum") -> scalar.
         outputs: Returns the number of outputs of a network for data; raises ConfigError for unsuitable data.
         probabilities: Output [batch, outputs] -> class probabilities [batch, classes]; None if the loss has none.
+        target: What a target in a file is taken for if it can be classes or numbers; None: classes if it can be.
 
     >>> from minitrain.data import Moons
     >>> LOSSES["hinge"].outputs(Moons().load().preprocessing)
@@ -41,6 +43,7 @@ class Loss:
     function: Callable[..., Tensor]
     outputs: Callable[[Preprocessing], int]
     probabilities: Callable[[Tensor], Tensor] | None = None
+    target: TargetKind | None = None
 
     def __call__(self, output: Tensor, target: Tensor | None) -> Tensor:
         """Compute the loss: output [batch, outputs], target [batch, ...] or None -> []."""
@@ -132,13 +135,21 @@ def _binary(name: str, data: Preprocessing) -> int:
     return 1
 
 
+_TARGETS: dict[Callable[[str, Preprocessing], int], TargetKind] = {
+    _as_in_data: "numbers",
+    _per_class: "classes",
+    _per_class_or_binary: "classes",
+    _binary: "classes",
+}
+
+
 def _loss(
     name: str, outputs: Callable[[str, Preprocessing], int], probabilities: Callable[[Tensor], Tensor] | None = None
 ) -> Callable[[Function], Function]:
     """Register the decorated function."""
 
     def add(function: Function) -> Function:
-        register("loss", name)(Loss(function, partial(outputs, name), probabilities))
+        register("loss", name)(Loss(function, partial(outputs, name), probabilities, _TARGETS.get(outputs)))
         return function
 
     return add

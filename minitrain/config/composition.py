@@ -242,7 +242,7 @@ class Composer:
             run = to_run_config(task)
             if hasattr(run.data, "path"):  # a file of any size
                 return ""
-            examples = len(run.data.load().x_train)
+            examples = len(run.dataset.load().x_train)
         except ConfigError:
             return ""
         return f"an epoch has {plural(max(1, examples // (run.batch_size or examples)), 'step')}"

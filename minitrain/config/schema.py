@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from minitrain.components.losses import LOSSES, Loss
 from minitrain.components.networks import NetworkConfig
 from minitrain.data.dataset import DatasetConfig
+from minitrain.data.targets import FileOptions
 from minitrain.errors import ConfigError, abbreviate
 from minitrain.optim.rules import OptimizerRule
 from minitrain.optim.schedules import AdaptiveSchedule, Schedule
@@ -71,6 +73,14 @@ class RunConfig:
     )
     plots: list[str] = option([], "plots of the best checkpoint", choices=PLOTS)
     extensions: list[str] = option([], "modules with your own components, imported at the start")
+
+    @property
+    def dataset(self) -> DatasetConfig:
+        """The dataset; a target in a file that can be classes or numbers is what the loss requires."""
+        loss = LOSSES[self.loss]
+        if isinstance(self.data, FileOptions) and isinstance(loss, Loss):
+            return dataclasses.replace(self.data, expected_target=loss.target)
+        return self.data
 
     @property
     def loss_options(self) -> dict[str, Any]:

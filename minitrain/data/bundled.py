@@ -80,7 +80,7 @@ class Diabetes(RegressionSplitOptions):
     """Disease progression after one year from ten measurements of 442 diabetes patients (Efron et al. 2004).
 
     >>> Diabetes().load().describe()
-    '354 training and 88 validation examples, 10 inputs, 1 target'
+    '354 training and 88 validation examples, 10 inputs, 1 number to predict'
     """
 
     def load(self) -> Dataset:

@@ -55,7 +55,7 @@ class Dataset:
         if self.preprocessing.classes is not None:
             parts.append(f"{self.preprocessing.classes} classes")
         elif self.preprocessing.has_target:
-            parts.append(plural(self.preprocessing.targets, "target"))
+            parts.append(f"{plural(self.preprocessing.targets, 'number')} to predict")
         return "; ".join([", ".join(parts), *self.notes])
 
 

@@ -182,7 +182,7 @@ class Sine(RegressionSplitOptions):
     """y = sin(frequency x) with Gaussian noise on y, for evenly spaced x in [-extent, extent].
 
     >>> Sine(samples=100).load().describe()
-    '80 training and 20 validation examples, 1 input, 1 target'
+    '80 training and 20 validation examples, 1 input, 1 number to predict'
     """
 
     samples: int = option(500, "number of examples", at_least=2, at_most=10**9)

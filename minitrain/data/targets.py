@@ -75,7 +75,7 @@ class FileOptions(RegressionSplitOptions):
             return Target(y.astype(np.float64))
         values, classes = np.unique(y, return_inverse=True)
         if self.task == "auto" and not is_text and not _are_consecutive(values):
-            self._require_numbers(values[:10].tolist(), name)
+            self._require_numbers(values, name)
             return Target(y.astype(np.float64))
         as_text = partial(np.format_float_positional, trim="-") if y.dtype.kind == "f" else str
         return _classes(classes, tuple(map(as_text, values)), name)
@@ -108,19 +108,19 @@ class FileOptions(RegressionSplitOptions):
         if self.task == "regression" or (are_numbers and self.task == "auto" and self.expected_target == "numbers"):
             return Target(numbers[column.codes])
         groups, names = _group_values(column.values, decimal)
-        if self.task == "auto" and are_numbers and not _are_consecutive(np.unique(numbers)):
-            self._require_numbers(names[:10], name)
+        values = np.unique(numbers)
+        if self.task == "auto" and are_numbers and not _are_consecutive(values):
+            self._require_numbers(values, name)
             return Target(numbers[column.codes])
         return _classes(groups[column.codes], names, name)
 
-    def _require_numbers(self, values: Sequence[object], name: str) -> None:
-        """Raise ConfigError if the loss requires classes."""
+    def _require_numbers(self, values: Array, name: str) -> None:
+        """Raise ConfigError if the loss requires classes; `values` are the distinct numbers of the target."""
         if self.expected_target == "classes":
-            listed = ", ".join(map(str, values))
-            raise ConfigError(
-                f"{name}: has numbers ({listed}), and the loss requires classes; set data.task=classification if they "
-                "are classes, or loss=mse if they are quantities"
-            )
+            shown = ", ".join(f"{value:g}" for value in values[:5].tolist()) + (", ..." if len(values) > 5 else "")
+            are_integers = (values == np.trunc(values)).all()
+            advice = ", or data.task=classification if they are classes" if are_integers else ""
+            raise ConfigError(f"{name}: has numbers ({shown}), and the loss requires classes; set loss=mse{advice}")
 
 
 def _classes(classes: Array, names: tuple[str, ...], name: str) -> Target:

@@ -56,7 +56,7 @@ def draw_plots(config: RunConfig, directory: Path, data: Dataset | None = None, 
         return []
     try:
         model = restore_model(config, directory)
-        data = config.data.load() if data is None else data
+        data = config.dataset.load() if data is None else data
         check_unchanged(data, directory)
     except Exception as error:  # an error in a figure must not make the run fail
         return [f"plots: not drawn: {first_line(error)}"]

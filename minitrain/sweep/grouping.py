@@ -157,8 +157,8 @@ _datasets: dict[str, Dataset] = {}
 def shared_data(config: RunConfig) -> Dataset:
     """Load the dataset of a config; the last one is cached until its files change: most runs of a sweep share it."""
     changes = [(path, os.stat(path).st_mtime_ns) for path in paths_of(config.data).values() if os.path.exists(path)]
-    key = f"{config.data} {changes}"
+    key = f"{config.dataset} {changes}"
     if key not in _datasets:
         _datasets.clear()
-        _datasets[key] = config.data.load()
+        _datasets[key] = config.dataset.load()
     return _datasets[key]

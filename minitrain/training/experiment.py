@@ -203,7 +203,7 @@ def assemble_experiment(config: RunConfig, data: Dataset | None = None) -> Exper
     Raises:
         ConfigError: Keys contradict each other.
     """
-    data = config.data.load() if data is None else data
+    data = config.dataset.load() if data is None else data
     _check_config(config, len(data.x_train))
     loss, model = loss_of(config), build_network(config, data.preprocessing)
     experiment = Experiment(config, data, model, loss, TrainingStep(config, data, model, loss))

@@ -159,7 +159,7 @@ def test_classes_are_integers_and_numeric_targets_are_columns():
     assert (point.preprocessing.classes, point.preprocessing.outputs) == (None, 1)
     two_targets = SplitOptions(**RAW).split(np.zeros((5, 3)), np.ones((5, 2)))
     assert two_targets.preprocessing.outputs == 2
-    assert two_targets.describe().endswith("3 inputs, 2 targets")
+    assert two_targets.describe().endswith("3 inputs, 2 numbers to predict")
 
 
 # Formulas, without noise

@@ -511,7 +511,7 @@ def test_csv_on_the_command_line(command):
         "data=csv", "data.path=people.csv", "data.target=pay", "data.categories=[town]", "loss=mse", *FAST
     )
     assert status == 0
-    assert "csv: 32 training and 8 validation examples, 3 inputs, 1 target" in out
+    assert "csv: 32 training and 8 validation examples, 3 inputs, 1 number to predict" in out
     (directory,) = Path().glob("outputs/*/*")
     summary = read_summary(directory)
     assert summary.best.metric == "val_loss"
@@ -541,7 +541,7 @@ def test_npz_and_npy_on_the_command_line(command):
         (["data=csv", "data.path=people.csv", "data.target=foo"], "columns: age, town, pay"),
         (
             ["data=csv", "data.path=people.csv", "data.categories=[town]", "batch_size=8"],
-            "loss=cross_entropy: requires classes",
+            "people.csv column pay: has numbers (3.36, 3.44, 3.46, 3.56, 3.68, ...), and the loss requires classes",
         ),
         (["data=csv", "data.path=people.csv", "data.task=foo"], "data.task=foo: expected one of auto"),
         (["data=diabetes"], "loss=cross_entropy: requires classes"),

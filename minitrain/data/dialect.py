@@ -203,8 +203,9 @@ def sniff_header(path: str, rows: Sequence[Sequence[str]], decimal: str = ".") -
         cell in column and cell not in MISSING for cell, column, n in zip(first, columns, numeric, strict=True) if not n
     )
     has_repetitions = any(len(set(column)) < len(column) for column in columns)
-    names = has_row_numbers or len(above) > len(numbers) or (not any(numeric) and has_repetitions and not recurs)
-    values = recurs or (bool(numbers) and not has_row_numbers and not _are_consecutive(numbers))
+    texts = len(above) - len(numbers)
+    names = has_row_numbers or texts > 0 or (not any(numeric) and has_repetitions and not recurs)
+    values = recurs or (bool(numbers) and not has_row_numbers and not _are_consecutive(numbers, 3 if texts == 0 else 2))
     if names == values:
         raise ConfigError(
             f"{path} row 1: {abbreviate(', '.join(first))}: can be the names of the columns or an example; "
@@ -219,9 +220,9 @@ def _is_numeric(column: Sequence[str], decimal: str) -> bool:
     return bool(values) and 2 * sum(is_number(cell, decimal) for cell in values) >= len(values)
 
 
-def _are_consecutive(numbers: Sequence[str]) -> bool:
-    """Whether at least three numbers are consecutive integers, such as years or the names that pandas gives columns."""
-    if len(numbers) < 3 or not all(map(str.isdecimal, numbers)):
+def _are_consecutive(numbers: Sequence[str], at_least: int) -> bool:
+    """Whether some numbers are consecutive integers, such as years or the names that pandas gives columns."""
+    if len(numbers) < at_least or not all(map(str.isdecimal, numbers)):
         return False
     first = int(numbers[0])
     return [int(number) for number in numbers] == list(range(first, first + len(numbers)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -50,12 +51,14 @@ def open_file(path: Path) -> BinaryIO:
         ConfigError: It is a zip archive, which may contain several files.
     """
     with path.open("rb") as file:
-        start = file.read(6)
+        start = file.read(2**16)
     if start.startswith(b"PK\x03\x04"):
         raise ConfigError(f"{path}: is an Excel workbook or a zip archive; save it as csv, or extract the file")
     for magic, module in (b"\x1f\x8b", "gzip"), (b"BZh", "bz2"), (b"\xfd7zXZ", "lzma"):
         if start.startswith(magic):
             return import_module(module).open(path)
+    if b"\r" in start and b"\n" not in start:  # lines of old Macintosh programs
+        return io.BytesIO(path.read_bytes().replace(b"\r", b"\n"))
     return path.open("rb")
 
 

@@ -106,7 +106,9 @@ class CSV(FileOptions):
         return Column(name if header.has_names else "", header.columns.index(name), categories)
 
     def _is_header(self, rows: Sequence[Sequence[str]], decimal: str) -> bool:
-        return self.header if isinstance(self.header, bool) else sniff_header(str(self.path), rows, decimal)
+        if isinstance(self.header, bool):
+            return self.header
+        return len(rows[0]) == 1 or sniff_header(str(self.path), rows, decimal)
 
     # Columns
 
@@ -125,7 +127,7 @@ class CSV(FileOptions):
         inputs = [name for name in available if name not in targets]
         if not inputs:
             only = f"{targets[0]} is the only column" if targets else "no column has values"
-            raise ConfigError(f"{file.name}: {only}; expected inputs beside the target")
+            raise ConfigError(f"{file.name}: {only}; expected inputs beside the target, separated by data.delimiter")
         return targets, inputs
 
     @property

@@ -253,7 +253,10 @@ def _build_header(name: str, names: Sequence[str], rows: Sequence[Sequence[str]]
         has_names: Whether the file has a header.
     """
     unnamed = [column == "" or bool(_UNNAMED.fullmatch(column)) for column in names]
-    columns = [str(i + 1) if unnamed[i] else column for i, column in enumerate(names)]
+    numbers = [str(i) if str(i) not in names else f"#{i}" for i in range(1, len(names) + 1)]
+    columns = [
+        number if is_unnamed else column for number, is_unnamed, column in zip(numbers, unnamed, names, strict=True)
+    ]
     column, occurrences = Counter(columns).most_common(1)[0]
     if occurrences > 1:
         raise ConfigError(

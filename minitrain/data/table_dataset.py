@@ -127,7 +127,10 @@ class CSV(FileOptions):
         inputs = [name for name in available if name not in targets]
         if not inputs:
             only = f"{targets[0]} is the only column" if targets else "no column has values"
-            raise ConfigError(f"{file.name}: {only}; expected inputs beside the target, separated by data.delimiter")
+            raise ConfigError(
+                f"{file.name}: {only} with data.delimiter={self.delimiter!r}; expected inputs beside the target, and the "
+                "character between them as data.delimiter"
+            )
         return targets, inputs
 
     @property

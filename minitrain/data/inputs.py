@@ -122,7 +122,7 @@ def validate_inputs(x: Array, preprocessing: Preprocessing, name: str) -> Array:
     if x.dtype.kind not in "biuf" or not x.size or math.prod(x.shape[1:]) != preprocessing.inputs:
         problem = f"has shape {list(x.shape)}" if x.dtype.kind in "biuf" else f"has type {x.dtype}"
         raise ConfigError(f"{name}: {problem}; expected numbers [examples, {preprocessing.inputs}], as in training")
-    x = x.reshape(len(x), -1).astype(np.float64)
+    x = x.reshape(len(x), -1).astype(np.float64, copy=False)
     invalid = np.flatnonzero(~np.isfinite(x).all(axis=1))
     if len(invalid):
         raise ConfigError(f"{name}[{invalid[0]}]: contains NaN or Inf; remove or replace it")

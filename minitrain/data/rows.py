@@ -107,8 +107,12 @@ def mean_of_columns(x: Array, rows: Array) -> Array:
     array([2., 0.])
     """
     total, count = np.zeros(x.shape[1]), np.zeros(x.shape[1])
+    unit = 0.5 ** len(rows).bit_length()
     for block in row_blocks(x):
         values = x[rows[block]]
-        total += np.nansum(values / len(rows), axis=0)
-        count += (~np.isnan(values)).sum(axis=0)
-    return total / np.maximum(count, 1) * len(rows)
+        missing = np.isnan(values)
+        values[missing] = 0
+        values *= unit  # a sum of large values can exceed the range of float64
+        total += values.sum(axis=0)
+        count += len(values) - missing.sum(axis=0)
+    return total / np.maximum(count, 1) / unit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -65,15 +65,33 @@ class CSV(FileOptions):
         file = open_table("data.path", self.path, options, self._is_header)
         targets, inputs = self._choose_columns(file)
         table = self._read(file, inputs, targets)
+        without_values = table.columns_without_values()
         notes = [f"column {name} has no name and is not used" for name in file.header.ignored]
-        empty = [name for name in inputs if table.is_missing(name).all()]
-        notes += [f"column {name} has no values and is not used" for name in empty]
-        columns = {name: self._describe_column(table, name) for name in inputs if name not in empty}
+        notes += [f"column {name} has no values and is not used" for name in inputs if name in without_values]
+        columns = {name: self._describe_column(table, name) for name in inputs if name not in without_values}
         if not columns:
             raise ConfigError(f"{self.path}: no column of inputs has values; expected inputs beside the target")
+        data, more_notes = self._split_table(table, columns, targets)
+        preprocessing = replace(
+            data.preprocessing,
+            columns=tuple(columns.values()),
+            target=", ".join(targets) if file.header.has_names else "",
+            table=TableFormat(
+                replace(options, likely_delimiter=file.dialect.delimiter, likely_decimal=file.dialect.decimal),
+                len(file.header.columns),
+                tuple(map(file.header.columns.index, targets)),
+            ),
+        )
+        return replace(data, preprocessing=preprocessing, notes=(*notes, *more_notes))
+
+    def _split_table(
+        self, table: Table, columns: Mapping[str, Column], targets: Sequence[str]
+    ) -> tuple[Dataset, Sequence[str]]:
+        """The examples of a table, without missing values, and notes about these."""
         x = table.inputs({name: column.categories for name, column in columns.items()})
         missing = np.isnan(x)
         rows, target = self._encode_target(table, targets, np.any(missing, axis=1))
+        notes = []
         if len(rows) < len(x):
             notes.append(f"{plural(len(x) - len(rows), 'row')} with missing cells left out")
             x, missing = x[rows], missing[rows]
@@ -84,20 +102,8 @@ class CSV(FileOptions):
             notes.append(f"{plural(count, 'missing cell')} replaced by means")
             x = np.where(missing, means, x)
         data = self.split(x, target.values, (train, val))
-        dialect = file.dialect
-        preprocessing = replace(
-            data.preprocessing,
-            class_names=target.class_names,
-            columns=tuple(columns.values()),
-            target=", ".join(targets) if file.header.has_names else "",
-            means=tuple(means.tolist()),
-            table=TableFormat(
-                replace(options, likely_delimiter=dialect.delimiter, likely_decimal=dialect.decimal),
-                len(file.header.columns),
-                tuple(map(file.header.columns.index, targets)),
-            ),
-        )
-        return replace(data, preprocessing=preprocessing, notes=tuple(notes))
+        preprocessing = replace(data.preprocessing, class_names=target.class_names, means=tuple(means.tolist()))
+        return replace(data, preprocessing=preprocessing), notes
 
     @staticmethod
     def _describe_column(table: Table, name: str) -> Column:

@@ -136,6 +136,11 @@ class Table:
         """Which cells of a column are missing: [rows]."""
         return np.less(self.texts[name].codes, 0) if name in self.texts else np.isnan(self.numbers(name))
 
+    def columns_without_values(self) -> set[str]:
+        """The columns in which every cell is missing."""
+        empty = np.flatnonzero(np.all(np.isnan(self.values), axis=0)).tolist()
+        return {name for name, column in self.texts.items() if not column.values} | {self.names[i] for i in empty}
+
     def inputs(self, categories: Mapping[str, Sequence[str]]) -> Array:
         """Columns as inputs of a network, those of strings one-hot; NaN if missing: [rows, inputs].
 

@@ -18,7 +18,7 @@ from minitrain.data.tables import Header, Table, TextColumn
 from minitrain.errors import ConfigError, plural
 from minitrain.typing import Array
 
-HEAD_SIZE = 2**18  # bytes that the dialect is found from
+HEAD_SIZE = 2**16  # bytes that the dialect is found from
 CHUNK_SIZE = 2**22  # bytes that are parsed at once
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _UNNAMED = re.compile(r"Unnamed: \d+")  # pandas names such columns so

@@ -97,7 +97,11 @@ def mean_and_deviation(x: Array | RowsOnDisk) -> tuple[Array, Array]:
 def _moments(blocks: Callable[[], Iterator[Array]], count: int) -> tuple[Array, Array]:
     """Mean and standard deviation of the columns of blocks, which have `count` rows together."""
     mean = sum(block.sum(axis=0) for block in blocks()) / count
-    return mean, np.sqrt(sum(np.square(block - mean).sum(axis=0) for block in blocks()) / count)
+    squares = 0.0
+    for block in blocks():
+        difference = block - mean
+        squares += np.square(difference, out=difference).sum(axis=0)
+    return mean, np.sqrt(squares / count)
 
 
 def mean_of_columns(x: Array, rows: Array) -> Array:

@@ -134,8 +134,8 @@ class CSV(FileOptions):
         if not inputs:
             only = f"{targets[0]} is the only column" if targets else "no column has values"
             raise ConfigError(
-                f"{file.name}: {only} with data.delimiter={self.delimiter!r}; expected inputs beside the target, and the "
-                "character between them as data.delimiter"
+                f"{file.name}: {only} with data.delimiter={self.delimiter!r}; expected inputs beside the target, and "
+                "the character between them as data.delimiter"
             )
         return targets, inputs
 

@@ -173,7 +173,10 @@ class _Reader:
 
     def table(self) -> Table:
         """The rows that were added."""
+        import pyarrow as pa
+
         texts = {name: text_column(cells) for name, cells in self.cells.items()}
+        pa.default_memory_pool().release_unused()
         return Table(self.file, tuple(self.numbers), self.values, texts, self.invalid)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from minitrain.compare.results import Results, load_runs
-from minitrain.plotting.figures import BLUE, VERMILION, new_figure, save_figure
+from minitrain.plotting.figures import BLUE, VERMILION, new_figure, own_style, save_figure
 from minitrain.storage.metric import format_share
 
 METRIC, KEY = "val_accuracy", "activation"
@@ -42,6 +42,7 @@ def _mean_and_deviation(percentages: np.ndarray) -> str:
     return f"{format_share(percentages.mean() / 100, 2)} ± {format_share(percentages.std(ddof=1) / 100, 2)}"
 
 
+@own_style()
 def draw(
     accuracies: dict[str, np.ndarray], difference: np.ndarray, interval: np.ndarray, enough: int | None, path: Path
 ) -> None:

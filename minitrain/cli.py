@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from minitrain.commands.command_line import COMMANDS, TRAIN, Command
-from minitrain.errors import Interrupted, MinitrainError, first_line
+from minitrain.errors import Interrupted, MinitrainError, first_line, printable
 
 CONFIG_LIBRARIES = ("hydra", "omegaconf", "yaml")  # whose exceptions are about invalid configs
 
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except Exception as error:
         status, message = _describe_error(error)
-        print(f"minitrain: {message}", file=sys.stderr)
+        print(f"minitrain: {printable(message)}", file=sys.stderr)
         return status
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
 
+UNPRINTABLE = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's categories: control, format, surrogate, line and paragraph
 LONGEST_VALUE = 60  # characters of a value in a message
 
 
@@ -78,6 +79,27 @@ def plural(count: int, noun: str) -> str:
 def first_line(error: BaseException) -> str:
     """The first non-empty line of an exception's message; the name of its type if there is none."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+def printable(text: str, keep: str = "") -> str:
+    r"""A text with escapes for characters that a terminal or a figure would not show as they are.
+
+    These are control characters, marks that change the direction of text, and bytes that are no Unicode.
+
+    Args:
+        text: The text.
+        keep: Control characters that are not escaped, such as the newline of a table.
+
+    >>> printable("größe \x1b[31m \u202e \udce9")
+    'größe \\x1b[31m \\u202e \\udce9'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    import unicodedata  # few texts need it
+
+    return "".join(
+        repr(char)[1:-1] if unicodedata.category(char) in UNPRINTABLE and char not in keep else char for char in text
+    )
 
 
 def abbreviate(value: object) -> str:

@@ -15,7 +15,7 @@ from minitrain.compare.curves_plot import View
 from minitrain.compare.figures import draw_comparison, write_figures
 from minitrain.compare.results import Results, load_runs
 from minitrain.compare.table import format_table, groups_as_csv, groups_as_json
-from minitrain.errors import ConfigError, plural
+from minitrain.errors import ConfigError, plural, printable
 from minitrain.storage.files import write_text
 from minitrain.storage.sweep_directory import read_sweep_title
 
@@ -54,7 +54,7 @@ def _load(options: argparse.Namespace) -> Results:
     if not results:
         raise ConfigError(f"compare: no runs to compare: {'; '.join(results.skipped[:MOST_REASONS])}")
     for reason in results.skipped:
-        print(f"skipped  {reason}", file=sys.stderr)
+        print(f"skipped  {printable(reason)}", file=sys.stderr)
     for condition in options.filter:
         results = filter_results(results, condition)
     return results

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from minitrain.errors import printable
+
 log = logging.getLogger("minitrain")
 file_log = logging.getLogger("minitrain.file")  # messages for minitrain.log only, such as tracebacks
 
@@ -16,6 +18,7 @@ file_log = logging.getLogger("minitrain.file")  # messages for minitrain.log onl
 def set_up_logging() -> None:
     """Log to standard output."""
     console = logging.StreamHandler(sys.stdout)
+    console.setFormatter(_PrintableFormatter())
     console.handleError = _handle_console_error  # type: ignore[method-assign]
     console.addFilter(lambda record: record.name == "minitrain")
     log.handlers = [console]
@@ -27,7 +30,7 @@ def set_up_logging() -> None:
 def log_to_file(path: Path) -> Iterator[None]:
     """Append messages, with the time, to a file as well."""
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(_PrintableFormatter("%(asctime)s %(levelname)s %(message)s"))
     handler.handleError = lambda record: None  # type: ignore[method-assign]  # a full disk: no traceback for each line
     log.addHandler(handler)
     try:
@@ -35,6 +38,14 @@ def log_to_file(path: Path) -> Iterator[None]:
     finally:
         log.removeHandler(handler)
         handler.close()
+
+
+class _PrintableFormatter(logging.Formatter):
+    """Escapes what a terminal would act on: names and values may come from untrusted files."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The message; lines and tabs stay."""
+        return printable(super().format(record), keep="\n\t")
 
 
 def _handle_console_error(record: logging.LogRecord) -> None:

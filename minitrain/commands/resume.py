@@ -8,14 +8,12 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from minitrain.commands.run import draw_requested_diagnostics, draw_requested_plots, train_in_directory
+from minitrain.commands.run import draw_missing_figures, train_in_directory
 from minitrain.commands.stored_run import StoredRun, extends_patience, read_stored_run, store_changes
 from minitrain.config.extensions import load_extensions
-from minitrain.config.schema import RunConfig
 from minitrain.errors import ConfigError, RecordError, plural
 from minitrain.optim.schedules import schedule_factor, schedule_for_run
 from minitrain.paths import invocation
-from minitrain.plotting.run_curves import draw_run
 from minitrain.storage.files import reject_special_files
 from minitrain.storage.lock import locked
 from minitrain.storage.summary import Status, Summary, exit_status, read_summary
@@ -91,7 +89,7 @@ def resume(directory: Path, changes: Sequence[str]) -> int:
     run = read_stored_run(directory, changes, summary)
     if reason := _why_complete(run, changes):
         log.info("nothing left to do: %s", reason)
-        _draw_missing_figures(run.config, directory, run.overrides)
+        draw_missing_figures(run.config, directory, run.overrides)
         return 0
     _warn_without_record(directory)
     _warn_of_schedule(run)
@@ -124,15 +122,6 @@ def _why_complete(run: StoredRun, changes: Sequence[str]) -> str | None:
     if any(text.startswith("steps=") for text in changes):
         raise ConfigError(f"steps={steps}: {reason}; set patience=N as well, {advice}")
     return f"{reason}; set patience=N, {advice}"
-
-
-def _draw_missing_figures(config: RunConfig, directory: Path, overrides: Sequence[str]) -> None:
-    """Draw the figures that a complete run lacks because it was killed while it drew them."""
-    if not (directory / "loss.svg").exists():
-        headings = ", ".join(overrides), build_experiment(config).describe_briefly()
-        draw_run(directory, *headings)
-        draw_requested_diagnostics(config, directory, *headings)
-    draw_requested_plots(config, directory, missing=True)
 
 
 # A sweep

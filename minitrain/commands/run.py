@@ -6,7 +6,8 @@ import errno
 import logging
 import os
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from hydra.core.utils import run_job
@@ -173,10 +174,7 @@ def train_in_directory(
 def _draw_figures(experiment: Experiment, directory: Path, overrides: Sequence[str], name: str) -> dict[str, Path]:
     """Draw the curves and what the config requests; returns caption -> path."""
     config = experiment.config
-    headings = ", ".join(overrides), experiment.describe_briefly()
-    figures = {"loss curve": draw_run(directory, *headings)}
-    if (diagnostics := draw_requested_diagnostics(config, directory, *headings)) is not None:
-        figures["diagnostics"] = diagnostics
+    figures = draw_curves(config, directory, overrides, experiment.describe_briefly(), prefix=name)
     draw_requested_plots(config, directory, experiment.data, prefix=name)
     for plot in config.plots:
         if (path := directory / f"{plot}.png").exists():
@@ -206,13 +204,62 @@ def _resume_command(directory: Path) -> str:
     return f"{invocation()} resume {shlex.quote(os.path.relpath(directory))}"
 
 
-def draw_requested_diagnostics(config: RunConfig, directory: Path, title: str, note: str) -> Path | None:
-    """Draw the diagnostics of a run; returns the path of the figure, or None if the config requests none."""
-    if not config.diagnostics:
-        return None
-    from minitrain.plotting.diagnostics import draw_diagnostics  # other runs do not load it
+def draw_missing_figures(config: RunConfig, directory: Path, overrides: Sequence[str]) -> None:
+    """Draw the figures that a complete run lacks: it was killed while it drew them, or they could not be drawn."""
+    if not all(_is_drawn(directory, name) for name in _curves(config)):
+        draw_curves(config, directory, overrides, build_experiment(config).describe_briefly(), missing=True)
+    draw_requested_plots(config, directory, missing=True)
 
-    return draw_diagnostics(directory, title, note, edge=isinstance(config.optimizer, SGDRule))
+
+def draw_curves(
+    config: RunConfig, directory: Path, overrides: Sequence[str], note: str, missing: bool = False, prefix: str = ""
+) -> dict[str, Path]:
+    """Draw the curves of a run, and log those that fail: an error in a figure does not make the run fail.
+
+    Args:
+        config: The config of the run.
+        directory: Its directory.
+        overrides: Its overrides, for the headings.
+        note: The second line of the headings.
+        missing: Whether to draw only figures that do not exist.
+        prefix: The beginning of the messages.
+
+    Returns:
+        Caption -> path.
+
+    Raises:
+        OSError: A figure cannot be written, as on a full disk.
+    """
+    figures = {}
+    for name, (caption, draw) in _curves(config).items():
+        if missing and _is_drawn(directory, name):
+            continue
+        try:
+            path = draw(directory, ", ".join(overrides), note)
+        except OSError:
+            raise
+        except Exception as error:
+            reason = f"{type(error).__name__}: {first_line(error)}"
+            log.warning("%s%s: not drawn (%s); draw it by  %s", prefix, caption, reason, _resume_command(directory))
+        else:
+            if path is not None:
+                figures[caption] = path
+    return figures
+
+
+def _is_drawn(directory: Path, name: str) -> bool:
+    return all((directory / f"{name}.{suffix}").exists() for suffix in ("png", "svg"))
+
+
+def _curves(config: RunConfig) -> dict[str, tuple[str, Callable[[Path, str, str], Path | None]]]:
+    """The figures of metrics.csv that a config requests: file name -> caption and drawing function."""
+    figures: dict[str, tuple[str, Callable[[Path, str, str], Path | None]]] = {"loss": ("loss curve", draw_run)}
+    if config.diagnostics:
+        from minitrain.plotting.diagnostics import draw_diagnostics  # other runs do not load it
+
+        edge = isinstance(config.optimizer, SGDRule)
+        figures["diagnostics"] = "diagnostics", partial(draw_diagnostics, edge=edge)
+    return figures
 
 
 def draw_requested_plots(

@@ -10,7 +10,7 @@ from minitrain.compare.comparison import Comparison
 from minitrain.compare.curves_plot import View, draw_curves
 from minitrain.compare.report import write_report
 from minitrain.compare.values_plot import draw_heatmap, draw_values
-from minitrain.plotting.figures import save_figures
+from minitrain.plotting.figures import own_style, save_figures
 from minitrain.storage.directories import claim_directory
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def write_comparison(
     return write_figures(comparison, draw_comparison(comparison, title, view), directory, title)
 
 
+@own_style()
 def draw_comparison(comparison: Comparison, title: str, view: View | None = None) -> dict[str, tuple[str, Figure]]:
     """Draw the informative figures of a comparison: name -> caption and figure."""
     figures = {
@@ -49,6 +50,7 @@ def draw_comparison(comparison: Comparison, title: str, view: View | None = None
     return {name: (caption, figure) for name, (caption, figure) in figures.items() if figure is not None}
 
 
+@own_style()
 def write_figures(
     comparison: Comparison, figures: CaptionedFigures, directory: Path | None, title: str
 ) -> dict[str, Path]:

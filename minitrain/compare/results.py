@@ -15,12 +15,11 @@ import numpy as np
 from minitrain.errors import ConfigError, RecordError
 from minitrain.registry import COMPONENTS
 from minitrain.storage.legacy import upgrade_overrides
-from minitrain.storage.metrics_file import finite_points, read_metrics
+from minitrain.storage.metrics_file import LARGEST, finite_points, read_metrics
 from minitrain.storage.stored_config import read_stored_config
 from minitrain.storage.summary import Status, Summary, read_summary
 from minitrain.typing import Array
 
-LARGEST = 1e300  # beyond it, sums and axes overflow
 LARGEST_STEP = 2.0**53  # beyond it, floats, and JavaScript, cannot represent every integer
 MISSING = "-"  # the value of a key that a run's config does not have
 
@@ -50,7 +49,7 @@ class Result:
     def curve(self, metric: str) -> tuple[Array, Array]:
         """The steps at which a metric is finite, and its values there: [points] each; empty if there is no such metric.
 
-        Of a damaged metrics.csv, values beyond 1e300 and rows whose step does not increase are excluded.
+        Values beyond 1e100 are excluded, and, of a damaged metrics.csv, rows whose step does not increase.
         """
         steps, values = finite_points(self.metrics, metric)
         is_valid = (np.abs(values) < LARGEST) & (np.abs(steps) <= LARGEST_STEP)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+from contextlib import suppress
 from pathlib import Path
 
 import hydra
@@ -133,9 +134,10 @@ def to_yaml(values: object) -> str:
     """
     fast = _fast_dumper()
     if fast is not None:
-        text = _dump(values, fast)
-        if text.isascii() and "\\" not in text and "'':" not in text:
-            return text
+        with suppress(UnicodeEncodeError):  # a name of a file that is no Unicode
+            text = _dump(values, fast)
+            if text.isascii() and "\\" not in text and "'':" not in text:
+                return text
     return _dump(values, get_omega_conf_dumper())
 
 

@@ -24,7 +24,7 @@ def claim_job_directory(config: DictConfig, mode: str, parent: Path, label: str)
         label: A part of the name of a new directory.
 
     Raises:
-        ConfigError: The chosen directory exists already, or cannot be created.
+        ConfigError: The chosen directory has other files, or cannot be created.
     """
     if not has_directory_override(config, mode):
         return claim_directory(parent, label)
@@ -33,10 +33,11 @@ def claim_job_directory(config: DictConfig, mode: str, parent: Path, label: str)
     try:
         if (directory / ".hydra").exists():
             raise FileExistsError
-        directory.mkdir(parents=True, exist_ok=mode == "run" or _is_empty(directory))
+        directory.mkdir(parents=True, exist_ok=_is_empty(directory))
     except FileExistsError:
         raise ConfigError(
-            f"{key}={directory}: already exists; resume what is in it, or choose a new directory"
+            f"{key}={directory}: already exists, and is not an empty directory; resume the run or sweep in it, or "
+            "choose a new directory"
         ) from None
     except OSError as error:
         raise ConfigError(

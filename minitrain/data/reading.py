@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
@@ -31,16 +31,18 @@ def require_file(key: str, path: str | None, kind: str) -> Path:
         raise ConfigError(f"{key}=null: expected the path of {kind}; set {key}=FILE")
     try:
         file = find_file(path)
-        is_file = file.is_file()
+        kind_of_path = _kind(file)
     except (OSError, RuntimeError) as error:  # the name is too long, the directory not accessible, the user unknown
         reason = error.strerror if isinstance(error, OSError) else error
         raise ConfigError(
             f"{key}={abbreviate(path)}: cannot be read ({reason}); expected the path of {kind}"
         ) from error
-    if not is_file:
+    if kind_of_path == "nothing":
         raise ConfigError(
             f"{key}={path}: no such file; expected a path relative to the current directory, {Path.cwd()}"
         )
+    if kind_of_path != "a file":
+        raise ConfigError(f"{key}={path}: {kind_of_path}, not a regular file; expected the path of {kind}")
     return file
 
 
@@ -60,6 +62,22 @@ def open_file(path: Path) -> BinaryIO:
     if b"\r" in start and b"\n" not in start:  # lines of old Macintosh programs
         return io.BytesIO(path.read_bytes().replace(b"\r", b"\n"))
     return path.open("rb")
+
+
+def _kind(path: Path) -> str:
+    """What a path names.
+
+    >>> _kind(Path("."))
+    'a directory'
+    """
+    kinds: dict[str, Callable[[], bool]] = {
+        "a file": path.is_file,
+        "a directory": path.is_dir,
+        "a pipe": path.is_fifo,
+        "a socket": path.is_socket,
+        "a device": lambda: path.is_char_device() or path.is_block_device(),
+    }
+    return next((kind for kind, test in kinds.items() if test()), "nothing")
 
 
 @contextmanager

@@ -14,18 +14,20 @@ from minitrain.plotting.figures import (
     BLUE,
     Color,
     add_grid,
+    drawable_points,
     edge_of_stability,
     evenly_spaced,
     fit_step_axis,
     metric_title,
     new_figure,
+    own_style,
     save_figures,
     scale_metric_axis,
     sequential_color,
     set_centered_heading,
     use_percent_labels,
 )
-from minitrain.storage.metrics_file import finite_points, read_metrics
+from minitrain.storage.metrics_file import read_metrics
 from minitrain.typing import Array
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ MOST_LISTED = 9  # names that fit beside a panel; of more layers, a sample is na
 LONGEST_NAME = 15  # characters of such a name
 
 
+@own_style()
 def draw_diagnostics(directory: Path, title: str, note: str = "", edge: bool = False) -> Path | None:
     """Write diagnostics.png and diagnostics.svg of one run.
 
@@ -70,7 +73,7 @@ def draw_diagnostics(directory: Path, title: str, note: str = "", edge: bool = F
     figure = _new_figure(across, math.ceil(len(panels) / across), any("/" in column for column in metrics))
     panes: list[Axes] = figure.axes
     for axes, (name, columns) in zip(panes, panels.items(), strict=False):
-        curves = {column.partition("/")[2]: finite_points(metrics, column) for column in columns}
+        curves = {column.partition("/")[2]: drawable_points(metrics, column) for column in columns}
         _draw_panel(axes, name, curves)
         if name == "sharpness" and edge:
             _draw_edge_of_stability(axes, metrics)
@@ -159,7 +162,7 @@ def _color_of_layer(index: int, count: int) -> Color:
 
 def _draw_edge_of_stability(axes: Axes, metrics: Mapping[str, Array]) -> None:
     """Draw 2 / lr as a dashed line, except where it exceeds the sharpness so far that it would flatten its curve."""
-    steps, values = finite_points(metrics, "sharpness")
+    steps, values = drawable_points(metrics, "sharpness")
     edge = edge_of_stability(metrics["lr"][np.isin(metrics["step"], steps)])
     edge[edge > 10 * values.max(initial=0)] = np.nan
     axes.plot(steps, edge, color="black", linestyle="--", linewidth=1.2, label="2 / lr")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
+from minitrain.errors import printable
 from minitrain.storage.files import write_atomically
 from minitrain.storage.metric import Metric, format_share
+from minitrain.storage.metrics_file import LARGEST, finite_points
 from minitrain.typing import Array
 
 if TYPE_CHECKING:
@@ -46,15 +51,43 @@ DASHES: tuple[Dashes, ...] = ("-", "--", ":")
 # Figures and files
 
 
+@contextmanager
+def own_style() -> Iterator[None]:
+    """Draw with Matplotlib's defaults, whatever the user's environment and rc file say; figures need no display.
+
+    It decorates every function that creates or writes a figure. The user's settings are restored afterwards.
+    """
+    import_matplotlib()
+    from matplotlib import rc_context, rcParams, rcParamsDefault
+
+    with rc_context():
+        rcParams.update({key: value for key, value in rcParamsDefault.items() if key != "backend"})
+        rcParams["svg.hashsalt"] = "minitrain"  # equal figures produce equal bytes
+        rcParams["text.parse_math"] = False  # a file may be called a$b$.csv
+        rcParams["axes.spines.top"] = rcParams["axes.spines.right"] = False
+        yield
+
+
+def import_matplotlib() -> None:
+    """Import Matplotlib even if `MPLBACKEND` names a backend that is not installed, such as that of a notebook."""
+    if "matplotlib" in sys.modules:
+        return
+    backend = os.environ.pop("MPLBACKEND", None)
+    try:
+        import matplotlib
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
+    if backend is not None:
+        with suppress(ValueError):  # it is not installed
+            matplotlib.rcParams["backend"] = backend
+
+
 def new_figure(width: float, height: float) -> Figure:
     """An empty figure; sizes in inches."""
     # pyplot is avoided: it keeps global state, may need a display, and takes three times as long to import.
-    from matplotlib import rcParams
     from matplotlib.figure import Figure
 
-    rcParams["svg.hashsalt"] = "minitrain"  # equal figures produce equal bytes
-    rcParams["text.parse_math"] = False  # a file may be called a$b$.csv
-    rcParams["axes.spines.top"] = rcParams["axes.spines.right"] = False
     return Figure(figsize=(width, height), dpi=120)
 
 
@@ -86,6 +119,17 @@ def save_figures(figure: Figure, directory: Path, name: str) -> Path:
 
 
 # Values
+
+
+def drawable_points(metrics: Mapping[str, Array], name: str) -> tuple[Array, Array]:
+    """The points of a metric's curve that can be drawn: finite, and not so large that an axis would overflow.
+
+    Returns:
+        Steps and values, [points] each; empty if there is no such column.
+    """
+    steps, values = finite_points(metrics, name)
+    is_drawable = np.abs(values) <= LARGEST
+    return steps[is_drawable], values[is_drawable]
 
 
 def running_mean(values: Array, reach: int) -> Array:
@@ -257,5 +301,6 @@ def metric_title(metric: str) -> str:
 
 
 def truncate(text: str, width: int) -> str:
-    """The text, cut off with an ellipsis if it has more than `width` characters."""
+    """The text as it can be drawn, cut off with an ellipsis if it has more than `width` characters."""
+    text = printable(text)
     return text if len(text) <= width else text[: width - 1] + "…"

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from minitrain.autograd.tensor import Tensor
 from minitrain.data import RowsOnDisk
 from minitrain.nn.module import Module
-from minitrain.plotting.figures import BLUE, GRAY, GREEN, ORANGE, VERMILION, new_figure, save_figure
+from minitrain.plotting.figures import BLUE, GRAY, GREEN, ORANGE, VERMILION, new_figure, own_style, save_figure
 from minitrain.plotting.graph_diagram import (
     MOST_NODES,
     Frame,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+@own_style()
 def draw(tensor: Tensor, path: str | Path | None = None) -> Figure | list[Path]:
     """Draw the expression that computes a value: values, operations and, after `backward`, gradients.
 
@@ -59,6 +60,7 @@ def draw(tensor: Tensor, path: str | Path | None = None) -> Figure | list[Path]:
     return _save_or_return(_draw_graph(graph_of(tensor), [], ""), paths)
 
 
+@own_style()
 def draw_network(
     model: Module,
     x: ArrayLike | RowsOnDisk,
@@ -109,6 +111,7 @@ def _save_or_return(figure: Figure, paths: list[Path]) -> Figure | list[Path]:
     if paths:
         return paths
 
+    @own_style()
     def as_png() -> bytes:
         file = io.BytesIO()
         figure.savefig(file, format="png")

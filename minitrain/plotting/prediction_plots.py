@@ -13,7 +13,7 @@ from minitrain.data.preprocessing import Preprocessing
 from minitrain.data.record import check_unchanged
 from minitrain.errors import ConfigError, first_line, plural
 from minitrain.inference.model import Model, restore_model
-from minitrain.plotting.figures import save_figures
+from minitrain.plotting.figures import own_style, save_figures
 from minitrain.plotting.prediction_figures import (
     confusion_matrix,
     decision_boundary,
@@ -63,7 +63,8 @@ def draw_plots(config: RunConfig, directory: Path, data: Dataset | None = None, 
     errors = []
     for name in names:
         try:
-            save_figures(PLOTS[name][1](model, data), directory, name)
+            with own_style():
+                save_figures(PLOTS[name][1](model, data), directory, name)
         except Exception as error:
             errors.append(f"plots: {name} not drawn: {type(error).__name__}: {first_line(error)}")
     return errors

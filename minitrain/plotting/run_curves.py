@@ -13,10 +13,12 @@ from minitrain.plotting.figures import (
     SKY,
     VERMILION,
     add_grid,
+    drawable_points,
     exclude_initial_transient,
     fit_step_axis,
     needs_log_scale,
     new_figure,
+    own_style,
     running_mean,
     save_figures,
     set_centered_heading,
@@ -24,7 +26,7 @@ from minitrain.plotting.figures import (
     use_percent_labels,
 )
 from minitrain.storage.metric import format_share
-from minitrain.storage.metrics_file import finite_points, read_metrics
+from minitrain.storage.metrics_file import read_metrics
 from minitrain.typing import Array
 
 if TYPE_CHECKING:
@@ -41,6 +43,7 @@ class _Style(TypedDict, total=False):
     marker: str
 
 
+@own_style()
 def draw_run(directory: Path, title: str, note: str = "") -> Path:
     """Write loss.png and loss.svg of one run.
 
@@ -56,7 +59,7 @@ def draw_run(directory: Path, title: str, note: str = "") -> Path:
         The path of the PNG.
     """
     metrics = read_metrics(directory)
-    accuracy = finite_points(metrics, "val_accuracy")
+    accuracy = drawable_points(metrics, "val_accuracy")
     panels = 2 if len(accuracy[1]) else 1
     width = 5.2 * panels + 0.6
     figure = new_figure(width, 4.1)
@@ -79,7 +82,7 @@ def draw_run(directory: Path, title: str, note: str = "") -> Path:
 
 
 def _draw_loss(axes: Axes, metrics: Mapping[str, Array]) -> None:
-    training, validation = finite_points(metrics, "train_loss"), finite_points(metrics, "val_loss")
+    training, validation = drawable_points(metrics, "train_loss"), drawable_points(metrics, "val_loss")
     steps, values = training
     is_smoothed = len(values) >= FEWEST_SMOOTHED
     style: _Style = {"alpha": 0.5} if is_smoothed else {"alpha": 1.0}

@@ -65,6 +65,14 @@ def load_checkpoint(path: Path) -> tuple[dict[str, Array], RunProgress]:
         raise RecordError(f"{path}: not the checkpoint of a run ({error})") from error
 
 
+def lost_checkpoint(directory: Path) -> str | None:
+    """The message about a run that has trained and has no checkpoint; None if it has one, or has not begun."""
+    path = directory / "checkpoints" / "last.npz"
+    if path.exists() or not (directory / "metrics.csv").exists():
+        return None
+    return f"{path}: no such file, so the run starts over at step 0"
+
+
 def _check_sizes(archive: zipfile.ZipFile, file_size: int) -> None:
     """Reject archives that would take more memory than the file has bytes: checkpoints are not compressed."""
     header = np.lib.format

@@ -13,6 +13,7 @@ from minitrain.errors import RecordError
 from minitrain.storage.files import read_text, write_text
 from minitrain.typing import Array
 
+LARGEST = 1e100  # values beyond it are not drawn or compared: sums, and the margins of logarithmic axes, overflow
 Row = dict[str, SupportsFloat]  # column -> value
 
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from minitrain.compare.comparison import compare
+from minitrain.compare.comparison import Comparison, compare
 from minitrain.compare.figures import write_comparison
 from minitrain.compare.results import load_runs
 from minitrain.compare.table import format_table
 from minitrain.config.schema import RunConfig
 from minitrain.data.record import check_unchanged
-from minitrain.errors import ConfigError, RecordError
+from minitrain.errors import ConfigError, RecordError, first_line
 from minitrain.paths import invocation
 from minitrain.plotting.prediction_plots import draw_plots
+from minitrain.storage.checkpoint import lost_checkpoint
 from minitrain.storage.lock import locked
 from minitrain.storage.summary import Status, exit_status, read_summary
 from minitrain.storage.sweep_directory import read_run_text, run_directories
@@ -70,6 +71,9 @@ def train_incomplete(
         log.info("%d of %d runs are complete%s", len(complete), len(jobs), suffix)
         _draw_missing_plots(complete.values())
     check_can_be_trained(jobs.values())
+    for job in incomplete.values():
+        if message := lost_checkpoint(job.directory):
+            log.warning("%s", message)
     groups = group_runs({number: job.config for number, job in incomplete.items()}, available_cores())
     if groups:
         log.info("%s", format_plan(groups, available_cores()))
@@ -120,6 +124,18 @@ def _draw_missing_plots(jobs: Iterable[Job]) -> None:
             append_log(job.directory, line)
 
 
+def _write_comparison(comparison: Comparison, directory: Path, title: str) -> None:
+    """Write and log the figures and the report; an error in a figure does not make the sweep fail."""
+    try:
+        for name, path in write_comparison(comparison, directory, title).items():
+            log.info("%-11s %s", name, path)
+    except OSError:
+        raise
+    except Exception as error:
+        reason = f"{type(error).__name__}: {first_line(error)}"
+        log.warning("comparison: not drawn (%s); draw it by  %s compare %s", reason, invocation(), directory)
+
+
 def finish_sweep(directory: Path, title: str, configs: Sequence[RunConfig], interrupted: bool) -> int:
     """Compare the runs of a sweep, draw and log the comparison, and determine the exit status.
 
@@ -133,8 +149,7 @@ def finish_sweep(directory: Path, title: str, configs: Sequence[RunConfig], inte
     if runs:
         comparison = compare(runs)
         log.info("\n%s\n", format_table(comparison, rows=10))
-        for name, path in write_comparison(comparison, directory, title).items():
-            log.info("%-11s %s", name, path)
+        _write_comparison(comparison, directory, title)
     if interrupted:
         ended = sum(run.status not in (Status.INTERRUPTED, Status.RUNNING) for run in runs)
         log.info("interrupted: %d of %d runs have ended", ended, max(len(configs), len(runs)))

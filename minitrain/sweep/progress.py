@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from minitrain.errors import RecordError, plural
+from minitrain.errors import RecordError, plural, printable
 from minitrain.storage.files import format_csv, write_text
 from minitrain.storage.metric import Metric
 from minitrain.storage.summary import Status, Summary, read_summary
@@ -144,7 +144,7 @@ class SweepReport:
         if self._bar is None:
             log.info("%s", line)
         else:
-            self._bar.write(line)
+            self._bar.write(printable(line))
 
     def _write(self) -> None:
         """Write the rows of all runs that ended, ordered by number."""

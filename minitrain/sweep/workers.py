@@ -35,7 +35,7 @@ from minitrain.training.compiled_engine import CompiledEngine
 from minitrain.training.engine import Engine
 from minitrain.training.experiment import Experiment, assemble_experiment
 from minitrain.training.loop import RUN_ERRORS, compute_context, train_together
-from minitrain.training.progress import stop_requests
+from minitrain.training.progress import TERMINAL_SIGNALS, stop_requests
 from minitrain.training.recorder import RunRecorder, describe_error
 from minitrain.training.step_tapes import training_tape
 
@@ -298,15 +298,16 @@ class _WorkerPool:
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """Processes started in this context ignore SIGINT, which a terminal sends to all: the parent handles it."""
+    """Processes started in this context ignore what a terminal sends to all of them: the parent handles it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in TERMINAL_SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 # In a worker process

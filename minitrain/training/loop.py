@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -13,12 +14,15 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from minitrain.errors import Interrupted
+from minitrain.storage.checkpoint import lost_checkpoint
 from minitrain.storage.summary import Status, Summary
 from minitrain.training.engine import Engine
 from minitrain.training.experiment import Experiment
 from minitrain.training.progress import ProgressListener, ProgressReporter, StopRequest, stop_requests
 from minitrain.training.recorder import RunRecorder
 from minitrain.typing import Array
+
+log = logging.getLogger("minitrain")
 
 # What makes one run fail and leaves the others unaffected. SystemExit in a component is treated as a run failure.
 RUN_ERRORS = (Exception, SystemExit)
@@ -48,10 +52,12 @@ def train(
         The summary of the run.
 
     Raises:
-        Interrupted: The run was stopped by Ctrl-C or SIGTERM, and everything that resuming it requires is written.
+        Interrupted: The run was asked to stop by a signal, and everything that resuming it requires is written.
     """
     run = RunRecorder(experiment, directory, overrides)
     if resume:
+        if message := lost_checkpoint(directory):
+            log.warning("%s", message)
         run.restore()
     reporter = ProgressReporter(experiment.config.steps, run.step, bar, announce)
     with reporter as progress, stop_requests() as stop, compute_context(experiment.blas_threads):

@@ -20,6 +20,10 @@ from minitrain.storage.summary import Status, Summary
 
 log = logging.getLogger("minitrain")
 
+# Ctrl-C, and the end of the terminal, which also sends both to the processes that were started from it. Windows has no
+# SIGHUP.
+TERMINAL_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
+
 
 class ProgressListener(Protocol):
     """Is notified of the progress of runs that are trained together."""
@@ -144,9 +148,10 @@ def _format_end(summary: Summary) -> str:
 
 @contextmanager
 def stop_requests() -> Iterator[threading.Event]:
-    """Turn the first SIGINT (Ctrl-C) or SIGTERM into a stop request; a second one raises KeyboardInterrupt.
+    """Turn the first SIGINT (Ctrl-C), SIGTERM or SIGHUP into a stop request; a second one raises KeyboardInterrupt.
 
-    Outside the main thread, which alone can handle signals, the request is never set.
+    A signal that is ignored, such as SIGHUP under nohup, stays ignored. Outside the main thread, which alone can handle
+    signals, the request is never set.
     """
     request = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -158,7 +163,8 @@ def stop_requests() -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         request.set()
 
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    numbers = [signal.SIGTERM, *TERMINAL_SIGNALS]
+    previous = {n: signal.signal(n, handle) for n in numbers if signal.getsignal(n) is not signal.SIG_IGN}
     try:
         yield request
     finally:

@@ -1,6 +1,8 @@
 """Datasets from the user's files: what is read, and that each error is one line that names its location."""
 
 import io
+import os
+import socket
 import tokenize
 import zipfile
 from dataclasses import replace
@@ -45,6 +47,19 @@ def table(text, **options):
 
 
 # csv
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a directory", "a device", "a socket"])
+@pytest.mark.parametrize("options", ["data=csv data.path=", "data=npz data.path=", "network.init_file="])
+def test_path_that_is_no_regular_file_is_named_for_what_it_is(command, kind, options):
+    path = {"a pipe": "pipe", "a directory": "folder", "a device": "/dev/null", "a socket": "socket"}[kind]
+    os.mkfifo("pipe")
+    Path("folder").mkdir()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("socket")
+        status, _, err = command(*f"{options}{path}".split())
+    assert status == 2
+    assert f"={path}: {kind}, not a regular file; expected the path of" in err
 
 
 def test_last_column_is_the_target_by_default():

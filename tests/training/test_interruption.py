@@ -110,6 +110,88 @@ def test_missing_figures_of_a_complete_run_are_drawn_on_resume(command):
     assert Path("run/diagnostics.png").stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_run_stops_at_a_checkpoint_when_a_signal_arrives(command, monkeypatch, number):
+    call_after_update(monkeypatch, 29, lambda: os.kill(os.getpid(), number))
+    assert command("hydra.run.dir=run", *FAST)[0] == 130
+    assert (read_summary(Path("run")).status, read_summary(Path("run")).step) == ("interrupted", 30)
+    assert load_checkpoint(Path("run/checkpoints/last.npz"))[1].step == 30
+
+
+def test_signal_that_is_ignored_stays_ignored(command, monkeypatch):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        call_after_update(monkeypatch, 29, lambda: os.kill(os.getpid(), signal.SIGHUP))
+        assert command("hydra.run.dir=run", *FAST)[0] == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_lost_checkpoint_is_reported_on_resume(command, monkeypatch):
+    with monkeypatch.context() as patch:
+        call_after_update(patch, 29, lambda: os.kill(os.getpid(), signal.SIGINT))
+        assert command("hydra.run.dir=run", *FAST)[0] == 130
+    Path("run/checkpoints/last.npz").unlink()
+    status, out, _ = command("resume", "run")
+    assert status == 0
+    assert "run/checkpoints/last.npz: no such file, so the run starts over at step 0" in out
+    assert "starts over" not in command("resume", "run", "steps=80")[1]
+
+
+def test_lost_checkpoint_of_a_sweep_is_reported_on_resume(command):
+    assert command("-m", "seed=0,1", "hydra.sweep.dir=swept", *FAST)[0] == 0
+    summary = Path("swept/1/summary.json")
+    summary.write_text(summary.read_text().replace('"completed"', '"running"'))
+    Path("swept/1/checkpoints/last.npz").unlink()
+    out = command("resume", "swept")[1]
+    assert out.count("starts over at step 0") == 1
+    assert "swept/1/checkpoints/last.npz: no such file" in out
+
+
+@pytest.mark.parametrize("figure", ["run_curves.draw_run", "diagnostics.draw_diagnostics"])
+def test_figure_that_cannot_be_drawn_is_reported_and_drawn_on_resume(command, monkeypatch, figure):
+    def fail(*arguments, **options):
+        raise RuntimeError("no fonts\nat all")
+
+    name = {"draw_run": "loss", "draw_diagnostics": "diagnostics"}[figure.partition(".")[2]]
+    with monkeypatch.context() as patch:
+        patch.setattr("minitrain.commands.run.draw_run" if name == "loss" else f"minitrain.plotting.{figure}", fail)
+        status, out, err = command("hydra.run.dir=run", "diagnostics=[grad_norm]", *FAST)
+    assert (status, err) == (0, "")
+    assert "not drawn (RuntimeError: no fonts); draw it by  minitrain resume run" in out
+    assert not Path("run", f"{name}.png").exists()
+    assert read_summary(Path("run")).status == "completed"
+    assert command("resume", "run")[0] == 0
+    assert Path("run", f"{name}.png").stat().st_size > 10_000
+    assert Path("run", f"{name}.svg").exists()
+
+
+def test_comparison_that_cannot_be_drawn_is_reported(command, monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("no fonts")
+
+    monkeypatch.setattr("minitrain.sweep.execution.write_comparison", fail)
+    status, out, err = command("-m", "seed=0,1", "hydra.sweep.dir=swept", *FAST)
+    assert (status, err) == (0, "")
+    assert "comparison: not drawn (RuntimeError: no fonts); draw it by  minitrain compare swept" in out
+
+
+@pytest.mark.parametrize("sweep", [False, True], ids=["run", "sweep"])
+def test_directory_with_other_files_is_refused(command, sweep):
+    Path("foreign").mkdir()
+    Path("foreign/thesis.tex").touch()
+    Path("empty").mkdir()
+    Path("file").touch()
+    key, flags = ("hydra.sweep.dir", ["-m", "seed=0,1"]) if sweep else ("hydra.run.dir", [])
+    for directory in ("/", "foreign", ".", "file"):
+        status, _, err = command(*flags, f"{key}={directory}", *FAST)
+        assert status == 2
+        assert f"{key}={directory}: already exists, and is not an empty directory" in err
+    assert list(Path("foreign").iterdir()) == [Path("foreign/thesis.tex")]
+    assert command(*flags, f"{key}=empty", *FAST)[0] == 0
+
+
 @pytest.mark.parametrize("launcher", [[], ["hydra/launcher=basic"]], ids=["stacked", "basic"])
 def test_runs_of_a_sweep_that_would_share_a_directory_are_rejected(command, launcher):
     status, _, err = command("-m", "lr=0.1,0.3", "seed=0,1", "hydra.sweep.subdir=${lr}", *launcher, *FAST)

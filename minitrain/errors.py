@@ -77,8 +77,17 @@ def plural(count: int, noun: str) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The first non-empty line of an exception's message; the name of its type if there is none."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    r"""The first non-empty line of an exception's message, with the next one if it ends in a colon.
+
+    If there is none, that of the exception which caused it, or else the name of its type.
+
+    >>> first_line(ValueError("in a.yaml:\n  a number\n  at line 3")), first_line(KeyError())
+    ('in a.yaml: a number', 'KeyError')
+    """
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return first_line(error.__cause__) if error.__cause__ is not None else type(error).__name__
+    return " ".join(lines[: 2 if lines[0].endswith(":") else 1])
 
 
 def printable(text: str, keep: str = "") -> str:

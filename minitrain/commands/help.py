@@ -103,7 +103,9 @@ def main_help(overrides: Sequence[str] = (), config_dir: str | None = None) -> s
 
 def choices(group: str, config_dir: str | None = None) -> list[str]:
     """The names that a group can have: components, shipped config files, and the user's."""
-    user_files = {path.stem for path in (Path(config_dir) / group).glob("*.yaml")} if config_dir else set()
+    user_files = (
+        {path.stem for path in (Path(config_dir) / group).glob("*.yaml") if path.is_file()} if config_dir else set()
+    )
     return sorted(group_names(group) | user_files | set(REGISTRIES.get(group, ())))
 
 
@@ -112,9 +114,9 @@ def _component(group: str, name: str, config_dir: str | None) -> tuple[type, Map
     if name in REGISTRIES[group]:
         return REGISTRIES[group][name], {}
     if config_dir and (preset := Path(config_dir, group, f"{name}.yaml")).is_file():
-        import yaml
+        from minitrain.config.presets import read_preset  # it loads YAML
 
-        values = yaml.safe_load(preset.read_text(encoding="utf-8"))
+        values = read_preset(preset, group)
         if isinstance(values, dict) and values.get("name") in REGISTRIES[group]:
             return REGISTRIES[group][values["name"]], values
     raise ConfigError(unknown_name(group, name, choices(group, config_dir)))

@@ -23,7 +23,7 @@ from minitrain.config.hydra_section import check_hydra_override, check_hydra_sec
 from minitrain.config.loading import to_run_config
 from minitrain.config.quoting import accepted_by_hydra, advice_for_comma
 from minitrain.config.schema import GROUPS, RunConfig, options_named, refuse_renamed, unknown_name
-from minitrain.config.sweep_grid import SWEEP_KEYS, differing_overrides, holds_sweep
+from minitrain.config.sweep_grid import SWEEP_KEYS, check_values, differing_overrides, holds_sweep
 from minitrain.errors import ConfigError, abbreviate, first_line, naming_run, plural
 from minitrain.options import REQUIRED, options
 from minitrain.paths import STUDIES, conf_directory, group_names, studies_directory
@@ -46,6 +46,7 @@ class Composer:
     """
 
     def __init__(self, user_configs: str | None = None) -> None:
+        self.user_configs = user_configs
         directory = None if user_configs is None else Path(user_configs).absolute()
         if directory is not None and not directory.is_dir():
             raise ConfigError(f"--config-dir {user_configs}: no such directory")
@@ -57,6 +58,7 @@ class Composer:
     def from_config_loader(cls, config_loader: ConfigLoader) -> Composer:
         """A composer on the configs that Hydra has opened already, as its launcher plugins receive them."""
         composer = cls.__new__(cls)
+        composer.user_configs = None
         composer.hydra = Hydra("minitrain", config_loader)
         composer.parser = OverridesParser.create(config_loader=config_loader)
         return composer
@@ -160,6 +162,10 @@ class Composer:
             config = compose()
         except ConfigCompositionException as error:
             raise ConfigError(self._explain(error, parsed)) from error
+        except ConfigError:
+            raise
+        except (ValueError, TypeError, AttributeError, AssertionError) as error:  # of Hydra, about a defaults list
+            raise ConfigError(f"the config cannot be composed: {first_line(error)}") from error
         except RecursionError as error:
             raise ConfigError(f"{abbreviate(' '.join(overrides))}: nested too deeply") from error
         check_hydra_section(config)
@@ -196,6 +202,7 @@ class Composer:
                 f"{override.input_line}: several values; add -m to train a run for each, or write a list: [a,b]"
                 f"{advice_for_comma(override)}"
             )
+        check_values(override)
         group = override.key_or_group
         names = self.hydra.config_loader.get_group_options(group)
         if not names:
@@ -204,7 +211,14 @@ class Composer:
         for value in values:
             if value not in names:
                 refuse_renamed(group, value)
-                raise ConfigError(unknown_name(group, value, names))
+                raise ConfigError(self._misnamed_preset(group, value) or unknown_name(group, value, names))
+
+    def _misnamed_preset(self, group: str, name: object) -> str:
+        """The message about a file with the extension .yml, which Hydra does not list; empty if there is none."""
+        path = Path(self.user_configs or "", group, f"{name}.yml")
+        if self.user_configs is None or not path.is_file():
+            return ""
+        return f"{group}={name}: {path}: expected the extension .yaml; rename the file"
 
     def _explain(self, error: Exception, parsed: list[Override]) -> str:
         """The message for a config that does not compose: the first unknown key, with the valid keys beside it."""
@@ -215,7 +229,8 @@ class Composer:
         except (HydraException, OmegaConfBaseException):
             return first_line(error)
         problems = (self._unknown_key(override, config, settings) for override in settings)
-        return next(filter(None, problems), first_line(error))
+        where = "" if str(error) else f"{abbreviate(' '.join(override.input_line or '' for override in parsed))}: "
+        return next(filter(None, problems), where + first_line(error))
 
     def _unknown_key(self, override: Override, config: DictConfig, settings: Sequence[Override]) -> str:
         """The message about an override whose key is not in a composed config; empty if the key is there."""

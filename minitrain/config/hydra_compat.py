@@ -43,6 +43,7 @@ from omegaconf import DictConfig
 from omegaconf._utils import get_omega_conf_dumper
 from omegaconf.errors import OmegaConfBaseException
 
+from minitrain.config.presets import check_preset, reporting_faults
 from minitrain.errors import first_line
 from minitrain.paths import STUDIES
 
@@ -88,6 +89,20 @@ class StudySource(FileConfigSource):
         return [] if results_filter is ObjectType.GROUP else sorted(p.stem for p in Path(self.path).glob("*.yaml"))
 
 
+class PresetSource(FileConfigSource):
+    """The user's config directory; each file is checked before it is read."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "minitrain-presets"
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        path = Path(self.path, self._normalize_file_name(config_path))
+        check_preset(path, config_path.rpartition("/")[0])
+        with reporting_faults(path):  # such as a key that occurs twice, which only OmegaConf refuses
+            return super().load_config(config_path)
+
+
 def open_hydra(configs: Path, studies: Path, user_configs: Path | None = None) -> Hydra:
     """Hydra with a search path of its own; it replaces the instance that was open before.
 
@@ -104,7 +119,8 @@ def open_hydra(configs: Path, studies: Path, user_configs: Path | None = None) -
         SourcesRegistry.instance().register(StudySource)
         search_path.prepend("minitrain", f"{StudySource.scheme()}://{studies}", before_schema)
     if user_configs is not None:
-        search_path.prepend("command-line", f"file://{user_configs}", before_schema)
+        SourcesRegistry.instance().register(PresetSource)
+        search_path.prepend("command-line", f"{PresetSource.scheme()}://{user_configs}", before_schema)
     GlobalHydra.instance().clear()
     return Hydra.create_main_hydra2("minitrain", search_path)
 

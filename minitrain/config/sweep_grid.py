@@ -8,14 +8,16 @@ from dataclasses import dataclass
 from itertools import chain, product
 
 import numpy as np
-from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, Sweep
+from hydra.core.override_parser.types import ChoiceSweep, Glob, IntervalSweep, Override, RangeSweep, Sweep
 
 from minitrain.config.hydra_compat import grid_values
-from minitrain.errors import ConfigError
+from minitrain.errors import ConfigError, plural
 from minitrain.options import Range, validate_value
 
 SWEEP_KEYS = ("zip", "samples", "sample_seed", "repeats")  # keys of a sweep, which no run has in its config
 DRAWS_PER_SAMPLE = 100  # draws without a new job after which there are taken to be no more
+
+MOST_RUNS = 100_000  # of a sweep: checking their configs takes about 10 s and 230 MB
 
 Alternatives = list[tuple[str, ...]]  # each: the overrides of one alternative
 
@@ -60,7 +62,7 @@ def expand_grid(overrides: Sequence[Override], seed: int) -> list[list[str]]:
         seed: The seed of the runs, from which `repeats` counts.
 
     Raises:
-        ConfigError: `zip`, `samples`, `sample_seed` or `repeats` cannot be applied.
+        ConfigError: `zip`, `samples`, `sample_seed` or `repeats` cannot be applied, or there are too many jobs.
 
     >>> from hydra.core.override_parser.overrides_parser import OverridesParser
     >>> parse = OverridesParser.create().parse_overrides
@@ -76,8 +78,11 @@ def expand_grid(overrides: Sequence[Override], seed: int) -> list[list[str]]:
         for key, value in sweep_keys.items()
         if key != "zip"
     }
+    check_run_count(counts.get("samples", 1) * counts.get("repeats", 1))
     seeds = _seeds(by_key, counts.get("repeats"), seed)
     axes = _zip_axes({key: _axis(override) for key, override in by_key.items()}, sweep_keys.get("zip", []))
+    if "samples" not in counts:
+        check_run_count(math.prod(len(_alternatives(axis)) for axis in axes) * len(seeds))
     jobs = _jobs(axes, counts)
     return [[*job, *repeat] for job in jobs for repeat in seeds]
 
@@ -100,6 +105,32 @@ def differing_overrides(jobs: Sequence[Sequence[str]]) -> list[list[str]]:
     return [[text for text in job if text not in shared] for job in jobs]
 
 
+def check_run_count(count: int) -> None:
+    """Raise ConfigError if a sweep has too many runs; they are counted before they are expanded."""
+    if count > MOST_RUNS:
+        raise ConfigError(
+            f"{plural(count, 'run')}: expected at most {MOST_RUNS:,} in a sweep; give fewer values, or samples=100 for "
+            "some of them"
+        )
+
+
+def check_values(override: Override) -> None:
+    """Raise ConfigError if a range has too many values, without expanding it, or a step of 0.
+
+    >>> from hydra.core.override_parser.overrides_parser import OverridesParser
+    >>> check_values(OverridesParser.create().parse_override("seed=range(0,1e9)"))
+    Traceback (most recent call last):
+    minitrain.errors.ConfigError: seed=range(0,1e9): 1,000,000,000 values; expected at most 100,000 in a sweep
+    """
+    value = override.value()
+    if isinstance(value, RangeSweep) and value.start is not None and value.stop is not None:
+        if value.step == 0:
+            raise ConfigError(f"{override.input_line}: expected a step other than 0: range(0,10,1)")
+        count = (float(value.stop) - float(value.start)) / float(value.step)
+        if not count <= MOST_RUNS:
+            raise ConfigError(f"{override.input_line}: {count:,.0f} values; expected at most {MOST_RUNS:,} in a sweep")
+
+
 def _seeds(by_key: dict[str, Override], repeats: int | None, seed: int) -> Alternatives:
     """The seeds that each job is repeated with."""
     if repeats is None:
@@ -119,6 +150,7 @@ def _jobs(axes: Sequence[Axis], counts: Mapping[str, int]) -> list[list[str]]:
 
 
 def _axis(override: Override) -> Axis:
+    check_values(override)
     value = override.value()
     if not isinstance(value, IntervalSweep):
         return grid_values(override)

@@ -1,5 +1,6 @@
 """The jobs of a sweep: combinations, keys that vary together, random samples, repeats; and a dry run."""
 
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,37 @@ def test_dry_run_lists_the_runs_and_writes_nothing(command, arguments):
     assert "nothing was trained or written" in out
     assert ("20 runs: 2 groups" if arguments else "1 run: 1 group of 1 run") in out
     assert not list(Path().iterdir())
+
+
+TOO_MANY = [
+    ("seed=range(100000000)", "seed=range(100000000): 100,000,000 values; expected at most 100,000 in a sweep"),
+    ("lr=range(0,1,1e-9)", "1,000,000,000 values"),
+    ("seed=shuffle(range(100000000))", "100,000,000 values"),
+    ("seed=range(1e400)", "inf values"),
+    ("data=range(1e18)", "1,000,000,000,000,000,000 values"),
+    ("seed=range(1000) lr=range(0,1,0.001)", "1,000,000 runs: expected at most 100,000 in a sweep; give fewer values"),
+    ("seed=range(100000) lr=0.1,0.2", "200,000 runs"),
+    ("lr=0.1,0.2 repeats=1000000000", "1,000,000,000 runs"),
+    ("lr=interval(0,1) samples=1000000000", "1,000,000,000 runs"),
+    ("lr=interval(0,1) samples=1000 repeats=1000", "1,000,000 runs"),
+    ("seed=range(0,10,0)", "expected a step other than 0"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), TOO_MANY, ids=[arguments for arguments, _ in TOO_MANY])
+@pytest.mark.parametrize("flags", [["-m"], ["-m", "--dry-run"]], ids=" ".join)
+def test_sweep_with_too_many_runs_is_refused_without_expanding_it(command, flags, arguments, message):
+    tracemalloc.start()
+    status, out, err = command(*flags, *arguments.split())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert peak < 2**26
+
+
+def test_study_with_too_many_runs_is_refused(command, tmp_path):
+    (tmp_path / "experiments").mkdir()
+    text = "# @package _global_\nhydra: {sweeper: {params: {seed: 'range(100000000)'}}}\n"
+    (tmp_path / "experiments" / "mine.yaml").write_text(text)
+    assert "100,000,000 values" in command("--config-dir", str(tmp_path), "-m", "experiments=mine")[2]

@@ -69,7 +69,7 @@ def error_of(content, **options):
         "a,b,y\r\n" + BODY.replace("\n", "\r\n"),
         "a,b,y\r" + BODY.replace("\n", "\r"),
         "\ufeffa,b,y\n\n" + BODY + "  \n",
-        gzip.compress(("a,b,y\n" + BODY).encode()),
+        gzip.compress(("a,b,y\n" + BODY).encode(), mtime=0),
         "a,b,y,\n" + BODY.replace("\n", ",\n"),
         "a,b,y\n" + BODY.replace("\n", ",\n"),
         BODY.replace("\n", ",\n"),

@@ -19,7 +19,10 @@ from minitrain.registry import REGISTRIES
 from minitrain.storage.legacy import replacement
 from minitrain.suggestions import closest, unknown_key
 
-MONITORS = ("auto", "val_accuracy", "val_loss", "train_loss")
+MONITORS = (
+    "auto", "val_accuracy", "val_loss", "val_balanced_accuracy", "val_f1", "val_auc", "val_rmse", "val_mae", "val_r2",
+    "train_loss",
+)  # fmt: skip
 ENGINES = ("numpy", "eager")
 PLOTS = ("confusion_matrix", "decision_boundary", "first_layer_weights", "fitted_curve")
 

@@ -144,7 +144,7 @@ def restore_model(config: RunConfig, directory: Path, checkpoint: str = "best") 
     else:
         preprocessing = record.preprocessing
     network = build_network(without_initial_weights(config), preprocessing)
-    state = {name.partition("/")[2]: a for name, a in arrays.items() if not name.startswith("optimizer/")}
+    state = {name.partition("/")[2]: a for name, a in arrays.items() if name.startswith(("parameters/", "buffers/"))}
     types = {array.dtype.name for array in state.values()} - {config.dtype}
     try:
         if types:

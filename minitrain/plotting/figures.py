@@ -40,6 +40,12 @@ METRIC_TITLES = {
     "train_accuracy": "training accuracy",
     "val_loss": "validation loss",
     "val_accuracy": "validation accuracy",
+    "val_balanced_accuracy": "balanced validation accuracy",
+    "val_f1": "validation F1 score, mean of the classes",
+    "val_auc": "area under the ROC curve, validation",
+    "val_rmse": "root mean squared validation error",
+    "val_mae": "mean absolute validation error",
+    "val_r2": "R² of the validation",
 }
 
 Color: TypeAlias = str | tuple[float, float, float, float]

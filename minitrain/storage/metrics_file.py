@@ -23,18 +23,20 @@ class MetricsWriter:
     Numbers are written as the shortest decimals that round-trip, so that equal runs write equal bytes.
 
     Args:
-        path: The file. Its rows for steps before `from_step` are kept, and all others are removed, a row that was cut
-            off by a kill included.
+        path: The file. Its rows for steps before `from_step` are kept, in the new columns, and all others are removed,
+            a row that was cut off by a kill included.
         columns: The columns; the first one is `step`.
         from_step: The step that the run starts or resumes from.
     """
 
     def __init__(self, path: Path, columns: Sequence[str], from_step: int) -> None:
         self.columns = list(columns)
-        header = ",".join(columns) + "\n"
-        lines = read_text(path).splitlines(keepends=True)[1:] if from_step and path.exists() else []
+        header, *lines = read_text(path).splitlines(keepends=True) if from_step and path.exists() else [""]
         earlier = [line for line in lines if line.endswith("\n") and float(line.split(",", 1)[0]) < from_step]
-        write_text(path, "".join([header, *earlier]))
+        new_header = ",".join(columns) + "\n"
+        if header != new_header:  # an earlier version had other columns
+            earlier = [_realign(line, header.strip().split(","), columns) for line in earlier]
+        write_text(path, "".join([new_header, *earlier]))
         self._file = path.open("a", encoding="utf-8", newline="")
         self._flushed = time.monotonic()
 
@@ -52,6 +54,12 @@ class MetricsWriter:
     def close(self) -> None:
         """Flush and close the file."""
         self._file.close()
+
+
+def _realign(line: str, columns: Sequence[str], new_columns: Sequence[str]) -> str:
+    """A row with the cells of other columns; those that it does not have are empty."""
+    cells = dict(zip(columns, line.strip().split(","), strict=False))
+    return ",".join(cells.get(column, "") for column in new_columns) + "\n"
 
 
 def read_metrics(directory: Path) -> dict[str, Array]:

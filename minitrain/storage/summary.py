@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from minitrain.errors import RecordError
 from minitrain.storage.files import read_text, write_text
 
 LONGEST_SUMMARY = 2**24  # bytes: far more than a run with a diagnostic for each of thousands of layers writes
-OUTCOME_KEYS = ("error", "first_operation", "first_parameter")  # written only if they apply
+OUTCOME_KEYS = ("error", "first_operation", "first_parameter", "classes", "classes_of")  # written only if they apply
 LARGEST_INTEGER = 2**63  # larger integers, which JSON allows, overflow int64
 
 
@@ -40,6 +40,12 @@ class Best:
     metric: str
     value: float
     step: int
+
+
+# "class": the label of the class; "examples": how many validation examples it has
+ClassScores = TypedDict(
+    "ClassScores", {"class": str, "precision": float, "recall": float, "f1": float, "examples": int}
+)
 
 
 @dataclass(frozen=True)
@@ -77,6 +83,9 @@ class Summary:
         first_parameter: The parameter that this operation depends on.
         final: The metrics of the last evaluation, by name.
         best: The best value of the monitored metric; None before the first evaluation.
+        classes: Precision, recall and F1 score of each class on the validation examples, when a run with classes has
+            completed.
+        classes_of: The network that `classes` describes: `best`, or `last` if there is no best one.
         seconds: The time spent training, sessions before a resume included; of a group of runs, a run has its share.
         wall_seconds: The time that passed meanwhile, which the runs of a group have in common.
         steps_per_second: Of the last session, by its `seconds`.
@@ -97,6 +106,8 @@ class Summary:
     first_parameter: str | None = None
     final: dict[str, float] = field(default_factory=dict)
     best: Best | None = None
+    classes: list[ClassScores] | None = None
+    classes_of: str | None = None
     seconds: float = 0.0
     wall_seconds: float = 0.0
     steps_per_second: float | None = None

@@ -114,7 +114,13 @@ class CompiledEngine:
             self._metrics = self._executor(self._optimize(metrics_tapes(self.steps, output_of_run)), self._arrays())
         self._metrics.inputs["output"][...] = output
         self._metrics.run()
-        return {name: array.copy() for name, array in self._metrics.outputs.items()}
+        return {name: array.copy() for name, array in self._metrics.outputs.items()} | self._measure(output)
+
+    def _measure(self, output: Array) -> dict[str, Array]:
+        """The metrics that are computed outside of the tape: name -> [] or [runs]."""
+        values = [step.measure(output[run]) for run, step in self._indexed_steps()]
+        arrays = {name: np.array([of_run[name] for of_run in values]) for name in values[0]}
+        return arrays if self.runs is not None else {name: array.reshape(()) for name, array in arrays.items()}
 
     def inspect(self, k: int) -> dict[str, Array]:
         """The diagnostics of step k, whose loss was computed last: column -> [] or [runs]; nothing changes."""

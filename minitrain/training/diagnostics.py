@@ -1,9 +1,10 @@
 """Diagnostics that `diagnostics=` adds to a run's evaluations.
 
-Each is a column of metrics.csv, or a column for each parameter or activation layer: `layer_grad_norm/0.weight`. All but
-the Hessian's describe one step: the network before the update, in training mode, on the batch and with the random
-numbers of that step. Those of the Hessian describe the training objective over all training examples, L2 penalty
-included, in evaluation mode. Values have the run's dtype.
+Each is a column of metrics.csv, or a column for each parameter or activation layer: `layer_grad_norm/0.weight`. Most
+describe one step: the network before the update, in training mode, on the batch and with the random numbers of that
+step. Those of the Hessian describe the training objective over all training examples, L2 penalty included, in
+evaluation mode; those of the validation examples are described in `metrics`. Values have the run's dtype, and metrics
+of the validation examples float64.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ import numpy as np
 
 from minitrain.autograd import functional as F
 from minitrain.autograd.tensor import Tensor
+from minitrain.data import Preprocessing
 from minitrain.registry import Registry, register
+from minitrain.training import metrics
 from minitrain.typing import Array
 
-Kind = Literal["step", "classes", "parameter", "activation", "hessian"]
+Kind = Literal["step", "classes", "parameter", "activation", "hessian", "regression", "classification", "binary"]
+VALIDATION_KINDS = ("regression", "classification", "binary")
 HessianProduct = Callable[[Array], Array]  # direction [n] -> product with the Hessian [n]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -54,7 +58,7 @@ class StepObservation:
             return self.gradients
         if kind == "activation":
             return self.outputs
-        return {} if kind == "hessian" else {"": self}
+        return {} if kind in ("hessian", *VALIDATION_KINDS) else {"": self}
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,9 @@ class Diagnostic:
             - "classes": the same; the data must have classes,
             - "parameter": the gradient of one parameter; a column for each,
             - "activation": the output of one activation layer; a column for each,
-            - "hessian": two arguments, a `HessianProduct` and a random vector [n]; see `largest_eigenvalue`.
+            - "hessian": two arguments, a `HessianProduct` and a random vector [n]; see `largest_eigenvalue`,
+            - "regression", "classification", "binary": an `Evaluation` on the validation examples; the data must have
+              numeric targets, classes, or two classes.
     """
 
     function: Callable[..., Any]  # its arguments depend on `kind`
@@ -104,11 +110,33 @@ def columns(names: Iterable[str], parameters: Iterable[str], layers: Iterable[st
     ['grad_norm', 'dead_units/1', 'dead_units/3']
     """
     parts: dict[str, Iterable[str]] = {"parameter": parameters, "activation": layers}
-    return [_column(name, part) for name in dict.fromkeys(names) for part in parts.get(kind_of(name), [""])]
+    of_training = [name for name in dict.fromkeys(names) if kind_of(name) not in VALIDATION_KINDS]
+    return [_column(name, part) for name in of_training for part in parts.get(kind_of(name), [""])]
+
+
+def validation_metrics(names: Iterable[str], preprocessing: Preprocessing) -> list[str]:
+    """The columns that metrics of the validation examples fill: those of any regression, and requested ones.
+
+    Args:
+        names: Requested diagnostics and metrics; others are left out.
+        preprocessing: Describes the targets.
+    """
+    defaults = REGRESSION_METRICS if preprocessing.targets else ()
+    return [*dict.fromkeys([*defaults, *(n for n in names if n in DIAGNOSTICS and kind_of(n) in VALIDATION_KINDS)])]
+
+
+def unsuitable(kind: Kind, preprocessing: Preprocessing) -> str:
+    """Why a kind of diagnostic is not suitable for the targets; empty if it is."""
+    classes = preprocessing.classes
+    if kind == "regression" and not preprocessing.targets:
+        return "the data has no numeric target"
+    if kind in ("classes", "classification", "binary") and classes is None:
+        return "the data has no classes"
+    return f"is for 2 classes, and the data has {classes}" if kind == "binary" and classes != 2 else ""
 
 
 def compute(names: Iterable[str], observation: StepObservation) -> dict[str, Tensor]:
-    """The diagnostics of a step: column -> value []. Those of the Hessian are left out."""
+    """The diagnostics of a step: column -> value []. Those of the Hessian and of the validation are left out."""
     return {
         _column(name, part): DIAGNOSTICS[name].function(argument)
         for name in names
@@ -197,6 +225,18 @@ def dead_units(output: Tensor) -> Tensor:
     """
     other_axes = [axis for axis in range(output.ndim) if axis != 1]
     return (output.abs().max(other_axes) == 0.0).astype(output.dtype).mean()
+
+
+# Of the validation examples
+
+REGRESSION_METRICS = ("val_rmse", "val_mae", "val_r2")
+
+_diagnostic("val_rmse", "regression")(metrics.rmse)
+_diagnostic("val_mae", "regression")(metrics.mae)
+_diagnostic("val_r2", "regression")(metrics.r2)
+_diagnostic("val_balanced_accuracy", "classification")(metrics.balanced_accuracy)
+_diagnostic("val_f1", "classification")(metrics.f1)
+_diagnostic("val_auc", "binary")(metrics.auc)
 
 
 # Of the Hessian

@@ -85,11 +85,16 @@ class EagerEngine:
         step = self.step
         if not len(step.val):
             return {}
-        model = step.model.eval()
-        outputs = [model(Tensor(step.val.x[block])).numpy() for block in row_blocks(step.val.x)]
+        output = self.validation_output()
         y = None if step.val.y is None else Tensor(step.val.y)
-        metrics = step.compute_metrics(Tensor(np.concatenate(outputs)), y)
-        return {name: t.numpy() for name, t in metrics.items()}
+        metrics = {name: t.numpy() for name, t in step.compute_metrics(Tensor(output), y).items()}
+        return metrics | {name: np.asarray(value) for name, value in step.measure(output).items()}
+
+    @no_grad()
+    def validation_output(self) -> Array:
+        """The network's output on the validation examples, of which there must be some: [examples, outputs]."""
+        model, x = self.step.model.eval(), self.step.val.x
+        return np.concatenate([model(Tensor(x[block])).numpy() for block in row_blocks(x)])
 
     def inspect(self, k: int) -> dict[str, Array]:
         """The diagnostics of step k, whose loss was computed last, by column: [] each; nothing changes."""

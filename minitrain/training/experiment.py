@@ -16,7 +16,7 @@ from minitrain.compiler.cost import largest_product
 from minitrain.compiler.tracing import is_user_code
 from minitrain.components import losses
 from minitrain.components.networks import LayerNetworkConfig
-from minitrain.config.schema import RunConfig
+from minitrain.config.schema import MONITORS, RunConfig
 from minitrain.data import Dataset, RowsOnDisk
 from minitrain.data.preprocessing import Preprocessing
 from minitrain.errors import ConfigError, TracingError
@@ -74,8 +74,13 @@ class Experiment:
     @property
     def monitors(self) -> list[str]:
         """The metrics that `monitor` may name with this data, the default first."""
-        validation = ["val_accuracy", "val_loss"] if self.data.preprocessing.classes is not None else ["val_loss"]
-        return [*(validation if len(self.data.x_val) else []), "train_loss"]
+        if not len(self.data.x_val):
+            return ["train_loss"]
+        preprocessing = self.data.preprocessing
+        metrics = [name for name in MONITORS if name in diagnostics.DIAGNOSTICS]
+        suitable = [name for name in metrics if not diagnostics.unsuitable(diagnostics.kind_of(name), preprocessing)]
+        standard = ["val_accuracy", "val_loss"] if preprocessing.classes is not None else ["val_loss"]
+        return [*standard, *suitable, "train_loss"]
 
     @property
     def monitor(self) -> Metric:
@@ -234,8 +239,10 @@ def _check_diagnostics(experiment: Experiment) -> None:
         kind = diagnostics.kind_of(name)
         if kind == "activation" and not experiment.step.layers:
             raise ConfigError(f"diagnostics=[{name}]: the network has no activation layer; leave it out")
-        if kind == "classes" and experiment.data.preprocessing.classes is None:
-            raise ConfigError(f"diagnostics=[{name}]: the data has no classes; leave it out")
+        if problem := diagnostics.unsuitable(kind, experiment.data.preprocessing):
+            raise ConfigError(f"diagnostics=[{name}]: {problem}; leave it out")
+        if kind in diagnostics.VALIDATION_KINDS and not len(experiment.data.x_val):
+            raise ConfigError(f"diagnostics=[{name}]: requires validation examples; set data.validation=0.2")
         if kind == "hessian" and isinstance(experiment.data.x_train, RowsOnDisk):
             raise ConfigError(
                 f"diagnostics=[{name}]: requires all training examples in memory, and the data is on disk; leave it out"

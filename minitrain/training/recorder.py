@@ -17,8 +17,9 @@ from minitrain.errors import RecordError
 from minitrain.storage.checkpoint import load_checkpoint, save_checkpoint
 from minitrain.storage.metric import Metric
 from minitrain.storage.metrics_file import MetricsWriter, Row, finite_points, read_metrics
-from minitrain.storage.summary import Best, RunProgress, Status, Summary, write_summary
+from minitrain.storage.summary import Best, ClassScores, RunProgress, Status, Summary, write_summary
 from minitrain.training.experiment import Experiment
+from minitrain.training.metrics import class_scores
 from minitrain.training.shared_clock import SharedClock
 from minitrain.typing import Array
 from minitrain.version import __version__
@@ -31,6 +32,8 @@ class EndDetails(TypedDict, total=False):
     error: str | None
     first_operation: str | None
     first_parameter: str | None
+    classes: list[ClassScores]
+    classes_of: str
 
 
 class RunRecorder:
@@ -189,8 +192,24 @@ class RunRecorder:
         self._save_best()
         if status in (Status.COMPLETED, Status.INTERRUPTED):
             self._save_last()
+        if status is Status.COMPLETED:
+            details = {**details, **self._describe_classes()}
         self.summary = self.summarize(status, **details)
         write_summary(self.directory, self.summary)
+
+    def _describe_classes(self) -> EndDetails:
+        """The scores of each class for the best network, on the validation examples; empty if the data has none."""
+        step = self.experiment.step
+        if self.experiment.data.preprocessing.classes is None or not len(step.val):
+            return {}
+        last = {name: view.copy() for name, view in step.arrays().items()}
+        network = "last"
+        with suppress(RecordError):  # no evaluation was finite, or the file was removed
+            step.restore(load_checkpoint(self.directory / "checkpoints" / "best.npz")[0])
+            network = "best"
+        evaluation = step.evaluation(self.experiment.eager_engine.validation_output())
+        step.restore(last)
+        return {"classes": class_scores(evaluation), "classes_of": network}
 
     def fail(self, error: BaseException, step: int) -> None:
         """End the run with the status `failed`."""

@@ -26,6 +26,7 @@ from minitrain.optim.gradient_transforms import clip_by_global_norm, l2_gradient
 from minitrain.optim.schedules import ScheduleState, schedule_factor, schedule_for_run
 from minitrain.rng import generator
 from minitrain.training import diagnostics
+from minitrain.training.metrics import Evaluation
 from minitrain.typing import Array
 
 
@@ -72,6 +73,7 @@ class TrainingStep:
         parameters: The network's parameters.
         buffers: The network's buffers, such as running statistics.
         state: The state of the optimizer: name -> vector [n].
+        metrics: The columns of metrics.csv that `measure` fills.
         schedule: The learning-rate schedule of the run.
         layers: The activation layers of the network, by name.
         diagnostics: The columns of metrics.csv that the config's `diagnostics` add.
@@ -81,6 +83,8 @@ class TrainingStep:
         self.config, self.model, self.objective = config, model, loss
         self.train = Examples(data.x_train, data.y_train).astype(config.dtype)
         self.val = Examples(data.x_val, data.y_val).astype(config.dtype)
+        self.preprocessing, self._val_targets = data.preprocessing, data.y_val
+        self.metrics = diagnostics.validation_metrics([*config.diagnostics, config.monitor], data.preprocessing)
         self.has_classes = data.preprocessing.classes is not None
         self.parameters = FlatParameters(model.named_parameters(), config.dtype)
         self.buffers = FlatTensors(model.named_buffers(), config.dtype)
@@ -193,6 +197,23 @@ class TrainingStep:
         if self.has_classes and y is not None:
             metrics["val_accuracy"] = F.accuracy(output, y)
         return metrics
+
+    def measure(self, output: Array) -> dict[str, float]:
+        """The further metrics of the network's output on the validation examples, by column: [examples, outputs]."""
+        if not self.metrics:
+            return {}
+        evaluation = self.evaluation(output)
+        return {name: diagnostics.DIAGNOSTICS[name].function(evaluation) for name in self.metrics}
+
+    def evaluation(self, output: Array) -> Evaluation:
+        """The network's output on the validation examples beside their targets: [examples, outputs].
+
+        Raises:
+            ValueError: There are no targets.
+        """
+        if self._val_targets is None:
+            raise ValueError("evaluation: the data has no targets")
+        return Evaluation(output, self._val_targets, self.preprocessing)
 
     def compute_diagnostics(
         self,

@@ -24,12 +24,13 @@ from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.storage.metrics_file import read_metrics
 from minitrain.storage.summary import read_summary
 from minitrain.training.compiled_engine import CompiledEngine
-from minitrain.training.diagnostics import Diagnostic, largest_eigenvalue
+from minitrain.training.diagnostics import REGRESSION_METRICS, VALIDATION_KINDS, Diagnostic, kind_of, largest_eigenvalue
 from minitrain.training.eager_engine import EagerEngine
 from minitrain.training.experiment import assemble_experiment, build_experiment
 from minitrain.training.loop import train
 
-ALL = sorted(REGISTRIES["diagnostic"])
+# Metrics of the validation examples are tested in test_metrics.py
+ALL = [name for name in sorted(REGISTRIES["diagnostic"]) if kind_of(name) not in VALIDATION_KINDS]
 REGRESSION = [name for name in ALL if name != "train_accuracy"]  # where there are no classes
 LAYER_DIAGNOSTICS = ("activation_mean", "activation_std", "dead_units")
 CLASSES = Blobs(samples=24, centers=3, features=4, spread=4.0)
@@ -236,7 +237,7 @@ def test_diagnostics_of_a_step_equal_those_computed_by_numpy(tmp_path, changes):
     } | {f"layer_grad_norm/{name}": np.linalg.norm(g) for name, g in gradients.items()}  # fmt: skip
     for name, value in expected.items():
         assert row[name] == pytest.approx(value, rel=1e-6), name
-    assert row.keys() == {"step", "lr", "train_loss", "val_loss", "sharpness", *expected}
+    assert row.keys() == {"step", "lr", "train_loss", "val_loss", *REGRESSION_METRICS, "sharpness", *expected}
 
 
 def test_train_accuracy_is_that_of_the_batch_before_the_update():
@@ -420,7 +421,8 @@ def test_runs_of_a_sweep_have_the_bytes_of_single_runs(command, monkeypatch):
 def test_errors_are_reported_in_one_line(command):
     status, out, err = command("diagnostics=[grad_norm,sharp]", *SMALL)
     assert (status, out) == (2, "")
-    assert err == f"minitrain: diagnostics=['grad_norm', 'sharp']: expected a list of {', '.join(ALL)}\n"
+    names = ", ".join(sorted(REGISTRIES["diagnostic"]))
+    assert err == f"minitrain: diagnostics=['grad_norm', 'sharp']: expected a list of {names}\n"
     status, out, err = command("diagnostics=[dead_units]", "network=linear")
     assert (status, out) == (2, "")
     assert err == "minitrain: diagnostics=[dead_units]: the network has no activation layer; leave it out\n"

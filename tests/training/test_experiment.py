@@ -7,7 +7,7 @@ import pytest
 from small_runs import SMALL, train_run
 
 from minitrain.components.networks import Lab2Config, LinearConfig, MLPConfig
-from minitrain.data import Dataset, Digits, Moons, Point, Preprocessing
+from minitrain.data import Dataset, Digits, Moons, Point, Preprocessing, Sine
 from minitrain.errors import ConfigError
 from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.storage.metric import Metric
@@ -42,7 +42,10 @@ def test_engine_is_the_one_that_the_config_selects():
 
 
 def test_monitors_depend_on_the_data():
-    assert build_experiment(SMALL).monitors == ["val_accuracy", "val_loss", "train_loss"]
+    of_classes = ["val_accuracy", "val_loss", "val_balanced_accuracy", "val_f1", "val_auc", "train_loss"]
+    assert build_experiment(SMALL).monitors == of_classes
+    of_numbers = ["val_loss", "val_rmse", "val_mae", "val_r2", "train_loss"]
+    assert build_experiment(replace(SMALL, data=Sine(samples=100), loss="mse")).monitors == of_numbers
     assert build_experiment(replace(SMALL, data=Moons(validation=0.0))).monitors == ["train_loss"]
     assert build_experiment(SMALL).monitor == Metric.named("val_accuracy")
     assert build_experiment(replace(SMALL, monitor="val_loss")).monitor == Metric.named("val_loss")
@@ -86,7 +89,7 @@ def test_regression_computes_in_the_dtype_of_the_run(tmp_path, loss, dtype):
     config = replace(SMALL, data=Line(), network=LinearConfig(), loss=loss, dtype=dtype, steps=300, batch_size=None)
     assert describe_network(config, Line().load().preprocessing) == "linear 1-1"
     summary = train_run(config, tmp_path)
-    assert list(summary.final) == ["train_loss", "val_loss"]
+    assert list(summary.final) == ["train_loss", "val_loss", "val_rmse", "val_mae", "val_r2"]
     assert summary.final["val_loss"] < 0.1  # an output of 0 has 0.8 (huber) to 2.3 (mse)
     for engine in (build_experiment(config).eager_engine, build_experiment(config).engine):
         assert engine.loss(0).dtype == engine.evaluate()["val_loss"].dtype == dtype

@@ -1,0 +1,152 @@
+"""Metrics of a network on the validation examples, computed from its outputs in float64 NumPy.
+
+They equal scikit-learn's functions of these names. Whatever engine computed the outputs, equal outputs have equal
+metrics.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from minitrain.data import row_blocks
+from minitrain.data.preprocessing import Preprocessing
+from minitrain.storage.summary import ClassScores
+from minitrain.typing import Array
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outputs of a network beside the targets.
+
+    Attributes:
+        outputs: [examples, outputs].
+        targets: Classes [examples], or scaled numbers [examples, targets].
+        preprocessing: How the targets were encoded.
+    """
+
+    outputs: Array
+    targets: Array
+    preprocessing: Preprocessing
+
+    # Regression: averages over the examples for each target, in the target's own units
+
+    @cached_property
+    def mean_errors(self) -> tuple[Array, Array, Array]:
+        """The mean squared error, the mean absolute error and the variance of the targets: [targets] each."""
+        first = self.targets[0]  # without this shift, rounding would give constant targets a variance
+        center = (
+            first + sum((self.targets[block] - first).sum(axis=0) for block in row_blocks(self.targets)) / self.size
+        )
+        sums = np.zeros((3, self.targets.shape[1]))
+        for block in row_blocks(self.targets):
+            error = self.outputs[block].astype(np.float64) - self.targets[block]
+            sums += [(error**2).sum(axis=0), abs(error).sum(axis=0), ((self.targets[block] - center) ** 2).sum(axis=0)]
+        unit = self.preprocessing.y_scale.deviation
+        squared, absolute, variance = sums / self.size
+        return squared * unit**2, absolute * unit, variance * unit**2
+
+    @property
+    def size(self) -> int:
+        """The number of examples."""
+        return len(self.targets)
+
+    # Classification
+
+    @cached_property
+    def predicted(self) -> Array:
+        """The class of each example that the network predicts: [examples]."""
+        if self.outputs.shape[1] == 1:
+            return (self.outputs[:, 0] > 0).astype(np.int64)
+        return self.outputs.argmax(axis=1)
+
+    @cached_property
+    def counts(self) -> tuple[Array, Array, Array]:
+        """How many examples a class has, is predicted for, and is predicted for correctly: [classes] each."""
+        hits = self.targets[self.predicted == self.targets]
+        classes = self.preprocessing.classes or 0
+        actual, predicted, correct = (
+            np.bincount(values, minlength=classes) for values in (self.targets, self.predicted, hits)
+        )
+        return actual, predicted, correct
+
+    @property
+    def scores(self) -> Array:
+        """A number that rises with the probability of class 1, of two classes: [examples]."""
+        outputs = self.outputs.astype(np.float64)
+        return outputs[:, 0] if outputs.shape[1] == 1 else outputs[:, 1] - outputs[:, 0]
+
+
+def rmse(of: Evaluation) -> float:
+    """The root of the mean squared error, averaged over the targets.
+
+    >>> from minitrain.data.rows import Scale
+    >>> outputs, targets = np.array([[0.5], [1.0]]), np.array([[0.0], [1.5]])
+    >>> rmse(Evaluation(outputs, targets, Preprocessing(inputs=1, targets=1, y_scale=Scale(mean=7.0, deviation=10.0))))
+    5.0
+    """
+    return float(np.sqrt(of.mean_errors[0]).mean())
+
+
+def mae(of: Evaluation) -> float:
+    """The mean absolute error, averaged over the targets."""
+    return float(of.mean_errors[1].mean())
+
+
+def r2(of: Evaluation) -> float:
+    """The coefficient of determination, averaged over the targets; NaN for a single example.
+
+    It is 0 for a constant target that is not predicted exactly.
+    """
+    squared, _, variance = of.mean_errors
+    if of.size < 2:
+        return math.nan
+    constant = np.where(squared == 0, 1.0, 0.0)
+    return float(np.where(variance == 0, constant, 1 - squared / np.where(variance == 0, 1.0, variance)).mean())
+
+
+def balanced_accuracy(of: Evaluation) -> float:
+    """The mean recall of the classes that have examples."""
+    actual, _, correct = of.counts
+    return float((correct[actual > 0] / actual[actual > 0]).mean())
+
+
+def f1(of: Evaluation) -> float:
+    """The mean F1 score (macro) of the classes that have examples or are predicted."""
+    actual, predicted, correct = of.counts
+    total = actual + predicted
+    return float((2 * correct[total > 0] / total[total > 0]).mean())
+
+
+def auc(of: Evaluation) -> float:
+    """The area under the ROC curve of two classes; NaN if a class has no example or a score is NaN.
+
+    It is the fraction of pairs, one example of each class, in which class 1 has the larger score; ties count half
+    (Mann and Whitney 1947).
+    """
+    positives = int(of.targets.sum())
+    pairs = positives * (of.size - positives)
+    scores = of.scores
+    if not pairs or np.isnan(scores).any():
+        return math.nan
+    _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(count) - (count - 1) / 2)[place]
+    return float((ranks[of.targets == 1].sum() - positives * (positives + 1) / 2) / pairs)
+
+
+def class_scores(of: Evaluation) -> list[ClassScores]:
+    """Precision, recall and F1 score of each class; 0 where a class is never predicted or has no example."""
+    rows = zip(of.preprocessing.labels, *(counts.tolist() for counts in of.counts), strict=True)
+    return [
+        {
+            "class": label,
+            "precision": correct / max(predicted, 1),
+            "recall": correct / max(actual, 1),
+            "f1": 2 * correct / max(actual + predicted, 1),
+            "examples": actual,
+        }
+        for label, actual, predicted, correct in rows
+    ]

@@ -264,7 +264,7 @@ def describe_expected(hint: Hint, range_: Range) -> str:
         return "null"
     names = range_.names()
     if _is_list(hint):
-        if names is not None:
+        if names is not None and str in typing.get_args(hint):
             return f"a list of {', '.join(names)}"
         entries = {int: "integers", float: "numbers", str: "names", Any: "layers"}[typing.get_args(hint)[0]]
         return f"a list of {entries} {range_.bounds()}".rstrip()

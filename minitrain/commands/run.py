@@ -147,6 +147,8 @@ def train_in_directory(
     with locked(directory), log_to_file(directory / "minitrain.log"):
         if not name:
             log.info("%s", experiment.describe())
+        for warning in experiment.warnings():
+            log.warning("%s", warning)
         interrupted = False
         try:
             train(experiment, directory, overrides=overrides, resume=resume, announce=not name)

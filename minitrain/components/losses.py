@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -14,8 +14,9 @@ from minitrain.autograd import functional as F
 from minitrain.autograd.tensor import Tensor
 from minitrain.data.preprocessing import Preprocessing
 from minitrain.data.targets import TargetKind
-from minitrain.errors import ConfigError, abbreviate
+from minitrain.errors import ConfigError, abbreviate, plural
 from minitrain.registry import Registry, accepts, register
+from minitrain.typing import Array
 
 
 class LossFunction(Protocol):
@@ -84,6 +85,36 @@ def build_loss(name: str, *, loss_scale: float | None = None, **options: Any) ->
 
 
 _NEUTRAL = {"reduction": "mean"}  # option -> the value that every loss has; null for all others
+
+
+def class_weights(weight: str | Sequence[float], labels: Sequence[str], classes: Array) -> tuple[float, ...]:
+    """The weight of each class.
+
+    Args:
+        weight: The weights, or "balanced": each class has the same total weight, which is examples / (number of classes
+            * examples of the class). A class without an example has the weight 1 and is not counted.
+        labels: The names of the classes.
+        classes: The classes of the training examples: [examples].
+
+    Raises:
+        ConfigError: The number of weights is not that of the classes.
+
+    References:
+        King and Zeng 2001, "Logistic regression in rare events data".
+
+    >>> class_weights("balanced", ["a", "b", "c"], np.array([0, 0, 0, 1]))
+    (0.6666666666666666, 2.0, 1.0)
+    """
+    if weight == "balanced":
+        counts = np.bincount(classes, minlength=len(labels))
+        balanced = len(classes) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        return tuple(np.where(counts > 0, balanced, 1.0).tolist())
+    if len(weight) != len(labels):
+        raise ConfigError(
+            f"class_weight={abbreviate(weight)}: expected {plural(len(labels), 'number')}, one for each class: "
+            f"{abbreviate(', '.join(labels))}"
+        )
+    return tuple(map(float, weight))
 
 
 def _options(loss: LossFunction) -> Collection[str]:
@@ -155,19 +186,25 @@ def _loss(
     return add
 
 
-# Classification: target integers [batch]
+# Classification: target integers [batch]. With weights of the classes, the mean is Σ w[target] loss / Σ w[target].
+
+Weights = Sequence[float]  # [classes]
 
 
 @_loss("cross_entropy", _per_class, F.softmax)
 def cross_entropy(
-    output: Tensor, target: Tensor, reduction: str = "mean", label_smoothing: float | None = None
+    output: Tensor,
+    target: Tensor,
+    reduction: str = "mean",
+    label_smoothing: float | None = None,
+    class_weight: Weights | None = None,
 ) -> Tensor:
     """The negative log-likelihood of target classes [batch], or of target probabilities [batch, classes].
 
     >>> cross_entropy(Tensor([[1000.0, 0.0]]), Tensor([1])).item()
     1000.0
     """
-    return F.cross_entropy(output, target, label_smoothing, reduction)
+    return F.cross_entropy(output, target, label_smoothing, reduction, class_weight)
 
 
 def _binary_probabilities(logit: Tensor) -> Tensor:
@@ -176,17 +213,23 @@ def _binary_probabilities(logit: Tensor) -> Tensor:
 
 
 @_loss("binary_cross_entropy", _binary, _binary_probabilities)
-def binary_cross_entropy(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def binary_cross_entropy(
+    output: Tensor, target: Tensor, reduction: str = "mean", class_weight: Weights | None = None
+) -> Tensor:
     """The negative log-likelihood of the target class, 0 or 1; the output is the logit of class 1.
 
     >>> binary_cross_entropy(Tensor([[1000.0]]), Tensor([0])).item()
     1000.0
     """
+    if class_weight is not None:
+        return _weighted(
+            F.binary_cross_entropy_with_logits(output[:, 0], target, "none"), target, class_weight, reduction
+        )
     return F.binary_cross_entropy_with_logits(output, target[:, None], reduction)
 
 
 @_loss("hinge", _per_class_or_binary)
-def hinge(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
+def hinge(output: Tensor, target: Tensor, reduction: str = "mean", class_weight: Weights | None = None) -> Tensor:
     """The hinge loss: binary for one output, multi-class for one output per class.
 
     >>> hinge(Tensor([[0.25]]), Tensor([0])).item()
@@ -194,9 +237,19 @@ def hinge(output: Tensor, target: Tensor, reduction: str = "mean") -> Tensor:
     >>> hinge(Tensor([[2.0, 1.5, 0.0, 0.0]]), Tensor([0])).item()
     0.125
     """
+    of_rows = reduction if class_weight is None else "none"
     if output.shape[-1] == 1:
-        return F.hinge_loss(output, 2 * target[:, None] - 1, reduction)
-    return F.multi_margin_loss(output, target, reduction)
+        loss = F.hinge_loss(output[:, 0], 2 * target - 1, of_rows)
+    else:
+        loss = F.multi_margin_loss(output, target, of_rows)
+    return loss if class_weight is None else _weighted(loss, target, class_weight, reduction)
+
+
+def _weighted(rows: Tensor, target: Tensor, class_weight: Weights, reduction: str) -> Tensor:
+    """The weighted sum or mean of the losses of examples: [batch], classes [batch] -> []."""
+    weights = Tensor(np.asarray(class_weight, rows.dtype)).take(target)
+    total = (rows * weights).sum()
+    return total if reduction == "sum" else total / weights.sum()
 
 
 # Regression: target floats [batch] or [batch, outputs]; classes are one-hot encoded

@@ -26,7 +26,7 @@ MONITORS = (
 ENGINES = ("numpy", "eager")
 PLOTS = ("confusion_matrix", "decision_boundary", "first_layer_weights", "fitted_curve")
 
-LOSS_OPTIONS = ("reduction", "label_smoothing", "huber_delta", "loss_scale")
+LOSS_OPTIONS = ("reduction", "label_smoothing", "class_weight", "huber_delta", "loss_scale")
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,12 @@ class RunConfig:
     reduction: str = option("mean", "reduction of the loss over a batch", choices=("mean", "sum"))
     label_smoothing: float | None = option(
         None, "fraction of each target distributed over all classes (loss=cross_entropy)", at_least=0, at_most=1
+    )
+    class_weight: str | list[float] | None = option(
+        None,
+        "weight of each class in the loss (cross_entropy, binary_cross_entropy, hinge); balanced: equal sums",
+        choices=("balanced",),
+        above=0,
     )
     huber_delta: float | None = option(None, "error beyond which the loss is linear (loss=huber); 1 if null", above=0)
     loss_scale: float | None = option(None, "factor of the training and validation loss", above=0)

@@ -118,7 +118,8 @@ def _restore_runs(jobs: Sequence[Job], state: SweepState, locks: ExitStack) -> l
             locks.enter_context(locked(job.directory))
             run = _SweepRunRecorder(assemble_experiment(job.config, shared_data(job.config)), job, state)
             run.restore()
-            append_log(job.directory, run.experiment.describe().replace("\n", "; "))
+            for line in (run.experiment.describe().replace("\n", "; "), *run.experiment.warnings()):
+                append_log(job.directory, line)
             runs.append(run)
         except DirectoryInUseError:  # another process trains this run, and writes its files
             state.status[job.number] = STATUS_CODES[Status.FAILED]

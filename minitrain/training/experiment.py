@@ -19,7 +19,7 @@ from minitrain.components.networks import LayerNetworkConfig
 from minitrain.config.schema import MONITORS, RunConfig
 from minitrain.data import Dataset, RowsOnDisk
 from minitrain.data.preprocessing import Preprocessing
-from minitrain.errors import ConfigError, TracingError
+from minitrain.errors import ConfigError, TracingError, abbreviate
 from minitrain.nn.activation import activation_layer
 from minitrain.nn.module import Module
 from minitrain.optim.schedules import ScheduleState
@@ -111,6 +111,18 @@ class Experiment:
             f"{_name('optimizer', self.config.optimizer)}, lr {self.config.lr:g}"
         )
 
+    def warnings(self) -> list[str]:
+        """What may make the results worse than they could be, one line each."""
+        preprocessing, classes = self.data.preprocessing, self.data.y_train
+        if preprocessing.classes is None or classes is None:
+            return []
+        counts = np.bincount(classes, minlength=preprocessing.classes)
+        missing = [label for label, count in zip(preprocessing.labels, counts, strict=True) if not count]
+        if not missing:
+            return []
+        noun = "class" if len(missing) == 1 else "classes"
+        return [f"{noun} without a training example, which cannot be learned: {abbreviate(', '.join(missing))}"]
+
     def describe_briefly(self) -> str:
         """Describe the experiment in one line, for figures."""
         return describe_briefly(self.config, self.data.preprocessing)
@@ -131,9 +143,22 @@ def describe_briefly(config: RunConfig, preprocessing: Preprocessing) -> str:
     )
 
 
-def loss_of(config: RunConfig) -> losses.Loss:
-    """The loss of a run with its options."""
-    return losses.build_loss(config.loss, **config.loss_options)
+def loss_of(config: RunConfig, data: Dataset | None = None) -> losses.Loss:
+    """The loss of a run with its options.
+
+    Args:
+        config: The config of the run.
+        data: The dataset, which `class_weight` depends on; without it, the loss has the same outputs and probabilities.
+
+    Raises:
+        ConfigError: The loss does not have an option, or is not suitable for the data.
+    """
+    loss = losses.build_loss(config.loss, **config.loss_options)
+    if data is None or data.y_train is None or config.class_weight is None:
+        return loss
+    loss.outputs(data.preprocessing)  # the classes below exist
+    weights = losses.class_weights(config.class_weight, data.preprocessing.labels, data.y_train)
+    return losses.build_loss(config.loss, **(config.loss_options | {"class_weight": weights}))
 
 
 def without_initial_weights(config: RunConfig) -> RunConfig:
@@ -210,7 +235,7 @@ def assemble_experiment(config: RunConfig, data: Dataset | None = None) -> Exper
     """
     data = config.dataset.load() if data is None else data
     _check_config(config, len(data.x_train))
-    loss, model = loss_of(config), build_network(config, data.preprocessing)
+    loss, model = loss_of(config, data), build_network(config, data.preprocessing)
     experiment = Experiment(config, data, model, loss, TrainingStep(config, data, model, loss))
     _check_diagnostics(experiment)
     if config.monitor not in ("auto", *experiment.monitors):

@@ -17,6 +17,7 @@ SPARSE = np.eye(4)[CLASSES] * 0.75 + np.eye(4)[CLASSES[::-1]] * 0.25
 LOG_ROWS = np.log(RNG.dirichlet(np.ones(4), size=6))
 NUMBERS = RNG.normal(scale=2, size=(6, 4))
 SHARES = RNG.uniform(size=(6, 4))
+WEIGHTS = np.array([0.5, 2.0, 1.25, 0.0])
 SIGNS = np.sign(NUMBERS)
 
 # loss, its name in torch.nn.functional, the point, the target, options
@@ -27,6 +28,13 @@ CASES = {
     "cross_entropy, rows": (F.cross_entropy, "cross_entropy", SCORES, ROWS, {}),
     "cross_entropy, rows, smoothed": (F.cross_entropy, "cross_entropy", SCORES, ROWS, {"label_smoothing": 0.3}),
     "cross_entropy, rows with zeros": (F.cross_entropy, "cross_entropy", SCORES, SPARSE, {}),
+    "cross_entropy, weighted": (F.cross_entropy, "cross_entropy", SCORES, CLASSES, {"weight": WEIGHTS}),
+    "cross_entropy, weighted, smoothed": (
+        F.cross_entropy, "cross_entropy", SCORES, CLASSES, {"weight": WEIGHTS, "label_smoothing": 0.1}
+    ),
+    "cross_entropy, weighted, rows": (
+        F.cross_entropy, "cross_entropy", SCORES, ROWS, {"weight": WEIGHTS, "label_smoothing": 0.3}
+    ),
     "nll_loss": (F.nll_loss, "nll_loss", LOG_ROWS, CLASSES, {}),
     "multi_margin_loss": (F.multi_margin_loss, "multi_margin_loss", SCORES, CLASSES, {}),
     "binary_cross_entropy": (
@@ -55,6 +63,12 @@ def by_torch(loss, x, target, weights):
     return value.detach().numpy(), point.grad.numpy()
 
 
+def as_torch(options):
+    """Options whose arrays are tensors of PyTorch."""
+    torch = pytest.importorskip("torch")
+    return {name: torch.tensor(value) if isinstance(value, np.ndarray) else value for name, value in options.items()}
+
+
 def weights(shape):
     return np.random.default_rng(1).uniform(0.5, 1.5, tuple(shape))
 
@@ -67,7 +81,10 @@ def test_values_and_gradients_match_pytorch(name, reduction):
     value = loss(point, target, reduction=reduction, **options)
     (value * weights(value.shape)).sum().backward()
     expected, gradient = by_torch(
-        lambda functional, p, t: getattr(functional, theirs)(p, t, reduction=reduction, **options), x, target, weights
+        lambda functional, p, t: getattr(functional, theirs)(p, t, reduction=reduction, **as_torch(options)),
+        x,
+        target,
+        weights,
     )
     assert value.shape == expected.shape
     np.testing.assert_allclose(value.numpy(), expected, rtol=1e-9, atol=1e-15)

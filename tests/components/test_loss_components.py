@@ -5,7 +5,7 @@ import pytest
 
 from minitrain import Parameter, Tensor
 from minitrain import functional as F
-from minitrain.components.losses import build_loss
+from minitrain.components.losses import build_loss, class_weights
 from minitrain.data import Preprocessing
 from minitrain.errors import ConfigError
 from minitrain.registry import REGISTRIES
@@ -131,6 +131,51 @@ def test_an_option_that_the_loss_does_not_have_is_an_error(monkeypatch, name, op
     with pytest.raises(ConfigError, match=message):
         build_loss(name, **options)
     build_loss(name, **{key: "mean" if key == "reduction" else None for key in options})
+
+
+# PyTorch 2.13: cross_entropy(weight=WEIGHTS), multi_margin_loss(weight=WEIGHTS) and, for two classes, cross_entropy of
+# the logits (0, x)
+WEIGHTS, LOGITS, TARGET = (
+    (0.5, 2.0, 1.25),
+    [[2.0, 0.0, -1.0], [0.0, 1.0, 0.5], [0.3, -0.2, 0.1], [1.0] * 3],
+    [0, 2, 1, 0],
+)
+WEIGHTED = {
+    "cross_entropy": (WEIGHTS, LOGITS, TARGET, 1.1485752653532417, 4.881444877751277),
+    "binary_cross_entropy": ((0.5, 2.0), [[0.5], [-2.0], [0.1]], [1, 0, 0], 0.46127210130616164, 1.3838163039184852),
+    "hinge": (WEIGHTS, LOGITS, TARGET, 3.033333333333333 / 4.25, 3.033333333333333),
+    "hinge, binary": ((0.5, 2.0), [[0.5], [-2.0], [0.1]], [1, 0, 0], (2 * 0.5 + 0.5 * 1.1) / 3, 2 * 0.5 + 0.5 * 1.1),
+}
+
+
+@pytest.mark.parametrize(("weights", "output", "target", "mean", "total"), WEIGHTED.values(), ids=WEIGHTED)
+def test_weights_of_classes(request, weights, output, target, mean, total):
+    name = request.node.callspec.id.partition(",")[0]
+    for reduction, expected in (("mean", mean), ("sum", total)):
+        loss = build_loss(name, reduction=reduction, class_weight=weights)
+        assert loss(Tensor(output), Tensor(np.array(target))).item() == pytest.approx(expected, rel=1e-12)
+        equal = build_loss(name, reduction=reduction, class_weight=[1.0] * len(weights))(
+            Tensor(output), np.array(target)
+        )
+        assert equal.item() == pytest.approx(
+            build_loss(name, reduction=reduction)(Tensor(output), np.array(target)).item()
+        )
+
+
+def test_weights_and_smoothing_of_cross_entropy():
+    loss = build_loss("cross_entropy", class_weight=WEIGHTS, label_smoothing=0.1)
+    assert loss(Tensor(LOGITS), Tensor(np.array(TARGET))).item() == pytest.approx(1.1965020710689347, rel=1e-12)
+
+
+def test_balanced_weights_of_classes():
+    # sklearn.utils.class_weight.compute_class_weight("balanced", classes=[0, 1, 2], y=...)
+    y = np.array([0] * 6 + [1] * 3 + [2])
+    assert class_weights("balanced", "abc", y) == pytest.approx((0.5555555555555556, 1.1111111111111112, 10 / 3))
+    assert class_weights("balanced", "abcd", y)[3] == 1
+    assert class_weights([1, 2.0, 3], "abc", y) == (1.0, 2.0, 3.0)
+    for weights in ([1.0, 2.0], [1.0] * 4, []):
+        with pytest.raises(ConfigError, match=r"class_weight=\[.*\]: expected 3 numbers, one for each class: a, b, c"):
+            class_weights(weights, "abc", y)
 
 
 def test_a_registered_function_has_the_options_that_it_takes(monkeypatch):

@@ -10,6 +10,7 @@ from small_runs import SMALL, recorded_state, signal_at_step, train_run
 
 from minitrain.components.networks import MLPConfig
 from minitrain.errors import ConfigError, Interrupted
+from minitrain.inference.model import restore_model
 from minitrain.optim import AdamRule
 from minitrain.optim.schedules import Plateau
 from minitrain.registry import register
@@ -88,6 +89,15 @@ def test_an_extended_run_counts_its_last_evaluation_once(tmp_path):
     assert recorded_state(tmp_path / "extended") == recorded_state(tmp_path / "long")
     arrays, _ = load_checkpoint(tmp_path / "long" / "checkpoints" / "last.npz")
     assert arrays["schedule"].dtype == np.float64
+
+
+def test_the_state_of_the_schedule_is_no_part_of_the_network(tmp_path):
+    train_run(RUN, tmp_path)
+    model = restore_model(RUN, tmp_path, "last")
+    arrays, _ = load_checkpoint(tmp_path / "checkpoints" / "last.npz")
+    assert model.step == RUN.steps
+    for name, value in model.network.state_dict().items():
+        assert value.tobytes() == arrays[f"parameters/{name}"].tobytes()
 
 
 def test_a_schedule_of_a_user_may_observe_the_metric(tmp_path, own_components):

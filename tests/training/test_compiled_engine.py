@@ -84,6 +84,21 @@ def test_losses_of_two_classes_and_of_classes_as_rows(base, name):
     check_engines(*with_seeds(replace(base, loss=name, data=Moons(samples=48))))
 
 
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize(
+    ("loss", "data"),
+    [
+        ("cross_entropy", CLASSES), ("hinge", CLASSES), ("hinge", Moons(samples=48)),
+        ("binary_cross_entropy", Moons(samples=48)),
+    ],
+)  # fmt: skip
+def test_weights_of_classes(base, loss, data, reduction):
+    weights = [[0.5, 2.0, 1.0], [3.0, 0.1, 1.0]]
+    configs = with_seeds(replace(base, loss=loss, data=data, reduction=reduction, lr=0.01))
+    count = 2 if isinstance(data, Moons) else 3
+    check_engines(*[replace(c, class_weight=w[:count]) for c, w in zip(configs, weights, strict=True)])
+
+
 NETWORKS = {
     "mlp": [
         MLPConfig([]), MLPConfig([1]), MLPConfig([3] * 4), MLPConfig([6], bias=False), MLPConfig([6, 5], norm="batch"),
@@ -142,8 +157,9 @@ def test_layers(base, name, index):
     "changes",
     [
         {"max_grad_norm": 0.5}, {"l2": 0.01}, {"l2": 0.01, "l2_on": "all", "max_grad_norm": 0.5},
-        {"label_smoothing": 0.1}, {"loss_scale": 3.0}, {"loss": "huber", "huber_delta": 0.3, "data": NUMBERS},
-        {"data": replace(CLASSES, validation=0.0)}, {"batch_size": 1}, {"batch_size": 38},
+        {"label_smoothing": 0.1}, {"loss_scale": 3.0}, {"class_weight": "balanced"},
+        {"loss": "huber", "huber_delta": 0.3, "data": NUMBERS}, {"data": replace(CLASSES, validation=0.0)},
+        {"batch_size": 1}, {"batch_size": 38},
     ],
     ids=str,
 )  # fmt: skip
@@ -167,6 +183,7 @@ DIFFERENT_NUMBERS = {
     "max_grad_norm": {"max_grad_norm": [0.1, 1.0, 100.0]},
     "label_smoothing": {"label_smoothing": [0.1, 0.0, 1.0]},
     "loss_scale": {"loss_scale": [0.1, 1.0, 3.0]},
+    "class_weight": {"class_weight": [[0.1, 1.0, 3.0], [1.0, 1.0, 1.0], [2.0, 0.5, 1.0]]},
     "huber_delta": {"loss": ["huber"] * 3, "data": [NUMBERS] * 3, "huber_delta": [0.1, 1.0, 3.0]},
     "dropout": {"network": [MLPConfig([6, 5], dropout=rate) for rate in (0.5, 0.0, 0.9)]},
     "init": {"network": [MLPConfig(init="normal"), MLPConfig(init_scale=0.5), MLPConfig(init_scale=0.0)]},
@@ -201,6 +218,7 @@ DIFFERENT_TAPES = {
     "l2_on": {"l2": [0.1, 0.1], "l2_on": ["all", "weights"]},
     "label_smoothing": {"label_smoothing": [None, 0.0]},
     "loss_scale": {"loss_scale": [None, 1.0]},
+    "class_weight": {"class_weight": [None, [1.0, 1.0, 1.0]]},
     "dtype": {"dtype": ["float32", "float64"]},
 }
 

@@ -28,6 +28,12 @@ from minitrain.training.experiment import build_experiment, describe_network
         ({"network": Lab2Config()}, "set data=point"),
         ({"data": Point(), "batch_size": None}, "set loss=output"),
         ({"data": Digits(), "loss": "binary_cross_entropy"}, "data has 10; set loss=cross_entropy"),
+        ({"class_weight": [1.0]}, r"class_weight=\[1.0\]: expected 2 numbers, one for each class: 0, 1"),
+        (
+            {"data": Sine(samples=100), "loss": "mse", "class_weight": "balanced"},
+            "class_weight=balanced: loss=mse has none; set loss=cross_entropy or",
+        ),
+        ({"data": Sine(samples=100), "class_weight": "balanced"}, "loss=cross_entropy: requires classes"),
         ({"loss": "hinge", "label_smoothing": 0.1}, "label_smoothing=0.1: loss=hinge has none"),
     ],
 )
@@ -102,3 +108,25 @@ def test_auto_threads_use_all_cores_from_products_of_256_cubed(requested, width,
     monkeypatch.setattr("minitrain.training.experiment.available_cores", lambda: 6)
     config = replace(SMALL, data=Digits(), network=MLPConfig([width, 256]), batch_size=256, blas_threads=requested)
     assert build_experiment(config).blas_threads == threads
+
+
+def test_a_class_without_a_training_example_is_a_warning_that_names_it(tmp_path):
+    @dataclass(frozen=True)
+    class Rare:
+        counts: tuple
+
+        def load(self):
+            y = np.repeat(np.arange(4), self.counts)
+            x = np.random.default_rng(0).normal(size=(len(y), 2))
+            names = ("ash", "beech", "elm", "oak")
+            return Dataset(x, y, x[:3], np.array([1, 2, 3]), Preprocessing(inputs=2, classes=4, class_names=names))
+
+    config = replace(SMALL, data=Rare((10, 0, 10, 20)), class_weight="balanced")
+    experiment = build_experiment(config)
+    assert experiment.warnings() == ["class without a training example, which cannot be learned: beech"]
+    assert experiment.loss.function.keywords["class_weight"] == (40 / 30, 1.0, 40 / 30, 40 / 60)
+    assert train_run(config, tmp_path / "run").status == "completed"
+    several = build_experiment(replace(config, data=Rare((40, 0, 0, 0)))).warnings()
+    assert several == ["classes without a training example, which cannot be learned: beech, elm, oak"]
+    assert build_experiment(SMALL).warnings() == []
+    assert build_experiment(replace(SMALL, data=Sine(samples=100), loss="mse")).warnings() == []

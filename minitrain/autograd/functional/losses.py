@@ -19,7 +19,11 @@ from minitrain.autograd.tensor import FLOATS, Tensor, TensorLike, inspectable, t
 
 
 def cross_entropy(
-    logits: TensorLike, target: TensorLike, label_smoothing: float | None = None, reduction: str = "mean"
+    logits: TensorLike,
+    target: TensorLike,
+    label_smoothing: float | None = None,
+    reduction: str = "mean",
+    weight: TensorLike | None = None,
 ) -> Tensor:
     """The cross-entropy between the target and softmax(logits), per row: logits [batch, classes] -> [] or [batch].
 
@@ -31,9 +35,12 @@ def cross_entropy(
         target: Integers [batch], for which q is 1 at the class and 0 elsewhere; or floats [batch, classes], used as q.
         label_smoothing: ε: q is replaced by (1 - ε) q + ε / classes.
         reduction: "mean", "sum" or "none".
+        weight: The weight w of each class: [classes]. The loss is -Σ w q log softmax(logits), and the mean over classes
+            is divided by the sum of the weights of the target classes instead of their number.
 
     Raises:
-        ValueError: The target has another shape or dtype, a class does not exist, or the smoothing is outside 0 to 1.
+        ValueError: The target or the weight has another shape or dtype, a class does not exist, or the smoothing is
+            outside 0 to 1.
 
     References:
         Szegedy et al. 2016, section 7 (label smoothing).
@@ -45,24 +52,21 @@ def cross_entropy(
     """
     if label_smoothing is not None and not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing={label_smoothing}: expected 0 to 1")
-    logits, q = _numbers(logits), to_tensor(target)
-    if q.dtype.kind in "iu":
-        q = _one_hot("cross_entropy", logits, q)
-    elif q.shape != logits.shape or logits.ndim != 2 or q.dtype.kind != "f":
-        raise ValueError(
-            f"cross_entropy: logits {list(logits.shape)}, target {q.dtype} {list(q.shape)}: expected logits "
-            "[batch, classes] and one integer class per row, or a probability per logit"
-        )
-    else:
-        q = q.astype(logits.dtype)
+    logits = _numbers(logits)
+    q = _target_probabilities(logits, target)
+    w = None if weight is None else _class_weight(logits, weight)
+    row_weights = q.where(w, 0.0).sum(-1) if w is not None and q.dtype == bool else None
     if label_smoothing is not None:
         q = q.astype(logits.dtype) * (1 - label_smoothing) + label_smoothing / logits.shape[-1]
-    if q.dtype == bool:
+    if q.dtype == bool and w is None:
         # The same without a logarithm per class: log Σ exp(logits) - the logit of the target.
         shifted = logits - largest(logits, -1)
         rows = shifted.exp().sum(-1).log() - q.masks(shifted).sum(-1)
     else:
-        rows = -_weighted(q, log_softmax(logits)).sum(-1)
+        terms = _weighted(q, log_softmax(logits))
+        rows = -(terms if w is None else terms * w).sum(-1)
+    if row_weights is not None and reduction == "mean":
+        return rows.sum() / row_weights.sum()
     return _reduce("cross_entropy", rows, reduction)
 
 
@@ -261,6 +265,28 @@ def _numbers(x: TensorLike) -> Tensor:
     """Predictions as a Tensor; integers and booleans are converted to float64."""
     x = to_tensor(x)
     return x if x.dtype in FLOATS else x.astype(np.float64)
+
+
+def _target_probabilities(logits: Tensor, target: TensorLike) -> Tensor:
+    """The target of `cross_entropy`, [batch, classes]: booleans for integer classes, else the dtype of the logits."""
+    q = to_tensor(target)
+    if q.dtype.kind in "iu":
+        return _one_hot("cross_entropy", logits, q)
+    if q.shape != logits.shape or logits.ndim != 2 or q.dtype.kind != "f":
+        raise ValueError(
+            f"cross_entropy: logits {list(logits.shape)}, target {q.dtype} {list(q.shape)}: expected logits "
+            "[batch, classes] and one integer class per row, or a probability per logit"
+        )
+    return q.astype(logits.dtype)
+
+
+def _class_weight(logits: Tensor, weight: TensorLike) -> Tensor:
+    w = _numbers(weight).astype(logits.dtype)
+    if w.shape != logits.shape[-1:]:
+        raise ValueError(
+            f"cross_entropy: weight {list(w.shape)}: expected one of each class, {list(logits.shape[-1:])}"
+        )
+    return w
 
 
 def _one_hot(what: str, scores: Tensor, target: TensorLike) -> Tensor:

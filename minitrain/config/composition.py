@@ -51,7 +51,7 @@ class Composer:
         if directory is not None and not directory.is_dir():
             raise ConfigError(f"--config-dir {user_configs}: no such directory")
         _offer_registered_components()
-        self.hydra = open_hydra(conf_directory(), studies_directory(), directory)
+        self.hydra = open_hydra(conf_directory(), studies_directory(), choose_default_lr, directory)
         self.parser = OverridesParser.create(config_loader=self.hydra.config_loader)
 
     @classmethod
@@ -128,6 +128,7 @@ class Composer:
             for text, override in zip(job, parsed, strict=True):
                 if self._sets_task_value(override):
                     self._update(config, text, override, choices)
+            choose_default_lr(config)
             return JobSpec(list(job), parsed, template, config)
 
         specs = []
@@ -282,6 +283,20 @@ def requested_overrides(config: DictConfig, section: str = "task") -> list[str]:
     """
     overrides: Any = OmegaConf.to_container(config.hydra.overrides)
     return list(overrides[section])
+
+
+DEFAULT_LR, DEFAULT_LR_MSE = "${optimizer.default_lr}", "${optimizer.default_lr_mse}"
+
+
+def choose_default_lr(config: DictConfig) -> None:
+    """Let a learning rate that was not set be the optimizer's default for the loss, if it has one for it."""
+    if "lr" not in config or not OmegaConf.is_interpolation(config, "lr"):
+        return
+    values: Any = OmegaConf.to_container(OmegaConf.masked_copy(config, ["lr", "loss", "optimizer"]))
+    if values["lr"] in (DEFAULT_LR, DEFAULT_LR_MSE):
+        optimizer = values.get("optimizer")
+        has_default = isinstance(optimizer, dict) and "default_lr_mse" in optimizer
+        config.lr = DEFAULT_LR_MSE if has_default and values.get("loss") == "mse" else DEFAULT_LR
 
 
 def task_config(config: DictConfig) -> DictConfig:

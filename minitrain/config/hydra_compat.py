@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import functools
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import hydra
 import yaml
@@ -16,6 +18,9 @@ from hydra import version
 
 # Callbacks: the only way to call the user's hydra.callbacks around a job.
 from hydra._internal.callbacks import Callbacks
+
+# ConfigLoaderImpl: where every config is composed.
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
 # BasicSweeper: how Hydra expands the values of a grid.
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -31,7 +36,7 @@ from hydra._internal.sources_registry import SourcesRegistry
 
 # What @hydra.main is made of; its own command line has no commands beside Hydra's flags.
 from hydra._internal.utils import create_config_search_path, get_args_parser
-from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import Override
@@ -103,12 +108,33 @@ class PresetSource(FileConfigSource):
             return super().load_config(config_path)
 
 
-def open_hydra(configs: Path, studies: Path, user_configs: Path | None = None) -> Hydra:
+class AdaptingConfigLoader(ConfigLoaderImpl):
+    """Changes every config after it is composed: of a run, of a sweep, of its jobs, and what `--cfg` shows.
+
+    Args:
+        search_path: Hydra's search path.
+        adapt: Changes a config in place.
+    """
+
+    def __init__(self, search_path: ConfigSearchPath, adapt: Callable[[DictConfig], None]) -> None:
+        super().__init__(search_path)
+        self.adapt = adapt
+
+    def load_configuration(self, *arguments: Any, **options: Any) -> DictConfig:
+        config = super().load_configuration(*arguments, **options)
+        self.adapt(config)
+        return config
+
+
+def open_hydra(
+    configs: Path, studies: Path, adapt: Callable[[DictConfig], None], user_configs: Path | None = None
+) -> Hydra:
     """Hydra with a search path of its own; it replaces the instance that was open before.
 
     Args:
         configs: The directory of the shipped configs.
         studies: The directory of the config group `experiments`.
+        adapt: Changes each composed config in place.
         user_configs: The user's config directory, which is searched after them.
     """
     if hydra.__version__.startswith("1.3."):
@@ -122,7 +148,9 @@ def open_hydra(configs: Path, studies: Path, user_configs: Path | None = None) -
         SourcesRegistry.instance().register(PresetSource)
         search_path.prepend("command-line", f"{PresetSource.scheme()}://{user_configs}", before_schema)
     GlobalHydra.instance().clear()
-    return Hydra.create_main_hydra2("minitrain", search_path)
+    opened = Hydra("minitrain", AdaptingConfigLoader(search_path, adapt))
+    GlobalHydra.instance().initialize(opened)
+    return opened
 
 
 def argument_parser() -> argparse.ArgumentParser:

@@ -37,7 +37,9 @@ class RunConfig:
     network: NetworkConfig
     optimizer: OptimizerRule
     schedule: Schedule | AdaptiveSchedule
-    lr: float = option(REQUIRED, "learning rate; the optimizer's default_lr if not given", at_least=0)
+    lr: float = option(
+        REQUIRED, "learning rate; the optimizer's default_lr, or default_lr_mse with loss=mse, if not given", at_least=0
+    )
     activation: str = option("relu", "activation after each hidden layer", choices="activation")
     loss: str = option("cross_entropy", "training objective", choices="loss")
     reduction: str = option("mean", "reduction of the loss over a batch", choices=("mean", "sum"))

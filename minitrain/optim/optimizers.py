@@ -136,7 +136,7 @@ class _OptimizerOf(Optimizer):
 
 def _option_fields(rule: type[OptimizerRule]) -> dict[str, dataclasses.Field[float]]:
     """The fields of a rule that are options of its class; the learning rate is an argument of every class."""
-    return {f.name: f for f in dataclasses.fields(rule) if f.name != "default_lr"}  # type: ignore[arg-type]
+    return {f.name: f for f in dataclasses.fields(rule) if not f.name.startswith("default_lr")}  # type: ignore[arg-type]
 
 
 class SGD(_OptimizerOf):

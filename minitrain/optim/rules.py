@@ -70,6 +70,8 @@ class SGDRule(_Stateless):
     """Gradient descent (Robbins and Monro 1951): p <- p - lr g."""
 
     default_lr: float = option(0.3, _DEFAULT_LR, at_least=0)
+    # The curvature of the squared error is so much larger than that of other losses that a step of 0.3 overshoots.
+    default_lr_mse: float = option(0.1, f"{_DEFAULT_LR}, with loss=mse", at_least=0)
 
     def update(self, grads: Tensor, state: State, params: Tensor, lr: float) -> tuple[Tensor, State]:
         """Compute the next parameters and state."""

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from minitrain.config.hydra_compat import Hydra, open_hydra
 from minitrain.config.hydra_files import JobSpec
 from minitrain.config.hydra_section import check_hydra_override, check_hydra_section
-from minitrain.config.loading import to_run_config
+from minitrain.config.loading import fix_environment, to_run_config
 from minitrain.config.quoting import accepted_by_hydra, advice_for_comma
 from minitrain.config.schema import GROUPS, RunConfig, options_named, refuse_renamed, unknown_name
 from minitrain.config.sweep_grid import SWEEP_KEYS, check_values, differing_overrides, holds_sweep
@@ -82,6 +82,7 @@ class Composer:
         listed = requested_overrides(config, "hydra") + requested_overrides(config)
         if sorted(listed) != sorted(overrides):
             raise ConfigError("hydra.overrides: lists what the command line sets; a config file must not set it")
+        fix_environment(config)
         return config
 
     def read(self, overrides: Sequence[str]) -> list[str]:
@@ -116,7 +117,9 @@ class Composer:
         def template_of(choices: tuple[str, ...]) -> tuple[DictConfig, DictConfig]:
             load = self.hydra.config_loader.load_sweep_config
             template = self._compose(choices, RunMode.RUN, lambda: load(master, list(choices)))
-            return template, task_config(template)
+            task = task_config(template)
+            fix_environment(task)
+            return template, task
 
         def spec_of(job: Sequence[str]) -> JobSpec:
             parsed = self.parse(job)
@@ -129,6 +132,8 @@ class Composer:
                 if self._sets_task_value(override):
                     self._update(config, text, override, choices)
             choose_default_lr(config)
+            if any("oc.env" in text for text in job):
+                fix_environment(config)
             return JobSpec(list(job), parsed, template, config)
 
         specs = []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,11 +13,11 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
-from minitrain.config.schema import RunConfig, parse_run_config
+from minitrain.config.schema import RunConfig, options_named, parse_run_config
 from minitrain.data.record import read_data_record
 from minitrain.errors import ConfigError, RecordError, first_line
 from minitrain.options import with_paths_from
-from minitrain.storage.stored_config import read_stored_config
+from minitrain.storage.stored_config import ConfigLoader, read_stored_config
 
 
 def to_run_config(config: DictConfig) -> RunConfig:
@@ -36,6 +39,39 @@ def to_run_config(config: DictConfig) -> RunConfig:
         key = f"{error.full_key}: " if error.full_key else ""
         raise ConfigError(f"{key}{reason_of(error)}") from error
     return parse_run_config({str(key): value for key, value in values.items()})
+
+
+def fix_environment(config: DictConfig) -> None:
+    """Replace interpolations of environment variables by their values.
+
+    The config of a run is stored, and must not change if the run is resumed in another environment.
+
+    >>> config = OmegaConf.create({"lr": "${oc.env:NOWHERE,'0.5'}", "steps": 5})
+    >>> fix_environment(config)
+    >>> config
+    {'lr': 0.5, 'steps': 5}
+    """
+    values: Any = OmegaConf.to_container(config)
+    values.pop("hydra", None)
+    for key, text in _texts(values):
+        if "${oc.env" in text:
+            with suppress(OmegaConfBaseException):  # a variable is missing, which is reported when all are resolved
+                OmegaConf.update(config, key, _as_typed(key, OmegaConf.select(config, key)))
+
+
+def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
+    """Dotted key -> text of each string in a config."""
+    if isinstance(value, str):
+        yield key, value
+    entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, inner in entries:
+        yield from _texts(inner, f"{key}.{name}" if key else str(name))
+
+
+def _as_typed(key: str, value: object) -> object:
+    """The value of an environment variable, which is a string, as a number or null unless its key is a string."""
+    is_string = any("str" in str(option.type) for option in options_named(re.sub(r"\.\d+$", "", key)))
+    return value if is_string or not isinstance(value, str) else yaml.load(value, ConfigLoader)
 
 
 def parse_number(text: str) -> object:

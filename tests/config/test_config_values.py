@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from command_runs import FAST
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
@@ -286,6 +287,7 @@ def test_invalid_hydra_override_or_flag_is_one_line_with_status_2(command, argum
         ("blas_threads=${oc.env:VALUE}", "auto", "auto"),
         ("network.widths=[${oc.env:VALUE},8]", "16", [16, 8]),
         ("network.widths=${oc.decode:${oc.env:VALUE}}", "[16,8]", [16, 8]),
+        ("network.widths=${oc.env:VALUE}", "[16,8]", [16, 8]),
         ("network.bias=${oc.env:VALUE}", "false", False),
         ("network.norm=${oc.env:VALUE}", "null", None),
         ("network.dropout=${oc.env:VALUE}", "0.5", 0.5),
@@ -316,7 +318,11 @@ def test_value_of_an_environment_variable(tmp_path, monkeypatch, override, text,
         ("lr=${oc.env:VALUE}", "nan", "lr=nan: expected a number"),
         ("lr=${oc.env:VALUE}", "null", "lr=null: expected a number"),
         ("seed=${oc.env:VALUE}", "1.5", "seed=1.5: expected an integer"),
-        ("network.widths=${oc.env:VALUE}", "[16,8]", "network.widths=[16,8]: a string, which ${oc.decode:...} or"),
+        (
+            "network.widths='[16,8]'",
+            "",
+            "network.widths=[16,8]: a string, which ${oc.decode:...} or leaving out its quotes",
+        ),
         ("lr=${oc.env:NONE}", "", "lr: Environment variable 'NONE' not found"),
     ],
 )
@@ -332,3 +338,24 @@ def test_options_of_a_swept_group_that_all_choices_have(command):
     status, out, err = command("-m", "--dry-run", "optimizer=momentum,nesterov", "optimizer.momentum=0.5", "steps=5")
     assert (status, err) == (0, "")
     assert "#1 optimizer=nesterov optimizer.momentum=0.5" in out
+
+
+@pytest.mark.parametrize("sweep", [False, True], ids=["run", "sweep"])
+def test_run_keeps_the_environment_that_it_started_with(command, monkeypatch, sweep):
+    run, flags = ("run/0", ["-m", "hydra.sweep.dir=run"]) if sweep else ("run", ["hydra.run.dir=run"])
+    monkeypatch.setenv("MY_LR", "0.05")
+    monkeypatch.setenv("MY_NAME", "3")
+    values = ["lr=${oc.env:MY_LR}", "network.widths=[${oc.env:MY_NAME},4]", "l2=${oc.env:NONE,null}"]
+    preset = Path("presets/data/mine.yaml")
+    preset.parent.mkdir(parents=True)
+    preset.write_text("defaults: [moons]\nsamples: ${oc.decode:${oc.env:MY_SAMPLES,100}}\nnoise: ${oc.env:MY_LR}\n")
+    assert command("--config-dir", "presets", *flags, *FAST, "data=mine", *values)[0] == 0
+    config = OmegaConf.load(Path(run, ".hydra", "config.yaml"))
+    assert (config.lr, config.network.widths, config.l2, config.data.noise) == (0.05, [3, 4], None, 0.05)
+    overrides = OmegaConf.to_container(OmegaConf.load(Path(run, ".hydra", "overrides.yaml")))
+    assert sum("oc.env" in text for text in overrides) == 3
+    monkeypatch.delenv("MY_LR")
+    assert command("resume", run, "steps=50")[0] == 0
+    direct = ["data=moons", "data.noise=0.05", "lr=0.05", "network.widths=[3,4]", "steps=50", "hydra.run.dir=direct"]
+    assert command(*FAST, *direct)[0] == 0
+    assert Path(run, "metrics.csv").read_bytes() == Path("direct/metrics.csv").read_bytes()

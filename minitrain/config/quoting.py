@@ -58,10 +58,11 @@ def accepted_by_hydra(text: str, evaluate: Evaluate) -> str:
     """
     key, equals, value = text.partition("=")
     error = _reason(text, evaluate)
-    is_list, is_free = _expects_strings(key.lstrip("+"))
+    in_brackets = value.startswith("[") and value.endswith("]")
+    is_list, is_free = _expects_strings(key.lstrip("+"), in_brackets)
     if not equals or value[:1] in ("", '"', "'") or is_list is None:
         quoted = text
-    elif is_list and value.startswith("[") and value.endswith("]"):
+    elif is_list and in_brackets:
         quoted = f"{key}=[{_quote_parts(value[1:-1], is_free, evaluate)}]"
     else:
         quoted = text if is_list else f"{key}={_quote_parts(value, is_free, evaluate)}"
@@ -77,7 +78,7 @@ def accepted_by_hydra(text: str, evaluate: Evaluate) -> str:
 def advice_for_comma(override: Override) -> str:
     """How to type a string with a comma, which separates the values of a sweep; empty if the key takes no string."""
     key, values = override.get_key_element(), override.value()
-    if not isinstance(values, ChoiceSweep) or not values.simple_form or not _expects_strings(key.lstrip("+"))[1]:
+    if not isinstance(values, ChoiceSweep) or not values.simple_form or not _expects_strings(key.lstrip("+"), False)[1]:
         return ""
     parts = (value.text if isinstance(value, QuotedString) else str(value) for value in values.list)
     return f"; to give one string with a comma, quote it: {quoted_for_shell(key, ','.join(parts))}"
@@ -92,16 +93,22 @@ def _reason(text: str, evaluate: Evaluate) -> str | None:
     return None
 
 
-def _expects_strings(key: str) -> tuple[bool | None, bool]:
-    """Whether a key is a list of strings (None: neither a string nor such a list), and whether any string is valid."""
+def _expects_strings(key: str, in_brackets: bool) -> tuple[bool | None, bool]:
+    """Whether a key is a list of strings (None: neither a string nor such a list), and whether any string is valid.
+
+    Args:
+        key: The key.
+        in_brackets: Whether the value is in brackets; a key that takes both is then a list.
+    """
     if key in (*GROUPS, STUDIES) or key.startswith("hydra/"):
         return False, False
     if key in PATHS_OF_HYDRA:
         return False, True
     known = options_named(key)
-    for kind, is_list in ((str, False), (list[str], True)):
+    only_strings: set[object] = {str, list[str], types.NoneType}
+    for is_list in (in_brackets, not in_brackets):
+        kind = list[str] if is_list else str
         if matching := [option for option in known if kind in _alternatives(option)]:
-            only_strings = {kind, types.NoneType}
             is_free = all(set(_alternatives(o)) <= only_strings and o.range.names() is None for o in matching)
             return is_list, is_free
     return None, False

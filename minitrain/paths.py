@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 STUDIES = "experiments"  # the config group of the studies, and the name of their directory
@@ -33,7 +32,7 @@ def find_file(path: str) -> Path:
     This lets a study name a file beside it, such as `experiments/mazur.npz`, wherever it is run.
     """
     requested = Path(path)
-    with suppress(RuntimeError):  # a file is called ~x, and there is no user x
+    if not requested.exists():  # a file may be called ~x
         requested = requested.expanduser()
     if requested.parts[:1] != (STUDIES,) or requested.exists():
         return requested

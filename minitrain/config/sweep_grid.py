@@ -89,10 +89,14 @@ def expand_grid(overrides: Sequence[Override], seed: int) -> list[list[str]]:
 
 def holds_sweep(value: object) -> bool:
     """Whether a list or a mapping has several values in one of its entries, such as an interval."""
-    if isinstance(value, ChoiceSweep):
-        return any(map(holds_sweep, value.list))
-    entries = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
-    return any(isinstance(entry, (Sweep, Glob)) or holds_sweep(entry) for entry in entries)
+    pending = list(value.list) if isinstance(value, ChoiceSweep) else [value]
+    while pending:  # without recursion: a value may be nested deeply
+        entry = pending.pop()
+        entries = list(entry.values()) if isinstance(entry, dict) else entry if isinstance(entry, list) else []
+        if any(isinstance(inner, (Sweep, Glob)) for inner in entries):
+            return True
+        pending += entries
+    return False
 
 
 def differing_overrides(jobs: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -150,8 +150,7 @@ def _format_end(summary: Summary) -> str:
 def stop_requests() -> Iterator[threading.Event]:
     """Turn the first SIGINT (Ctrl-C), SIGTERM or SIGHUP into a stop request; a second one raises KeyboardInterrupt.
 
-    A signal that is ignored, such as SIGHUP under nohup, stays ignored. Outside the main thread, which alone can handle
-    signals, the request is never set.
+    Under nohup, SIGHUP stays ignored. Outside the main thread, which alone handles signals, the request is never set.
     """
     request = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -164,7 +163,9 @@ def stop_requests() -> Iterator[threading.Event]:
         request.set()
 
     numbers = [signal.SIGTERM, *TERMINAL_SIGNALS]
-    previous = {n: signal.signal(n, handle) for n in numbers if signal.getsignal(n) is not signal.SIG_IGN}
+    if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        numbers.remove(signal.SIGHUP)
+    previous = {number: signal.signal(number, handle) for number in numbers}
     try:
         yield request
     finally:

@@ -121,7 +121,7 @@ SHORT = ("data=moons", "data.samples=100", "network.widths=[8]", "batch_size=16"
 def test_graph_prints_the_compiled_step_and_trains_nothing(command):
     status, out, err = command("graph", "optimizer=momentum", *SHORT)
     assert (status, err) == (0, "")
-    directory = only("outputs/graphs/*/*optimizer=momentum*")
+    directory = only("outputs/graphs/*/*optimizer-momentum*")
     assert {p.name for p in directory.iterdir()} == {"tape.txt", "graph.png", "graph.svg"}
     assert is_picture(directory / "graph.png")
     assert is_picture(directory / "graph.svg")

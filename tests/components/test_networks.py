@@ -385,7 +385,7 @@ def unreadable(path, kind):
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("pipe", "no such file; expected a path"),
+        ("pipe", "a pipe, not a regular file; expected the path"),
         ("empty", r"cannot be read \(No data left in file\); expected parameters by name"),
         ("one array", r"cannot be read \(one array, without a name\)"),
         ("pickle", r"cannot be read \(not a file of plain arrays\)"),

@@ -136,7 +136,7 @@ CSV_ERRORS = [
         {"path": "nowhere.csv"},
         "data.path=nowhere.csv: no such file; expected a path relative to the current directory",
     ),
-    (None, {"path": "."}, "data.path=.: no such file"),
+    (None, {"path": "."}, "data.path=.: a directory, not a regular file"),
     ("", {}, "people.csv: the file is empty"),
     ("\n\n", {}, "people.csv: the file is empty"),
     ("a,b\n", {}, "people.csv: has a header but no other rows; if the first row is an example, set data.header=false"),

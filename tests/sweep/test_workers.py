@@ -93,11 +93,11 @@ def has_checkpoint(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_stopped_sweep_can_be_resumed(tmp_path, whole, monkeypatch, command, number):
     process = start_command(tmp_path, ["-m", *LONG])
     wait_for(has_checkpoint(tmp_path), process)
-    if number == signal.SIGINT:  # a terminal sends it to all processes of the group
+    if number != signal.SIGTERM:  # a terminal sends them to all processes of the group
         os.killpg(process.pid, number)
     else:
         process.send_signal(number)

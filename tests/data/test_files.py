@@ -498,17 +498,12 @@ def test_errors_of_readers_are_one_line_except_memory_errors():
         raise MemoryError
 
 
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [
-        ("x" * 5000, r"^data.path=.*: cannot be read \(.*\); expected the path of a csv file$"),
-        ("~nobody_of_that_name/x.csv", "^data.path=~nobody_of_that_name/x.csv: no such file"),
-    ],
-    ids=["long", "unknown user"],
-)
-def test_inaccessible_path_is_reported_in_one_line(path, message):
-    with pytest.raises(ConfigError, match=message):
-        CSV(path=path).load()
+def test_inaccessible_path_is_reported_in_one_line():
+    for path in ("x" * 5000, "~nobody_of_that_name/x.csv"):
+        with pytest.raises(
+            ConfigError, match=r"^data.path=.*: cannot be read \(.*\); expected the path of a csv file$"
+        ):
+            CSV(path=path).load()
 
 
 # The command

@@ -16,8 +16,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from minitrain.commands.log import file_log, log_to_file
 from minitrain.config.composition import CONFIG, Composer, requested_overrides, task_config
-from minitrain.config.hydra_compat import Callbacks
 from minitrain.config.hydra_files import write_hydra_files
+from minitrain.config.hydra_section import create_callbacks
 from minitrain.config.job_directory import claim_job_directory, current_job
 from minitrain.config.loading import to_run_config
 from minitrain.config.schema import RunConfig
@@ -99,7 +99,7 @@ def _claim_directory(config: DictConfig) -> None:
 
 def _run_as_hydra_job(composer: Composer, config: DictConfig, experiment: Experiment) -> Summary:
     """Train a run between the callbacks of Hydra that the config names."""
-    callbacks = Callbacks(config)
+    callbacks = create_callbacks(config)
     callbacks.on_run_start(config=config, config_name=CONFIG)
     failures: list[OSError] = []
 

@@ -16,7 +16,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from minitrain.commands.run import train_in_directory
 from minitrain.config.composition import CONFIG, Composer, requested_overrides
-from minitrain.config.hydra_compat import Callbacks, error_of
+from minitrain.config.hydra_compat import error_of
+from minitrain.config.hydra_section import create_callbacks
 from minitrain.config.job_directory import claim_job_directory, current_job, has_directory_override
 from minitrain.config.loading import to_run_config
 from minitrain.config.quoting import quote
@@ -132,7 +133,7 @@ def execute(composer: Composer, plan: SweepPlan, directory: Path, task: RunTask)
     if _is_grouped(sweep_config):
         train_in_groups(plan.specs, plan.configs, sweep_config, task.extensions)
         return
-    context = HydraContext(config_loader=composer.hydra.config_loader, callbacks=Callbacks(sweep_config))
+    context = HydraContext(config_loader=composer.hydra.config_loader, callbacks=create_callbacks(sweep_config))
     launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=sweep_config)
     _log_failures(launcher.launch([spec.overrides for spec in plan.specs], initial_job_idx=0))
 

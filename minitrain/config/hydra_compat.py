@@ -101,6 +101,9 @@ class PresetSource(FileConfigSource):
     def scheme() -> str:
         return "minitrain-presets"
 
+    def is_config(self, config_path: str) -> bool:
+        return not config_path.endswith(".yml") and super().is_config(config_path)  # which Hydra 1.4 refuses to list
+
     def load_config(self, config_path: str) -> ConfigResult:
         path = Path(self.path, self._normalize_file_name(config_path))
         check_preset(path, config_path.rpartition("/")[0])

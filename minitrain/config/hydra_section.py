@@ -8,8 +8,10 @@ outside the directory of the run or the sweep.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from typing import Any
 
+import hydra.utils
 from hydra.core.config_store import ConfigNode, ConfigStore
 from hydra.core.override_parser.types import Override
 from hydra.core.plugins import Plugins
@@ -18,6 +20,7 @@ from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from omegaconf import DictConfig, OmegaConf
 
+from minitrain.config.hydra_compat import Callbacks
 from minitrain.config.quoting import advice_for_comma
 from minitrain.errors import ConfigError, abbreviate
 
@@ -57,6 +60,14 @@ def check_hydra_section(config: DictConfig) -> None:
         raise ConfigError(f"hydra.callbacks={abbreviate(callbacks)}: expected names and callbacks: {{name: {{...}}}}")
     for name, callback in callbacks.items():
         _check_component(f"hydra.callbacks.{name}", "callback", callback, set(map(_path, _subclasses(Callback))))
+
+
+def create_callbacks(config: DictConfig) -> Callbacks:
+    """The callbacks of a composed config, which has been checked; Hydra 1.4 asks for the classes that it may create."""
+    targets = list(_targets(_plain(OmegaConf.select(config.hydra, "callbacks"))))
+    allow = getattr(hydra.utils, "execution_whitelist", None)
+    with nullcontext() if allow is None or not targets else allow(targets):
+        return Callbacks(config)
 
 
 def check_hydra_override(override: Override) -> None:

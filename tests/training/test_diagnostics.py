@@ -403,7 +403,7 @@ SMALL += ["network.norm=batch", "network.dropout=0.2", "network.bias=false"]
 
 @pytest.mark.slow
 def test_runs_of_a_sweep_have_the_bytes_of_single_runs(command, monkeypatch):
-    monkeypatch.setattr(run_command, "draw_requested_diagnostics", lambda *args: None)  # drawing is slow
+    monkeypatch.setattr(run_command, "draw_curves", lambda *args, **options: {})  # drawing is slow
     sweep = ["lr=0.03,1e9", "l2=0.01,0.1", f"diagnostics=[{','.join(ALL)}]", *SMALL]
     for directory, launcher in (("stacked", []), ("basic", ["hydra/launcher=basic"])):
         status, out, err = command("-m", *sweep, f"hydra.sweep.dir={directory}", *launcher)

@@ -6,8 +6,7 @@ import dataclasses
 import math
 import types
 import typing
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -85,6 +84,16 @@ class Option:
     range: Range
 
     @property
+    def alternatives(self) -> Sequence[Hint]:
+        """The types of its values."""
+        return typing.get_args(self.type) if isinstance(self.type, types.UnionType) else (self.type,)
+
+    @property
+    def takes_any_string(self) -> bool:
+        """Whether its values are strings, lists of them or null, and any string is one."""
+        return set(self.alternatives) <= {str, list[str], types.NoneType} and self.range.names() is None
+
+    @property
     def expected(self) -> str:
         """What a value must be, in words: `an integer at least 1, or null`."""
         return describe_expected(self.type, self.range)
@@ -160,8 +169,6 @@ def validate_value(value: object, hint: Hint, range_: Range, key: str) -> Any:
     accepted, converted = _convert(value, hint)
     if accepted and (converted is None or range_.admits(converted)):
         return converted
-    if value == "null" and _convert(None, hint)[0]:  # from an environment variable
-        return None
     raise ConfigError(
         f"{key}={abbreviate(value)}: {_reason(value, hint, range_)}expected {describe_expected(hint, range_)}"
     )
@@ -206,26 +213,14 @@ def _to_list(value: object, entry_type: Hint) -> Converted:
     return all(accepted for accepted, _ in entries), [entry for _, entry in entries]
 
 
-def _number(value: object) -> object:
-    """The number that a string is, as environment variables are strings; any other value as it is."""
-    if not isinstance(value, str):
-        return value
-    for number in (int, float):
-        with suppress(ValueError):
-            return number(value)
-    return value
-
-
 def _to_int(value: object) -> Converted:
     """Accepts 1e3 as an integer, but not 1.5, true, or integers of more than 64 bits."""
-    value = _number(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return type(value) is int and value.bit_length() <= LARGEST_INTEGER_BITS, value
 
 
 def _to_float(value: object) -> Converted:
-    value = _number(value)
     if type(value) is int and value.bit_length() <= LARGEST_FLOAT_BITS:
         return True, float(value)
     return type(value) is float, value
@@ -238,22 +233,11 @@ def _to_str(value: object) -> Converted:
     return type(value) is str, value
 
 
-def _to_bool(value: object) -> Converted:
-    value = {"true": True, "false": False}.get(value.lower(), value) if isinstance(value, str) else value
-    return type(value) is bool, value
-
-
 def _to_any(value: object) -> Converted:
     return True, value
 
 
-_CONVERTERS: dict[Hint, Callable[[object], Converted]] = {
-    bool: _to_bool,
-    int: _to_int,
-    float: _to_float,
-    str: _to_str,
-    Any: _to_any,
-}
+_CONVERTERS: dict[Hint, Callable[[object], Converted]] = {int: _to_int, float: _to_float, str: _to_str, Any: _to_any}
 
 
 def describe_expected(hint: Hint, range_: Range) -> str:

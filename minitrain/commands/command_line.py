@@ -190,14 +190,14 @@ def resume_parser() -> CommandParser:
             "resume outputs/2026-11-23/21-06-00-123456 patience=20": "continue a run that stopped early",
             "resume outputs/sweeps/2026-11-24/21-06-00-123456": "resume the runs of a sweep",
         },
+        takes_extensions=True,
     )
     parser.add_argument("directory", nargs="?", metavar="DIR", help="the directory of a run or of a sweep")
     parser.add_argument(
         "overrides",
         nargs="*",
         metavar="KEY=VALUE",
-        help="steps=N, patience=N, min_delta=N: new values of these keys; data.path=FILE: where the same data are now; "
-        "extensions=[...]: modules with components of the run",
+        help="steps=N, patience=N, min_delta=N: new values of these keys; data.path=FILE: where the same data are now",
     )
     return parser
 

@@ -35,7 +35,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Resume a run or a sweep; returns the exit status."""
     if arguments.directory is None:
         raise ConfigError("resume: no directory given; expected the directory of a run, outputs/DATE/TIME-...")
-    extensions = load_extensions(arguments.overrides)
+    extensions = load_extensions(arguments.extensions)
     directory = Path(arguments.directory)
     if (directory / "multirun.yaml").exists():
         return resume_sweep(directory, arguments.overrides, extensions)
@@ -75,7 +75,6 @@ def resume(directory: Path, changes: Sequence[str]) -> int:
     Args:
         directory: The directory of the run.
         changes: Overrides of the stored config: other numbers of steps or patience, another path of the same data.
-            `extensions=[...]` are imported already.
 
     Returns:
         The exit status.
@@ -133,7 +132,7 @@ def resume_sweep(directory: Path, changes: Sequence[str], extensions: Sequence[s
     Args:
         directory: The directory of the sweep.
         changes: Overrides of the stored configs of all runs, as of `resume`.
-        extensions: The modules of `extensions=[...]`, which are imported already.
+        extensions: Modules that a worker process imports first.
 
     Returns:
         The exit status.
@@ -151,7 +150,7 @@ def resume_sweep(directory: Path, changes: Sequence[str], extensions: Sequence[s
     jobs = {number: Job(number, run.config, run.directory, run.overrides) for number, run in enumerate(runs)}
     with locked(directory):
         check_can_be_trained(jobs.values())
-        if any(not text.startswith("extensions=") for text in changes):
+        if changes:
             _report_early_stops(runs, changes)
             for run in runs:
                 store_changes(run, changes)

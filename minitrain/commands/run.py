@@ -82,7 +82,7 @@ def _log_dry_run(config: RunConfig, overrides: Sequence[str]) -> None:
     from minitrain.sweep.grouping import group_runs
     from minitrain.sweep.progress import format_dry_run
 
-    log.info("%s", format_dry_run([overrides], group_runs({0: config}, 1), 1))
+    log.info("%s", format_dry_run([overrides], group_runs({0: config}, 1, {0: ()}), 1))
 
 
 def _claim_directory(config: DictConfig) -> None:
@@ -241,8 +241,8 @@ def draw_curves(
         except OSError:
             raise
         except Exception as error:
-            reason = f"{type(error).__name__}: {first_line(error)}"
-            log.warning("%s%s: not drawn (%s); draw it by  %s", prefix, caption, reason, _resume_command(directory))
+            reason, command = _describe_failure(error), _resume_command(directory)
+            log.warning("%s%s: not drawn (%s); draw it by  %s", prefix, caption, reason, command)
         else:
             if path is not None:
                 figures[caption] = path

@@ -13,6 +13,7 @@ from minitrain.config.loading import from_start_folder, load_stored_config, pars
 from minitrain.config.schema import RunConfig
 from minitrain.errors import ConfigError
 from minitrain.options import paths_of
+from minitrain.paths import find_file
 from minitrain.storage.files import write_text
 from minitrain.storage.stored_config import read_overrides
 from minitrain.storage.summary import Status, Summary, write_summary
@@ -54,7 +55,7 @@ def read_stored_run(directory: Path, changes: Sequence[str], summary: Summary | 
     path, content = load_stored_config(directory)
     planned = validate_stored_config(content)
     _apply(changes, content, planned)
-    config = from_start_folder(validate_stored_config(content), directory)
+    config = from_start_folder(validate_stored_config(content) if changes else planned, directory)
     if (directory / "checkpoints" / "last.npz").exists():
         config = without_initial_weights(config)
     if summary is not None and summary.step > config.steps:
@@ -70,8 +71,8 @@ def _apply(changes: Sequence[str], content: DictConfig, planned: RunConfig) -> N
         if key in CHANGEABLE:
             OmegaConf.update(content, key, parse_number(text))
         elif key in paths:
-            OmegaConf.update(content, key, os.path.abspath(value))
-        elif key != "extensions":
+            OmegaConf.update(content, key, os.path.abspath(find_file(value)))
+        else:
             raise ConfigError(
                 f"{text}: a resumed run keeps its config; only {', '.join([*CHANGEABLE, *sorted(paths)])} can change: "
                 "start a new run to change other keys"

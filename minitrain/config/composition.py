@@ -33,6 +33,7 @@ from minitrain.suggestions import EPOCH_KEYS, unknown_key
 CONFIG = "config"
 LONGEST_KEY = 200  # characters
 LONGEST_OVERRIDE = 100_000
+DEFAULT_LR, DEFAULT_LR_MSE = "${optimizer.default_lr}", "${optimizer.default_lr_mse}"
 
 
 class Composer:
@@ -51,7 +52,7 @@ class Composer:
         if directory is not None and not directory.is_dir():
             raise ConfigError(f"--config-dir {user_configs}: no such directory")
         _offer_registered_components()
-        self.hydra = open_hydra(conf_directory(), studies_directory(), choose_default_lr, directory)
+        self.hydra = open_hydra(conf_directory(), studies_directory(), _adapt, directory)
         self.parser = OverridesParser.create(config_loader=self.hydra.config_loader)
 
     @classmethod
@@ -82,7 +83,6 @@ class Composer:
         listed = requested_overrides(config, "hydra") + requested_overrides(config)
         if sorted(listed) != sorted(overrides):
             raise ConfigError("hydra.overrides: lists what the command line sets; a config file must not set it")
-        fix_environment(config)
         return config
 
     def read(self, overrides: Sequence[str]) -> list[str]:
@@ -117,9 +117,7 @@ class Composer:
         def template_of(choices: tuple[str, ...]) -> tuple[DictConfig, DictConfig]:
             load = self.hydra.config_loader.load_sweep_config
             template = self._compose(choices, RunMode.RUN, lambda: load(master, list(choices)))
-            task = task_config(template)
-            fix_environment(task)
-            return template, task
+            return template, task_config(template)
 
         def spec_of(job: Sequence[str]) -> JobSpec:
             parsed = self.parse(job)
@@ -131,7 +129,8 @@ class Composer:
             for text, override in zip(job, parsed, strict=True):
                 if self._sets_task_value(override):
                     self._update(config, text, override, choices)
-            choose_default_lr(config)
+            if {override.key_or_group for override in parsed} & {"loss", "lr"}:
+                choose_default_lr(config)
             if any("oc.env" in text for text in job):
                 fix_environment(config)
             return JobSpec(list(job), parsed, template, config)
@@ -208,11 +207,11 @@ class Composer:
                 f"{override.input_line}: several values; add -m to train a run for each, or write a list: [a,b]"
                 f"{advice_for_comma(override)}"
             )
-        check_values(override)
         group = override.key_or_group
         names = self.hydra.config_loader.get_group_options(group)
         if not names:
             return
+        check_values(override)
         values = list(override.sweep_iterator()) if override.is_sweep_override() else [override.value()]
         for value in values:
             if value not in names:
@@ -290,7 +289,10 @@ def requested_overrides(config: DictConfig, section: str = "task") -> list[str]:
     return list(overrides[section])
 
 
-DEFAULT_LR, DEFAULT_LR_MSE = "${optimizer.default_lr}", "${optimizer.default_lr_mse}"
+def _adapt(config: DictConfig) -> None:
+    """Change a composed config: of a run, of a sweep, or of a job, whichever launcher composes it."""
+    choose_default_lr(config)
+    fix_environment(config)
 
 
 def choose_default_lr(config: DictConfig) -> None:
@@ -301,7 +303,9 @@ def choose_default_lr(config: DictConfig) -> None:
     if values["lr"] in (DEFAULT_LR, DEFAULT_LR_MSE):
         optimizer = values.get("optimizer")
         has_default = isinstance(optimizer, dict) and "default_lr_mse" in optimizer
-        config.lr = DEFAULT_LR_MSE if has_default and values.get("loss") == "mse" else DEFAULT_LR
+        default = DEFAULT_LR_MSE if has_default and values.get("loss") == "mse" else DEFAULT_LR
+        if values["lr"] != default:
+            config.lr = default
 
 
 def task_config(config: DictConfig) -> DictConfig:

@@ -46,10 +46,8 @@ from omegaconf import DictConfig
 
 # get_omega_conf_dumper: its rule for quotes decides the bytes of config.yaml.
 from omegaconf._utils import get_omega_conf_dumper
-from omegaconf.errors import OmegaConfBaseException
 
 from minitrain.config.presets import check_preset, reporting_faults
-from minitrain.errors import first_line
 from minitrain.paths import STUDIES
 
 __all__ = [
@@ -60,7 +58,6 @@ __all__ = [
     "grid_values",
     "has_grid_sweeper",
     "open_hydra",
-    "reason_of",
     "to_yaml",
 ]
 
@@ -192,12 +189,6 @@ def error_of(result: JobReturn) -> Exception:
     """The exception of a failed job; the public property prints a message and raises it."""
     error: Exception = result._return_value
     return error
-
-
-def reason_of(error: OmegaConfBaseException) -> str:
-    """Why a value cannot be resolved: what a resolver such as `oc.env` said, or else OmegaConf's message."""
-    message = first_line(error)
-    return message.partition("raised while resolving interpolation: ")[2].strip("\"'") or message
 
 
 def _dump(values: object, dumper: type[yaml.Dumper]) -> str:

@@ -58,8 +58,9 @@ def check_hydra_section(config: DictConfig) -> None:
     callbacks = _plain(OmegaConf.select(config.hydra, "callbacks")) or {}
     if not isinstance(callbacks, Mapping):
         raise ConfigError(f"hydra.callbacks={abbreviate(callbacks)}: expected names and callbacks: {{name: {{...}}}}")
+    loaded = set(map(_path, _subclasses(Callback))) if callbacks else set()
     for name, callback in callbacks.items():
-        _check_component(f"hydra.callbacks.{name}", "callback", callback, set(map(_path, _subclasses(Callback))))
+        _check_component(f"hydra.callbacks.{name}", "callback", callback, loaded)
 
 
 def create_callbacks(config: DictConfig) -> Callbacks:
@@ -95,7 +96,7 @@ def _check_component(key: str, kind: str, value: object, installed: set[str]) ->
             f"installed: {names}"
         )
     for inner in _targets(value):
-        if not isinstance(inner, str) or inner not in installed | _targets_of_plugins():
+        if not isinstance(inner, str) or (inner not in installed and inner not in _targets_of_plugins()):
             raise ConfigError(
                 f"{key}: {abbreviate(inner)}: no installed plugin registers this class, and a config executes no other "
                 "code; leave it out"

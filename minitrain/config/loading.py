@@ -34,11 +34,15 @@ def to_run_config(config: DictConfig) -> RunConfig:
         default_lr = OmegaConf.select(config, "optimizer.default_lr", throw_on_missing=False)
         if isinstance(error, InterpolationKeyError) and error.full_key == "lr" and default_lr is None:
             raise ConfigError("lr: not given, and the optimizer has no default_lr; give one of them") from error
-        from minitrain.config.hydra_compat import reason_of  # it loads Hydra, which a stored config does not need
-
         key = f"{error.full_key}: " if error.full_key else ""
-        raise ConfigError(f"{key}{reason_of(error)}") from error
+        raise ConfigError(f"{key}{_reason_of(error)}") from error
     return parse_run_config({str(key): value for key, value in values.items()})
+
+
+def _reason_of(error: OmegaConfBaseException) -> str:
+    """Why a value cannot be resolved: what a resolver such as `oc.env` said, or else OmegaConf's message."""
+    message = first_line(error)
+    return message.partition("raised while resolving interpolation: ")[2].strip("\"'") or message
 
 
 def fix_environment(config: DictConfig) -> None:
@@ -69,8 +73,8 @@ def _texts(value: object, key: str = "") -> Iterator[tuple[str, str]]:
 
 
 def _as_typed(key: str, value: object) -> object:
-    """The value of an environment variable, which is a string, as a number or null unless its key is a string."""
-    is_string = any("str" in str(option.type) for option in options_named(re.sub(r"\.\d+$", "", key)))
+    """The value of an environment variable, which is a string, as a number or null unless its key takes any string."""
+    is_string = any(option.takes_any_string for option in options_named(re.sub(r"\.\d+$", "", key)))
     return value if is_string or not isinstance(value, str) else yaml.load(value, ConfigLoader)
 
 

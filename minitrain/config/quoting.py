@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import re
 import shlex
-import types
-import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
 from hydra.errors import HydraException
 
 from minitrain.config.schema import GROUPS, RunConfig, options_named
 from minitrain.errors import ConfigError, abbreviate, first_line
-from minitrain.options import Option, options
+from minitrain.options import options
 from minitrain.paths import STUDIES
 from minitrain.suggestions import unknown_key
 
@@ -105,17 +103,11 @@ def _expects_strings(key: str, in_brackets: bool) -> tuple[bool | None, bool]:
     if key in PATHS_OF_HYDRA:
         return False, True
     known = options_named(key)
-    only_strings: set[object] = {str, list[str], types.NoneType}
     for is_list in (in_brackets, not in_brackets):
         kind = list[str] if is_list else str
-        if matching := [option for option in known if kind in _alternatives(option)]:
-            is_free = all(set(_alternatives(o)) <= only_strings and o.range.names() is None for o in matching)
-            return is_list, is_free
+        if matching := [option for option in known if kind in option.alternatives]:
+            return is_list, all(option.takes_any_string for option in matching)
     return None, False
-
-
-def _alternatives(option: Option) -> Sequence[object]:
-    return typing.get_args(option.type) if isinstance(option.type, types.UnionType) else (option.type,)
 
 
 def _quote_parts(text: str, is_free: bool, evaluate: Evaluate) -> str:

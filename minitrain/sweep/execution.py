@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -49,7 +49,7 @@ def check_stored_configs(directory: Path, runs: Sequence[PlacedRun]) -> None:
 def train_incomplete(
     jobs: Mapping[int, Job], directory: Path, extensions: Sequence[str], earlier: Mapping[int, Job] | None = None
 ) -> bool:
-    """Train the runs that are not complete, from their checkpoints.
+    """Train the runs that are not complete, from their checkpoints; `check_can_be_trained` has checked them.
 
     Args:
         jobs: The jobs by number.
@@ -59,10 +59,6 @@ def train_incomplete(
 
     Returns:
         Whether all runs ended without a request to stop.
-
-    Raises:
-        DirectoryInUseError: Another process trains one of the runs; nothing was changed.
-        RecordError: The data of a run have changed since it started; nothing was changed.
     """
     complete = {number: job for number, job in jobs.items() if is_complete(job)}
     incomplete = {number: job for number, job in jobs.items() if number not in complete}
@@ -70,11 +66,11 @@ def train_incomplete(
         suffix = "" if incomplete else ": nothing left to do"
         log.info("%d of %d runs are complete%s", len(complete), len(jobs), suffix)
         _draw_missing_plots(complete.values())
-    check_can_be_trained(jobs.values())
     for job in incomplete.values():
         if message := lost_checkpoint(job.directory):
             log.warning("%s", message)
-    groups = group_runs({number: job.config for number, job in incomplete.items()}, available_cores())
+    configs = {number: job.config for number, job in incomplete.items()}
+    groups = group_runs(configs, available_cores(), {number: job.overrides for number, job in incomplete.items()})
     if groups:
         log.info("%s", format_plan(groups, available_cores()))
     with SweepReport(incomplete, directory, {**(earlier or {}), **complete}) as report:
@@ -89,7 +85,7 @@ def is_complete(job: Job) -> bool:
         return False
 
 
-def check_can_be_trained(jobs: Iterable[Job]) -> None:
+def check_can_be_trained(jobs: Collection[Job]) -> None:
     """Check that the incomplete jobs of a sweep can be trained.
 
     Raises:
@@ -102,7 +98,7 @@ def check_can_be_trained(jobs: Iterable[Job]) -> None:
         _require_unchanged_data(jobs)
 
 
-def _require_unlocked(jobs: Iterable[Job]) -> None:
+def _require_unlocked(jobs: Collection[Job]) -> None:
     """Raise DirectoryInUseError for a run that another process trains, such as `minitrain resume RUN`."""
     for job in jobs:
         if (job.directory / "summary.json").exists():  # it has begun
@@ -110,10 +106,10 @@ def _require_unlocked(jobs: Iterable[Job]) -> None:
                 pass
 
 
-def _require_unchanged_data(jobs: Iterable[Job]) -> None:
+def _require_unchanged_data(jobs: Collection[Job]) -> None:
     """Raise RecordError if a run was trained on other data than its config describes now."""
     begun = [job for job in jobs if (job.directory / "data.json").exists()]
-    for job in sorted(begun, key=lambda job: repr(job.config.data)):  # so that each dataset is loaded once
+    for job in sorted(begun, key=lambda job: repr(job.config.dataset)):  # so that each dataset is loaded once
         check_unchanged(shared_data(job.config), job.directory)
 
 

@@ -15,6 +15,7 @@ from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset
 from minitrain.errors import naming_run
 from minitrain.options import paths_of
+from minitrain.paths import find_file
 from minitrain.plotting.prediction_plots import check_plots
 from minitrain.training.experiment import Experiment, build_experiment
 from minitrain.training.loop import RUN_ERRORS, compute_context
@@ -88,9 +89,7 @@ class _RunCost:
     seconds: float
 
 
-def group_runs(
-    configs: Mapping[int, RunConfig], cores: int, overrides: Mapping[int, Sequence[str]] | None = None
-) -> list[RunGroup]:
+def group_runs(configs: Mapping[int, RunConfig], cores: int, overrides: Mapping[int, Sequence[str]]) -> list[RunGroup]:
     """Divide runs into groups of one structure that fit into the cache and keep all cores busy.
 
     One run of each structure is built and measured.
@@ -109,7 +108,7 @@ def group_runs(
     groups: list[RunGroup] = []
     for key, family in families.items():
         if key not in _costs:
-            with naming_run(family[0], (overrides or {}).get(family[0], ())):
+            with naming_run(family[0], overrides[family[0]]):
                 _costs[key] = _measure(configs[family[0]])
         cost = _costs[key]
         count = max(math.ceil(len(family) / cost.runs_at_once), min(cores // len(families), len(family)))
@@ -156,9 +155,10 @@ _datasets: dict[str, Dataset] = {}
 
 def shared_data(config: RunConfig) -> Dataset:
     """Load the dataset of a config; the last one is cached until its files change: most runs of a sweep share it."""
-    changes = [(path, os.stat(path).st_mtime_ns) for path in paths_of(config.data).values() if os.path.exists(path)]
-    key = f"{config.dataset} {changes}"
+    dataset = config.dataset
+    paths = [path for path in map(find_file, paths_of(config.data).values()) if os.path.exists(path)]
+    key = f"{dataset} {[(path, os.stat(path).st_mtime_ns) for path in paths]}"
     if key not in _datasets:
         _datasets.clear()
-        _datasets[key] = config.dataset.load()
+        _datasets[key] = dataset.load()
     return _datasets[key]

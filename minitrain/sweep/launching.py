@@ -14,7 +14,7 @@ from minitrain.config.hydra_files import JobSpec, write_hydra_files
 from minitrain.config.schema import RunConfig
 from minitrain.storage.metric import Metric
 from minitrain.storage.summary import Summary, read_summary
-from minitrain.sweep.execution import train_incomplete
+from minitrain.sweep.execution import check_can_be_trained, train_incomplete
 from minitrain.sweep.planning import parse_jobs, place_runs, reject_shared_directories
 from minitrain.sweep.state import Job
 from minitrain.training.experiment import build_experiment
@@ -44,16 +44,21 @@ def train_in_groups(
         The jobs by number.
 
     Raises:
+        DirectoryInUseError: Another process trains one of the runs; nothing was changed.
+        RecordError: The data of a run have changed since it started; nothing was changed.
         KeyboardInterrupt: The user stopped the sweep; everything that resuming it requires has been written.
     """
     runs = list(place_runs(specs, sweep_config, first))
     earlier = earlier or {}
     reject_shared_directories([*(job.directory for job in earlier.values()), *(run.directory for run in runs)])
-    jobs = {}
-    for number, (run, config) in enumerate(zip(runs, configs, strict=True), first):
+    jobs = {
+        number: Job(number, config, run.directory, run.spec.overrides)
+        for number, (run, config) in enumerate(zip(runs, configs, strict=True), first)
+    }
+    check_can_be_trained(jobs.values())
+    for run in runs:
         if not (run.directory / ".hydra").exists():
             write_hydra_files(run.directory, run.spec.task, run.hydra_yaml, run.spec.lines)
-        jobs[number] = Job(number, config, run.directory, run.spec.overrides)
     if not train_incomplete(jobs, Path(str(sweep_config.hydra.sweep.dir)), extensions, earlier):
         raise KeyboardInterrupt
     return jobs

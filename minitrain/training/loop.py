@@ -89,7 +89,6 @@ def train_together(runs: Sequence[RunRecorder], engine: Engine, progress: Progre
         progress: Is notified of steps and rows.
         stop: Is checked after each step.
     """
-    _share_time(runs)
     try:
         metrics = [*engine.evaluate(), *runs[0].experiment.step.diagnostics]
     except RUN_ERRORS as error:

@@ -39,6 +39,6 @@ def test_other_changes_change_the_structure(changes):
 
 def test_groups_contain_each_run_once_and_keep_all_cores_busy():
     configs = {number: replace(CONFIG, seed=number, batch_size=20) for number in range(7)}
-    groups = group_runs(configs, cores=3)
+    groups = group_runs(configs, cores=3, overrides=dict.fromkeys(configs, ()))
     assert sorted(number for group in groups for number in group.runs) == list(range(7))
     assert len(groups) == 3

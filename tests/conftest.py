@@ -1,4 +1,4 @@
-"""Fixtures for tests of the command line and of components of the user."""
+"""Fixtures for tests of the command line and of components of the user, and the option --skipped."""
 
 import sys
 
@@ -9,6 +9,44 @@ from hydra.core.config_store import ConfigStore
 from minitrain.cli import main
 from minitrain.compare.results import load_runs
 from minitrain.registry import REGISTRIES
+
+CACHED_SKIPS = "minitrain/skipped"
+
+
+def pytest_addoption(parser):
+    parser.addoption("--skipped", action="store_true", help="run only the tests that the run before skipped")
+
+
+def pytest_configure(config):
+    if not hasattr(config, "workerinput"):  # reports of all workers arrive at the main process
+        config.pluginmanager.register(SkipRecorder(config.cache))
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("--skipped"):
+        skipped = set(config.cache.get(CACHED_SKIPS, []))
+        chosen, others = [], []
+        for item in items:
+            (chosen if {item.nodeid, item.nodeid.partition("::")[0]} & skipped else others).append(item)
+        items[:] = chosen
+        config.hook.pytest_deselected(items=others)
+
+
+class SkipRecorder:
+    """Stores which tests, and which files of tests, a run skips."""
+
+    def __init__(self, cache):
+        self.cache, self.skipped = cache, set()
+
+    def pytest_runtest_logreport(self, report):
+        self.pytest_collectreport(report)
+
+    def pytest_collectreport(self, report):
+        if report.skipped:
+            self.skipped.add(report.nodeid)
+
+    def pytest_sessionfinish(self):
+        self.cache.set(CACHED_SKIPS, sorted(self.skipped))
 
 
 @pytest.fixture

@@ -45,7 +45,7 @@ class ScheduleState(Schedule, Protocol):
     array: Array
 
     def observe(self, step: int, value: float, higher_is_better: bool) -> None:
-        """Called at each evaluation with the value of the monitored metric, before `factor` of that step.
+        """Called at each evaluation of `eval_every` with the monitored metric, before `factor` of that step.
 
         A resumed run may repeat its last evaluation.
         """
@@ -194,7 +194,8 @@ class Plateau:
 
     An evaluation is an improvement if its value is better than the best one by more than the fraction `threshold` of
     the best one. After more than `patience` evaluations in a row without improvement, the rate is multiplied by
-    `factor`.
+    `factor`. As in PyTorch, that fraction is negative if the best value is, so that an equal value is an improvement;
+    `threshold=0` suits metrics below 0, such as `val_r2` or a log-likelihood.
 
     >>> run = Plateau(factor=0.5, patience=1).for_run(lr=1.0)
     >>> for step, loss in enumerate([1.0, 0.5, 0.5, 0.5]):

@@ -88,9 +88,12 @@ class Experiment:
         return Metric.named(self.monitors[0] if self.config.monitor == "auto" else self.config.monitor)
 
     def observe(self, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
-        """Let an adaptive schedule observe the monitored metric of an evaluation."""
+        """Let an adaptive schedule observe the monitored metric of an evaluation.
+
+        The evaluation of the last step counts only if `eval_every` requests it: a longer run does not have it.
+        """
         schedule = self.step.schedule
-        if isinstance(schedule, ScheduleState):
+        if isinstance(schedule, ScheduleState) and step % self.config.eval_every == 0:
             schedule.observe(step, float(metrics[self.monitor.name]), self.monitor.higher_is_better)
 
     @cached_property

@@ -82,10 +82,12 @@ def test_a_resumed_run_is_bitwise_equal_to_an_uninterrupted_one(tmp_path, monkey
     assert recorded_state(tmp_path / "stopped") == recorded_state(tmp_path / "uninterrupted")
 
 
-def test_an_extended_run_counts_its_last_evaluation_once(tmp_path):
-    train_run(RUN, tmp_path / "long")
-    train_run(replace(RUN, steps=60), tmp_path / "extended")
-    train_run(RUN, tmp_path / "extended", resume=True)
+@pytest.mark.parametrize("steps", [60, 62])  # eval_every=6 requests an evaluation at 60; at 62 there is a last one
+def test_an_extended_run_has_the_rates_of_a_longer_one(tmp_path, steps):
+    config = replace(RUN, schedule=Plateau(factor=0.5, patience=0))
+    train_run(config, tmp_path / "long")
+    train_run(replace(config, steps=steps), tmp_path / "extended")
+    train_run(config, tmp_path / "extended", resume=True)
     assert recorded_state(tmp_path / "extended") == recorded_state(tmp_path / "long")
     arrays, _ = load_checkpoint(tmp_path / "long" / "checkpoints" / "last.npz")
     assert arrays["schedule"].dtype == np.float64

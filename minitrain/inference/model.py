@@ -22,6 +22,7 @@ from minitrain.errors import ConfigError, RecordError
 from minitrain.nn.module import Module
 from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.training.experiment import assemble_experiment, build_network, loss_of, without_initial_weights
+from minitrain.training.metrics import predicted_classes
 from minitrain.typing import Array
 
 log = logging.getLogger("minitrain")
@@ -117,7 +118,7 @@ class Model:
             outputs = np.concatenate(parts)
             if self.preprocessing.classes is None:
                 return Prediction(outputs, values=self.preprocessing.y_scale.undo(outputs.astype(np.float64)))
-            classes = (outputs[:, 0] > 0).astype(np.int64) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
+            classes = predicted_classes(outputs)
             to_probabilities = loss_of(self.config).probabilities
             probabilities = None if to_probabilities is None else to_probabilities(Tensor(outputs)).numpy()
         labels = np.array(self.preprocessing.labels)[classes]

@@ -18,12 +18,21 @@ from minitrain.storage.summary import ClassScores
 from minitrain.typing import Array
 
 
+def predicted_classes(outputs: Array) -> Array:
+    """The class of the largest output, or class 1 where a single output is positive: [examples, outputs] -> [examples].
+
+    >>> predicted_classes(np.array([[0.5], [-0.5]])), predicted_classes(np.array([[0.1, 0.3, 0.2]]))
+    (array([1, 0]), array([1]))
+    """
+    return (outputs[:, 0] > 0).astype(np.int64) if outputs.shape[1] == 1 else outputs.argmax(axis=1)
+
+
 @dataclass(frozen=True)
 class Evaluation:
     """The outputs of a network beside the targets.
 
     Attributes:
-        outputs: [examples, outputs].
+        outputs: [examples, outputs]; predictions of the targets only if `is_prediction`.
         targets: Classes [examples], or scaled numbers [examples, targets].
         preprocessing: How the targets were encoded.
     """
@@ -31,6 +40,17 @@ class Evaluation:
     outputs: Array
     targets: Array
     preprocessing: Preprocessing
+
+    @property
+    def size(self) -> int:
+        """The number of examples."""
+        return len(self.targets)
+
+    @property
+    def is_prediction(self) -> bool:
+        """Whether there is an output for each class or target, or one for two classes; losses may need others."""
+        classes, shape = self.preprocessing.classes, self.outputs.shape[1:]
+        return shape == (self.preprocessing.outputs,) or (shape == (1,) and classes == 2)
 
     # Regression: averages over the examples for each target, in the target's own units
 
@@ -49,19 +69,12 @@ class Evaluation:
         squared, absolute, variance = sums / self.size
         return squared * unit**2, absolute * unit, variance * unit**2
 
-    @property
-    def size(self) -> int:
-        """The number of examples."""
-        return len(self.targets)
-
     # Classification
 
     @cached_property
     def predicted(self) -> Array:
         """The class of each example that the network predicts: [examples]."""
-        if self.outputs.shape[1] == 1:
-            return (self.outputs[:, 0] > 0).astype(np.int64)
-        return self.outputs.argmax(axis=1)
+        return predicted_classes(self.outputs)
 
     @cached_property
     def counts(self) -> tuple[Array, Array, Array]:

@@ -198,7 +198,7 @@ class RunRecorder:
         write_summary(self.directory, self.summary)
 
     def _describe_classes(self) -> EndDetails:
-        """The scores of each class for the best network, on the validation examples; empty if the data has none."""
+        """The scores of each class for the best network, on the validation examples; empty if there are none."""
         step = self.experiment.step
         if self.experiment.data.preprocessing.classes is None or not len(step.val):
             return {}
@@ -209,7 +209,7 @@ class RunRecorder:
             network = "best"
         evaluation = step.evaluation(self.experiment.eager_engine.validation_output())
         step.restore(last)
-        return {"classes": class_scores(evaluation), "classes_of": network}
+        return {"classes": class_scores(evaluation), "classes_of": network} if evaluation.is_prediction else {}
 
     def fail(self, error: BaseException, step: int) -> None:
         """End the run with the status `failed`."""

@@ -85,7 +85,6 @@ class TrainingStep:
         self.val = Examples(data.x_val, data.y_val).astype(config.dtype)
         self.preprocessing, self._val_targets = data.preprocessing, data.y_val
         self.metrics = diagnostics.validation_metrics([*config.diagnostics, config.monitor], data.preprocessing)
-        self.has_classes = data.preprocessing.classes is not None
         self.parameters = FlatParameters(model.named_parameters(), config.dtype)
         self.buffers = FlatTensors(model.named_buffers(), config.dtype)
         params = Tensor(self.parameters.vector)
@@ -194,15 +193,26 @@ class TrainingStep:
     def compute_metrics(self, output: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """Metrics of the network's output on the validation examples: [examples, outputs] -> [] each."""
         metrics = {"val_loss": self.objective(output, y)}
-        if self.has_classes and y is not None:
+        if self.preprocessing.classes is not None and y is not None:
             metrics["val_accuracy"] = F.accuracy(output, y)
         return metrics
 
     def measure(self, output: Array) -> dict[str, float]:
-        """The further metrics of the network's output on the validation examples, by column: [examples, outputs]."""
+        """The further metrics of the network's output on the validation examples, by column: [examples, outputs].
+
+        Raises:
+            ConfigError: A metric is requested, and the outputs are not predictions of the targets.
+        """
         if not self.metrics:
             return {}
         evaluation = self.evaluation(output)
+        if not evaluation.is_prediction:
+            if requested := {*self.config.diagnostics, self.config.monitor} & {*self.metrics}:
+                raise ConfigError(
+                    f"{min(requested)}: the outputs of the network, {list(output.shape[1:])} for each example, are no "
+                    "predictions of the target; leave it out of diagnostics and monitor"
+                )
+            return {}
         return {name: diagnostics.DIAGNOSTICS[name].function(evaluation) for name in self.metrics}
 
     def evaluation(self, output: Array) -> Evaluation:

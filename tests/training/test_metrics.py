@@ -9,6 +9,9 @@ import pytest
 from engine_checks import BASE, CLASSES, NUMBERS, check_engines, with_seeds
 from small_runs import SMALL, recorded_state, signal_at_step, train_run
 
+from minitrain import functional as F
+from minitrain import register
+from minitrain.components.losses import Loss
 from minitrain.data import NPY, Iris, Moons, Preprocessing, Scale, Sine, rows
 from minitrain.errors import ConfigError, Interrupted
 from minitrain.inference.model import restore_model
@@ -192,6 +195,28 @@ def test_r2_is_better_if_higher(tmp_path):
 def test_a_metric_that_does_not_fit_the_data_is_an_error(changes, message):
     with pytest.raises(ConfigError, match=message):
         build_experiment(replace(SMALL, **changes))
+
+
+def test_outputs_that_are_no_predictions_have_no_metrics_of_predictions(tmp_path, own_components):
+    def normal(output, target):
+        mean, log_variance = output[:, :1], output[:, 1:]
+        return ((target - mean) ** 2 * (-log_variance).exp() + log_variance).mean()
+
+    def with_rejection(output, target):
+        return F.cross_entropy(output, target) - output[:, 2].mean() * 100
+
+    register("loss", "normal")(Loss(normal, lambda data: 2 * data.outputs))
+    register("loss", "with_rejection")(Loss(with_rejection, lambda data: data.outputs + 1))
+    for loss, config in (("normal", RUN), ("with_rejection", SMALL)):
+        for engine in ("numpy", "eager"):
+            directory = tmp_path / f"{loss} {engine}"
+            summary = train_run(replace(config, loss=loss, lr=0.01, engine=engine), directory)
+            assert (summary.status, summary.classes) == ("completed", None)
+        assert recorded_state(directory) == recorded_state(tmp_path / f"{loss} numpy")
+    assert columns(tmp_path / "normal eager") == ["step", "lr", "train_loss", "val_loss"]
+    for changes in ({"monitor": "val_rmse"}, {"diagnostics": ["val_rmse"]}):
+        with pytest.raises(ConfigError, match=r"val_rmse: the outputs of the network, \[2\] for each example, are no"):
+            build_experiment(replace(RUN, loss="normal", **changes))
 
 
 def test_a_metric_without_a_value_is_not_the_best(tmp_path):

@@ -181,7 +181,7 @@ def _recompute_preprocessing(
     scaled differently, and predictions would be wrong without notice.
     """
     log.warning("%s: no data.json: a run of version 0.1.0, whose data are loaded again", path.parent.parent)
-    experiment = assemble_experiment(config)
+    experiment = assemble_experiment(without_initial_weights(config))
     recorded = metrics.get("val_loss")
     if path.stem != "best" or recorded is None:
         return experiment.data.preprocessing

@@ -225,6 +225,12 @@ def test_data_of_a_run_of_version_0_1_0_are_loaded_again(command, flowers):
     status, out, err = command("predict", "run", "x.npy")
     assert status == 0
     assert "run: no data.json: a run of version 0.1.0, whose data are loaded again" in out + err
+    run(command, *FLOWERS_RUN, "network.init_file=run/checkpoints/last.npz", directory="warm")
+    Path("run").rename("elsewhere")
+    expected = minitrain.load_model("warm").predict(x).outputs
+    Path("warm/data.json").unlink()
+    assert (minitrain.load_model("warm").predict(x).outputs == expected).all()  # without the file of initial weights
+    Path("elsewhere").rename("run")
     write("flowers.csv", [FLOWERS, *([str(float(row[0]) + i), *row[1:]] for i, row in enumerate(flowers))])
     with pytest.raises(RecordError, match=r"val_loss is .* and was .*: the data has changed since the run; restore it"):
         minitrain.load_model("run")

@@ -326,6 +326,29 @@ def test_invalid_component_is_reported_before_anything_is_written(command, mine,
     assert not Path("outputs").exists()
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("raise ValueError('no')", "ValueError: no (broken.py line 6)\n"),
+        ("return (output - target).mean()", "ValueError: subtract: shapes [64, 10], [64] cannot be broadcast"),
+        ("return output.foo()", "AttributeError: "),
+    ],
+)
+def test_error_of_a_component_names_its_line_wherever_the_extension_is_named(command, mine, line, message):
+    text = f"from minitrain import register\n\n\n@register('loss', 'own')\ndef own(output, target):\n    {line}\n"
+    Path("broken.py").write_text(text)
+    results = [command("extensions=[broken]", "loss=own")]
+    Path("pyproject.toml").write_text('[tool.minitrain]\nextensions = ["broken"]\n')
+    results.append(command("loss=own"))
+    sys.modules.pop("broken", None)
+    assert results[0] == results[1]
+    status, _, err = results[0]
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert err.startswith("minitrain: a component of extensions: ")
+    assert message in err
+    assert "(broken.py line 6)" in err
+
+
 def test_component_that_is_not_a_dataclass_is_rejected(command, mine):
     Path("broken.py").write_text("import minitrain\n@minitrain.register('network', 'n')\nclass N:\n    width = 3\n")
     status, _, err = command("extensions=[broken]")

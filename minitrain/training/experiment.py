@@ -159,7 +159,11 @@ def loss_of(config: RunConfig, data: Dataset | None = None) -> losses.Loss:
     loss = losses.build_loss(config.loss, **config.loss_options)
     if data is None or data.y_train is None or config.class_weight is None:
         return loss
-    loss.outputs(data.preprocessing)  # the classes below exist
+    loss.outputs(data.preprocessing)  # most losses that have weights require classes, and say so
+    if data.preprocessing.classes is None:
+        raise ConfigError(
+            f"class_weight={abbreviate(config.class_weight)}: the data has no classes; set class_weight=null"
+        )
     weights = losses.class_weights(config.class_weight, data.preprocessing.labels, data.y_train)
     return losses.build_loss(config.loss, **(config.loss_options | {"class_weight": weights}))
 
@@ -204,8 +208,8 @@ def build_experiment(config: RunConfig, data: Dataset | None = None) -> Experime
         data: The dataset of the config, if it was loaded before.
 
     Raises:
-        ConfigError: Keys contradict each other, or a component of `extensions` raises an exception; the message names
-            the line.
+        ConfigError: Keys contradict each other, or a component of the user raises an exception; the message names the
+            line.
     """
     try:
         experiment = assemble_experiment(config, data)
@@ -214,13 +218,30 @@ def build_experiment(config: RunConfig, data: Dataset | None = None) -> Experime
     except (ConfigError, MemoryError):
         raise
     except Exception as error:
-        if not config.extensions:
+        if not (config.extensions or _calls_in_user_files(error)):
             raise
         raise ConfigError(_describe_extension_error(error)) from error
 
 
+def _calls_in_user_files(error: Exception) -> list[traceback.FrameSummary]:
+    """The calls that an exception passed through in files of the user, which are not those of an installed library."""
+    import sysconfig  # takes milliseconds
+
+    libraries = [sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")]
+
+    def is_of_user(file: Path) -> bool:  # generated and frozen code has no file
+        return file.is_file() and not any(file.is_relative_to(path) for path in libraries)
+
+    return [call for call in _calls_outside(error) if is_of_user(Path(call.filename))]
+
+
+def _calls_outside(error: Exception) -> list[traceback.FrameSummary]:
+    """The calls that an exception passed through outside of minitrain."""
+    return [call for call in traceback.extract_tb(error.__traceback__) if is_user_code(call.filename)]
+
+
 def _describe_extension_error(error: Exception) -> str:
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if is_user_code(f.filename)]
+    frames = _calls_in_user_files(error) or _calls_outside(error)
     location = f"{Path(frames[-1].filename).name} line {frames[-1].lineno}" if frames else "in a call by minitrain"
     advice = "; functions of minitrain.functional take Tensors" if "support ufuncs" in str(error) else ""
     return f"a component of extensions: {type(error).__name__}: {error} ({location}){advice}"
@@ -302,4 +323,6 @@ def _try_step(experiment: Experiment) -> None:
     except ConfigError:
         raise
     except ValueError as error:
+        if _calls_in_user_files(error):
+            raise
         raise ConfigError(f"network={_name('network', config.network)}: {error}") from error

@@ -9,6 +9,7 @@ from small_runs import SMALL, train_run
 from minitrain.components.networks import Lab2Config, LinearConfig, MLPConfig
 from minitrain.data import Dataset, Digits, Moons, Point, Preprocessing, Sine
 from minitrain.errors import ConfigError
+from minitrain.registry import register
 from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.storage.metric import Metric
 from minitrain.training.compiled_engine import CompiledEngine
@@ -34,10 +35,15 @@ from minitrain.training.experiment import build_experiment, describe_network
             "class_weight=balanced: loss=mse has none; set loss=cross_entropy or",
         ),
         ({"data": Sine(samples=100), "class_weight": "balanced"}, "loss=cross_entropy: requires classes"),
+        (
+            {"data": Sine(samples=100), "class_weight": "balanced", "loss": "own"},
+            "class_weight=balanced: the data has no classes; set class_weight=null",
+        ),
         ({"loss": "hinge", "label_smoothing": 0.1}, "label_smoothing=0.1: loss=hinge has none"),
     ],
 )
-def test_contradictory_keys_are_rejected(changes, message):
+def test_contradictory_keys_are_rejected(own_components, changes, message):
+    register("loss", "own")(lambda output, target, class_weight=None: (output - target).mean())
     with pytest.raises(ConfigError, match=message):
         build_experiment(replace(SMALL, **changes))
 

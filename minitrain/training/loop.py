@@ -141,11 +141,14 @@ class _TrainingLoop:
 
     def _end_diverged(self, losses: Array) -> None:
         """End the runs whose loss is NaN or Inf."""
-        for run, loss in zip(self.runs, losses.flat, strict=True):
-            if not math.isfinite(loss):
-                run.record(self.step, loss, None)
-                operation, parameter = run.experiment.eager_engine.find_nonfinite(self.step)
-                run.end(Status.DIVERGED, self.step, first_operation=operation, first_parameter=parameter)
+        diverged = {run: loss for run, loss in zip(self.runs, losses.flat, strict=True) if not math.isfinite(loss)}
+
+        def end(run: RunRecorder) -> None:
+            run.record(self.step, diverged[run], None)
+            operation, parameter = run.experiment.eager_engine.find_nonfinite(self.step)
+            run.end(Status.DIVERGED, self.step, first_operation=operation, first_parameter=parameter)
+
+        _for_each(list(diverged), end)
         self._remove_ended()
 
     def _is_evaluation_due(self) -> bool:

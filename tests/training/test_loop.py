@@ -1,10 +1,12 @@
 """The training loop: rows, evaluations, the best network, gradient clipping, L2 penalty, warmup and divergence."""
 
+import errno
 import threading
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from engine_checks import group_of
 from small_runs import SMALL, recorded_state, train_run
 from threadpoolctl import threadpool_info, threadpool_limits
 
@@ -16,10 +18,13 @@ from minitrain.optim.schedules import Constant, Linear
 from minitrain.registry import REGISTRIES
 from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.storage.metrics_file import read_metrics
-from minitrain.storage.summary import Best, read_summary
+from minitrain.storage.summary import Best, read_summary, write_summary
+from minitrain.training import recorder
 from minitrain.training.compiled_engine import CompiledEngine
 from minitrain.training.experiment import build_experiment
-from minitrain.training.loop import train
+from minitrain.training.loop import compute_context, train, train_together
+from minitrain.training.progress import ProgressReporter
+from minitrain.training.recorder import RunRecorder
 
 LAB2 = RunConfig(
     Point(), Lab2Config(), SGDRule(), Constant(), lr=0.3, steps=20, batch_size=None, loss="output", dtype="float64",
@@ -163,6 +168,27 @@ def test_a_diverged_run_records_step_operation_and_parameter(tmp_path):
     assert summary.first_operation == "matmul"
     assert summary.first_parameter.endswith("weight")
     assert not np.isfinite(read_metrics(tmp_path)["train_loss"][-1])
+
+
+def test_a_diverged_run_whose_end_cannot_be_written_fails_alone(tmp_path, monkeypatch):
+    configs = [replace(SMALL, lr=lr) for lr in (0.1, 1e30, 1e30)]
+    engine, runs = group_of(configs), []
+    for i, (step, config) in enumerate(zip(engine.steps, configs, strict=True)):
+        (tmp_path / str(i)).mkdir()
+        runs.append(RunRecorder(replace(build_experiment(config), step=step), tmp_path / str(i), []))
+
+    def fail_on_full_disk(directory, summary):
+        if directory.name == "1" and summary.status == "diverged":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_summary(directory, summary)
+
+    monkeypatch.setattr(recorder, "write_summary", fail_on_full_disk)
+    with compute_context(1), ProgressReporter(SMALL.steps, 0, False, False) as progress:
+        train_together(runs, engine, progress, threading.Event())
+    assert [read_summary(run.directory).status for run in runs] == ["completed", "failed", "diverged"]
+    assert "No space left" in read_summary(tmp_path / "1").error
+    train_run(SMALL, tmp_path / "alone")
+    assert recorded_state(tmp_path / "0") == recorded_state(tmp_path / "alone")
 
 
 @pytest.mark.parametrize("activation", sorted(REGISTRIES["activation"]))

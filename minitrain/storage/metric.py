@@ -64,8 +64,13 @@ class Metric:
         return cls(name, higher_is_better=is_share or name == "val_r2", is_share=is_share)
 
     def is_better(self, value: float, other: float, by: float = 0.0) -> bool:
-        """Whether a value is strictly better than another one, and by at least `by`."""
-        return (value > other if self.higher_is_better else value < other) and abs(value - other) >= by
+        """Whether a value is strictly better than another one, and by at least `by`, rounding aside.
+
+        >>> Metric.named("val_accuracy").is_better(0.85, 0.8, by=0.05)
+        True
+        """
+        gain = value - other if self.higher_is_better else other - value
+        return gain > 0 and (gain >= by or math.isclose(gain, by))
 
     def best(self, values: Iterable[float]) -> float:
         """The best value; NaN values are ignored, and the result is NaN if there are no others."""

@@ -2,6 +2,7 @@
 
     .hydra/config.yaml hydra.yaml overrides.yaml   the composed config and the overrides of the command line
     minitrain.log                                  the log
+    data.json                                      preprocessing, and the fingerprint of the data; see `data.record`
     metrics.csv                                    a row per logged step; see `metrics_file`
     summary.json                                   status, final and best metrics, versions; see `summary`
     checkpoints/last.npz best.npz                  the network, the optimizer state and the progress; see `checkpoint`

@@ -6,7 +6,7 @@ import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
-LONGEST_NAME = 150  # bytes of a directory's name: file systems allow 255, and tools append suffixes
+LONGEST_NAME = 150  # characters of a directory's name: file systems allow 255, and tools append suffixes
 SPECIAL = re.compile(r"[^A-Za-z0-9._+-]")  # Hydra's grammar accepts the others bare, so a path can be a value
 
 
@@ -30,9 +30,7 @@ def claim_directory(parent: Path, label: str = "", now: datetime | None = None) 
     safe_label = SPECIAL.sub("_", re.sub("[/\"']", "", label).replace("=", "-"))
     while True:
         name = f"{moment:%H-%M-%S-%f}" + (f"-{safe_label}" if safe_label else "")
-        while len(name.encode()) > LONGEST_NAME:
-            name = name[:-1]
-        directory = parent / f"{moment:%Y-%m-%d}" / name
+        directory = parent / f"{moment:%Y-%m-%d}" / name[:LONGEST_NAME]
         directory.parent.mkdir(parents=True, exist_ok=True)
         try:
             directory.mkdir()  # atomic: it fails in all processes but one

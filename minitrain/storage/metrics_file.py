@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import SupportsFloat
@@ -38,18 +37,14 @@ class MetricsWriter:
             earlier = [_realign(line, header.strip().split(","), columns) for line in earlier]
         write_text(path, "".join([new_header, *earlier]))
         self._file = path.open("a", encoding="utf-8", newline="")
-        self._flushed = time.monotonic()
 
     def write(self, row: Row) -> None:
         """Append a row; cells that it does not have are empty."""
         self._file.write(",".join(str(row.get(column, "")) for column in self.columns) + "\n")
 
-    def flush(self, at_most_every: float = 0.0) -> None:
-        """Write the buffered rows, unless that was done less than `at_most_every` seconds ago."""
-        now = time.monotonic()
-        if now - self._flushed >= at_most_every:
-            self._file.flush()
-            self._flushed = now
+    def flush(self) -> None:
+        """Write the buffered rows."""
+        self._file.flush()
 
     def close(self) -> None:
         """Flush and close the file."""

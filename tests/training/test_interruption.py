@@ -66,7 +66,7 @@ def test_a_full_disk_between_checkpoints_is_reported(command, monkeypatch):
     from minitrain.storage.metrics_file import MetricsWriter
     from minitrain.training import loop
 
-    def fail_on_full_disk(self, at_most_every=0.0):
+    def fail_on_full_disk(self):
         raise OSError(errno.ENOSPC, "No space left on device", "metrics.csv")
 
     monkeypatch.setattr(MetricsWriter, "flush", fail_on_full_disk)

@@ -117,7 +117,8 @@ def format_outcome_briefly(summary: Summary) -> str:
         return f"failed: {summary.error}"
     best = summary.best
     if summary.status is not Status.COMPLETED or best is None:
-        return f"{summary.status} at step {summary.step:,} of {summary.steps:,}"
+        suffix = f"; {_NO_BEST}" if _lacks_best(summary) else ""
+        return f"{summary.status} at step {summary.step:,} of {summary.steps:,}{suffix}"
     final = format_metrics({best.metric: summary.final[best.metric]})
     value = Metric.named(best.metric).format(best.value)
     stopped = f", stopped early at step {summary.step:,}" if summary.stopped_early else ""
@@ -136,7 +137,17 @@ def format_outcome(summary: Summary) -> str:
     if summary.best:
         best = summary.best
         lines.append(f"best   {format_metrics({best.metric: best.value})} at step {best.step:,}")
+    elif _lacks_best(summary):
+        lines.append(f"best   none: {_NO_BEST}")
     return "\n".join(lines)
+
+
+_NO_BEST = "the monitored metric was NaN or Inf at every evaluation"
+
+
+def _lacks_best(summary: Summary) -> bool:
+    """Whether a run has been evaluated and has no best network."""
+    return bool(summary.final) and summary.best is None
 
 
 def _format_end(summary: Summary) -> str:

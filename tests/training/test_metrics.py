@@ -17,10 +17,11 @@ from minitrain.errors import ConfigError, Interrupted
 from minitrain.inference.model import restore_model
 from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.storage.metrics_file import read_metrics
-from minitrain.storage.summary import read_summary
+from minitrain.storage.summary import Status, read_summary
 from minitrain.training.experiment import build_experiment
 from minitrain.training.loop import train
 from minitrain.training.metrics import Evaluation, auc, balanced_accuracy, class_scores, f1, mae, r2, rmse
+from minitrain.training.progress import format_outcome, format_outcome_briefly
 
 UNITS = Scale(np.array([100.0, -3.0]), np.array([10.0, 0.5]))
 
@@ -224,6 +225,11 @@ def test_a_metric_without_a_value_is_not_the_best(tmp_path):
     summary = train_run(replace(RUN, data=data, monitor="val_r2"), tmp_path / "run")
     assert summary.best is None
     assert math.isnan(summary.final["val_r2"])
+    for text in (format_outcome(summary).splitlines()[-1], format_outcome_briefly(summary)):
+        assert text.endswith("the monitored metric was NaN or Inf at every evaluation")
+    diverged_at_once = replace(summary, status=Status.DIVERGED, step=0, final={})
+    assert format_outcome_briefly(diverged_at_once) == "diverged at step 0 of 60"
+    assert "best" not in format_outcome(diverged_at_once)
     assert read_summary(tmp_path / "run").status == "completed"
 
 

@@ -46,13 +46,16 @@ def _check_output(output: Path, examples: Path) -> None:
 
 
 def _rows(prediction: Prediction, labels: Sequence[str]) -> Iterator[Sequence[object]]:
-    """A header, and for each example its class and the probabilities of the classes, or its target values."""
-    if prediction.values is not None:
-        count = prediction.values.shape[1]
-        yield ["prediction"] if count == 1 else [f"prediction {i + 1}" for i in range(count)]
-        yield from prediction.values.astype(prediction.outputs.dtype)  # no more digits than the network has
+    """A header, and for each example its class and the probabilities of the classes, or its target values.
+
+    Outputs of the network that are not predictions are written as they are.
+    """
+    if prediction.labels is None:
+        name = "output" if prediction.values is None else "prediction"
+        values = prediction.outputs if prediction.values is None else prediction.values
+        yield [name] if values.shape[1] == 1 else [f"{name} {i + 1}" for i in range(values.shape[1])]
+        yield from values.astype(prediction.outputs.dtype)  # no more digits than the network has
         return
-    assert prediction.labels is not None
     if prediction.probabilities is None:
         yield ["prediction"]
         yield from ([label] for label in prediction.labels)

@@ -22,7 +22,7 @@ from minitrain.errors import ConfigError, RecordError
 from minitrain.nn.module import Module
 from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.training.experiment import assemble_experiment, build_network, loss_of, without_initial_weights
-from minitrain.training.metrics import predicted_classes
+from minitrain.training.metrics import are_predictions, predicted_classes
 from minitrain.typing import Array
 
 log = logging.getLogger("minitrain")
@@ -53,7 +53,8 @@ class Prediction:
     """Predictions for a batch of examples.
 
     Attributes:
-        outputs: The outputs of the network: [examples, outputs].
+        outputs: The outputs of the network: [examples, outputs]. If they are not one for each class or target, as some
+            losses require, nothing else is known.
         values: For regression, the outputs in the units of the target: [examples, outputs]; else None.
         classes: For classification, the index of the predicted class: [examples]; else None.
         labels: The names of these classes: [examples]; else None.
@@ -116,6 +117,8 @@ class Model:
         with no_grad(), np.errstate(all="ignore"):
             parts = [self.network(Tensor(x[block].astype(self.config.dtype))).numpy() for block in row_blocks(x)]
             outputs = np.concatenate(parts)
+            if not are_predictions(outputs, self.preprocessing):
+                return Prediction(outputs)
             if self.preprocessing.classes is None:
                 return Prediction(outputs, values=self.preprocessing.y_scale.undo(outputs.astype(np.float64)))
             classes = predicted_classes(outputs)

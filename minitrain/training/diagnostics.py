@@ -66,7 +66,8 @@ class Diagnostic:
     """An entry of the registry.
 
     Attributes:
-        function: Computes the value, a Tensor of one number (of the Hessian, a float), from the argument of its kind.
+        function: Computes the value, a Tensor of one number, from the argument of its kind; a float if it is of the
+            Hessian or of the validation examples.
         kind: The argument of `function`:
 
             - "step": a `StepObservation`,

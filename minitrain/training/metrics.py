@@ -18,6 +18,12 @@ from minitrain.storage.summary import ClassScores
 from minitrain.typing import Array
 
 
+def are_predictions(outputs: Array, preprocessing: Preprocessing) -> bool:
+    """Whether there is an output for each class or target, or one for two classes; a loss may require other outputs."""
+    shape = outputs.shape[1:]
+    return shape == (preprocessing.outputs,) or (shape == (1,) and preprocessing.classes == 2)
+
+
 def predicted_classes(outputs: Array) -> Array:
     """The class of the largest output, or class 1 where a single output is positive: [examples, outputs] -> [examples].
 
@@ -32,7 +38,7 @@ class Evaluation:
     """The outputs of a network beside the targets.
 
     Attributes:
-        outputs: [examples, outputs]; predictions of the targets only if `is_prediction`.
+        outputs: [examples, outputs], which `are_predictions` of the targets.
         targets: Classes [examples], or scaled numbers [examples, targets].
         preprocessing: How the targets were encoded.
     """
@@ -45,12 +51,6 @@ class Evaluation:
     def size(self) -> int:
         """The number of examples."""
         return len(self.targets)
-
-    @property
-    def is_prediction(self) -> bool:
-        """Whether there is an output for each class or target, or one for two classes; losses may need others."""
-        classes, shape = self.preprocessing.classes, self.outputs.shape[1:]
-        return shape == (self.preprocessing.outputs,) or (shape == (1,) and classes == 2)
 
     # Regression: averages over the examples for each target, in the target's own units
 

@@ -19,7 +19,7 @@ from minitrain.storage.metric import Metric
 from minitrain.storage.metrics_file import MetricsWriter, Row, finite_points, read_metrics
 from minitrain.storage.summary import Best, ClassScores, RunProgress, Status, Summary, write_summary
 from minitrain.training.experiment import Experiment
-from minitrain.training.metrics import class_scores
+from minitrain.training.metrics import are_predictions, class_scores
 from minitrain.training.shared_clock import SharedClock
 from minitrain.typing import Array
 from minitrain.version import __version__
@@ -207,9 +207,11 @@ class RunRecorder:
         with suppress(RecordError):  # no evaluation was finite, or the file was removed
             step.restore(load_checkpoint(self.directory / "checkpoints" / "best.npz")[0])
             network = "best"
-        evaluation = step.evaluation(self.experiment.eager_engine.validation_output())
+        output = self.experiment.eager_engine.validation_output()
         step.restore(last)
-        return {"classes": class_scores(evaluation), "classes_of": network} if evaluation.is_prediction else {}
+        if not are_predictions(output, step.preprocessing):
+            return {}
+        return {"classes": class_scores(step.evaluation(output)), "classes_of": network}
 
     def fail(self, error: BaseException, step: int) -> None:
         """End the run with the status `failed`."""

@@ -26,7 +26,7 @@ from minitrain.optim.gradient_transforms import clip_by_global_norm, l2_gradient
 from minitrain.optim.schedules import ScheduleState, schedule_factor, schedule_for_run
 from minitrain.rng import generator
 from minitrain.training import diagnostics
-from minitrain.training.metrics import Evaluation
+from minitrain.training.metrics import Evaluation, are_predictions
 from minitrain.typing import Array
 
 
@@ -74,6 +74,7 @@ class TrainingStep:
         buffers: The network's buffers, such as running statistics.
         state: The state of the optimizer: name -> vector [n].
         metrics: The columns of metrics.csv that `measure` fills.
+        preprocessing: How the examples were encoded.
         schedule: The learning-rate schedule of the run.
         layers: The activation layers of the network, by name.
         diagnostics: The columns of metrics.csv that the config's `diagnostics` add.
@@ -205,18 +206,18 @@ class TrainingStep:
         """
         if not self.metrics:
             return {}
-        evaluation = self.evaluation(output)
-        if not evaluation.is_prediction:
+        if not are_predictions(output, self.preprocessing):
             if requested := {*self.config.diagnostics, self.config.monitor} & {*self.metrics}:
                 raise ConfigError(
                     f"{min(requested)}: the outputs of the network, {list(output.shape[1:])} for each example, are no "
                     "predictions of the target; leave it out of diagnostics and monitor"
                 )
             return {}
+        evaluation = self.evaluation(output)
         return {name: diagnostics.DIAGNOSTICS[name].function(evaluation) for name in self.metrics}
 
     def evaluation(self, output: Array) -> Evaluation:
-        """The network's output on the validation examples beside their targets: [examples, outputs].
+        """The network's predictions of the validation examples beside their targets: [examples, outputs].
 
         Raises:
             ValueError: There are no targets.

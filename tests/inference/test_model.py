@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import minitrain
-from minitrain import ConfigError
+from minitrain import ConfigError, register
+from minitrain.components.losses import Loss
 from minitrain.data import CSV, NPZ, Digits, Iris, Moons, RegressionSplitOptions
 from minitrain.errors import RecordError
 from minitrain.storage.checkpoint import load_checkpoint
@@ -302,6 +303,20 @@ def test_file_rows_equal_predictions_in_python(command, flowers):
     assert [row[0] for row in rows] == prediction.labels.tolist()
     assert (np.array([row[1:] for row in rows], np.float32) == prediction.probabilities).all()
     assert not Path("run/predictions.csv").exists()
+
+
+@pytest.mark.parametrize("target", ["classes", "numbers"])
+def test_outputs_that_are_no_predictions_are_written_as_they_are(command, own_components, target):
+    register("loss", "own")(Loss(lambda output, y: (output**2).mean(), lambda data: data.outputs + 1, None, target))
+    run(command, f"data={'iris' if target == 'classes' else 'diabetes'}", "loss=own", *FAST)
+    x = np.random.default_rng(0).normal(size=(3, 4 if target == "classes" else 10))
+    prediction = minitrain.load_model("run").predict(x)
+    assert (prediction.values, prediction.classes, prediction.labels, prediction.probabilities) == (None,) * 4
+    np.save("x.npy", x)
+    assert command("predict", "run", "x.npy")[0] == 0
+    header, rows = read("run/predictions.csv")
+    assert header == [f"output {i + 1}" for i in range(prediction.outputs.shape[1])]
+    np.testing.assert_array_equal(np.array(rows, np.float32), prediction.outputs)
 
 
 def test_categorical_inputs_and_target_units(command):

@@ -220,7 +220,11 @@ def compare_parser() -> CommandParser:
     add("directories", nargs="+", metavar="DIR", help="directories of runs and sweeps")
     add("--metric", help="the metric that ranks the runs (default: val_accuracy if all runs have it, else a loss)")
     add("--best", choices=("last", "min", "max"), default="last", help="the value of a run that counts (default: last)")
-    add("--group-by", metavar="KEY,KEY", help="the keys that form groups (default: all that differ, except the seed)")
+    add(
+        "--group-by",
+        metavar="KEY,KEY",
+        help="the keys that form groups (default: all that differ, except seed, data.fold)",
+    )
     add("--filter", action="append", default=[], metavar="KEY<VALUE", help="only runs that fulfill this; repeatable")
     add("--x", choices=("step", "epoch"), default="step", help="the horizontal axis of curves (default: step)")
     add("--log", action="store_true", help="a logarithmic axis for the metric (default: if it spans decades)")
@@ -259,6 +263,34 @@ def predict_parser() -> CommandParser:
     parser.add_argument("file", metavar="FILE", help="a csv, npy or npz file of examples")
     parser.add_argument("--output", metavar="FILE", help="the file to write (default: RUN/predictions.csv)")
     _add_checkpoint(parser)
+    return parser
+
+
+def evaluate_parser() -> CommandParser:
+    """`minitrain evaluate`."""
+    parser = CommandParser(
+        "evaluate",
+        "RUN [FILE] [--checkpoint best|last] [--json] [extensions=[...]]",
+        "Score the network of a run on its test examples, which data.test=0.1 holds back, or on the examples of a csv "
+        "or npz file, which has the inputs and the target of the training data. For classes: loss, accuracy, balanced "
+        "accuracy, F1 score, for two of them the area under the ROC curve, and the scores of each class; for numbers: "
+        "loss, and rmse, mae and r2 in the units of the target.",
+        {
+            "evaluate outputs/2026-11-23/21-06-00-123456": "the test examples of a run with data.test=0.1",
+            "evaluate RUN new.csv --checkpoint last --json": "a file, by the last checkpoint; print JSON",
+        },
+        (0, 1, 2),
+        takes_extensions=True,
+    )
+    parser.add_argument("run", metavar="RUN", help="the directory of a run")
+    parser.add_argument(
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="a csv or npz file of examples with their targets (default: test examples)",
+    )
+    _add_checkpoint(parser)
+    parser.add_argument("--json", action="store_true", help="print the scores as JSON, and nothing else")
     return parser
 
 
@@ -366,6 +398,7 @@ COMMANDS = {
     "resume": Command("resume a run, or the incomplete runs of a sweep", "minitrain.commands.resume", resume_parser),
     "compare": Command("compare runs and sweeps: table, figures, page", "minitrain.commands.compare", compare_parser),
     "predict": Command("predict the examples of a file by a run", "minitrain.commands.predict", predict_parser),
+    "evaluate": Command("score a run on test examples or a file", "minitrain.commands.evaluate", evaluate_parser),
     "export": Command("write the weights of a run for PyTorch", "minitrain.commands.export", export_parser),
     "graph": Command("print the compiled training step, draw the network", "minitrain.commands.graph", graph_parser),
     "completion": Command(

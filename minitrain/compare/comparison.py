@@ -1,4 +1,4 @@
-"""Groups of runs that differ only in their seed, and how runs and groups are scored, ranked and filtered."""
+"""Groups of runs that differ only in seed and fold, and how runs and groups are scored, ranked and filtered."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ OPERATORS = {"<=": operator.le, ">=": operator.ge, "!=": operator.ne, "==": oper
              "<": operator.lt, ">": operator.gt}  # fmt: skip
 CONDITION = re.compile(r"([\w.]+)\s*(<=|>=|!=|==|=|<|>)\s*(.+)")
 EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")  # 1e-3, which YAML 1.1 reads as a string
+REPEATS = ("seed", "data.fold")  # keys of runs that repeat an experiment, over which means are computed
 MOST_LISTED = 12  # keys or values that an error message lists
 LONGEST_LISTED = 200  # characters of such a list
 
@@ -79,7 +80,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Group:
-    """Runs that share the values of the grouping keys; they differ in the seed or in other keys.
+    """Runs that share the values of the grouping keys; they differ in the seed, the fold, or in other keys.
 
     Attributes:
         values: The value of each grouping key.
@@ -199,7 +200,7 @@ def compare(
         results: The runs to compare.
         metric: The metric to rank by; by default, the one that `common_metric` selects.
         by: Whether a run is ranked by its `last`, `min` or `max` value of the metric.
-        keys: The keys to group by; by default, all keys that the runs differ in except the seed.
+        keys: The keys to group by; by default, all keys that the runs differ in except `REPEATS`.
 
     Raises:
         ConfigError: There is no run, or no run has the metric or one of the keys.
@@ -212,7 +213,7 @@ def compare(
     ranking = Ranking(metric or common_metric(results), by)
     for key in keys or ():
         check_key(results, key)
-    group_keys = list(keys) if keys is not None else [key for key in results.keys if key != "seed"]
+    group_keys = list(keys) if keys is not None else [key for key in results.keys if key not in REPEATS]
     groups = _group_runs(results, group_keys, ranking)
     groups.sort(key=lambda group: ranking.sort_key(group.mean))
     return Comparison(results, group_keys, ranking, groups)

@@ -16,7 +16,6 @@ from minitrain.data.preprocessing import Preprocessing
 from minitrain.data.targets import TargetKind
 from minitrain.errors import ConfigError, abbreviate, plural
 from minitrain.registry import Registry, accepts, register
-from minitrain.typing import Array
 
 
 class LossFunction(Protocol):
@@ -87,14 +86,14 @@ def build_loss(name: str, *, loss_scale: float | None = None, **options: Any) ->
 _NEUTRAL = {"reduction": "mean"}  # option -> the value that every loss has; null for all others
 
 
-def class_weights(weight: str | Sequence[float], labels: Sequence[str], classes: Array) -> tuple[float, ...]:
+def class_weights(weight: str | Sequence[float], labels: Sequence[str], counts: Sequence[int]) -> tuple[float, ...]:
     """The weight of each class.
 
     Args:
         weight: The weights, or "balanced": each class has the same total weight, which is examples / (number of classes
             * examples of the class). A class without an example has the weight 1 and is not counted.
         labels: The names of the classes.
-        classes: The classes of the training examples: [examples].
+        counts: The number of training examples of each class.
 
     Raises:
         ConfigError: The number of weights is not that of the classes.
@@ -102,13 +101,12 @@ def class_weights(weight: str | Sequence[float], labels: Sequence[str], classes:
     References:
         King and Zeng 2001, "Logistic regression in rare events data".
 
-    >>> class_weights("balanced", ["a", "b", "c"], np.array([0, 0, 0, 1]))
+    >>> class_weights("balanced", ["a", "b", "c"], [3, 1, 0])
     (0.6666666666666666, 2.0, 1.0)
     """
     if weight == "balanced":
-        counts = np.bincount(classes, minlength=len(labels))
-        balanced = len(classes) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-        return tuple(np.where(counts > 0, balanced, 1.0).tolist())
+        balanced = sum(counts) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        return tuple(np.where(np.greater(counts, 0), balanced, 1.0).tolist())
     if len(weight) != len(labels):
         raise ConfigError(
             f"class_weight={abbreviate(weight)}: expected {plural(len(labels), 'number')}, one for each class: "

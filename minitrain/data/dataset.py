@@ -1,10 +1,12 @@
-"""Examples for training and validation, and the interface of the datasets in the group `data`."""
+"""Examples for training, validation and testing, and the interface of the datasets in the group `data`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
+
+import numpy as np
 
 from minitrain.data.fingerprint import Fingerprint
 from minitrain.data.preprocessing import Preprocessing
@@ -16,7 +18,7 @@ from minitrain.typing import Array
 
 @dataclass(frozen=True)
 class Dataset:
-    """Examples in float64, split into training and validation, and how they were encoded.
+    """Examples in float64, split into training, validation and test, and how they were encoded.
 
     Attributes:
         x_train: [examples, inputs].
@@ -26,6 +28,7 @@ class Dataset:
         is_generated: Whether the values are a function of the options alone. They cannot change, but another processor
             may round them differently.
         notes: What was left out or replaced, for the description.
+        x_test, y_test: The same for testing, which training does not use; None if no example is held back.
 
     >>> import numpy as np
     >>> x, y = np.zeros((2, 1)), np.array([0, 1])
@@ -40,16 +43,39 @@ class Dataset:
     preprocessing: Preprocessing
     is_generated: bool = False
     notes: tuple[str, ...] = ()
+    x_test: Array | RowsOnDisk | None = None
+    y_test: Array | None = None
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """The fingerprint of the examples and of how they were encoded."""
-        return Fingerprint.compute((self.x_train, self.y_train, self.x_val, self.y_val), self.preprocessing)
+        parts = (self.x_train, self.y_train, self.x_val, self.y_val, self.x_test, self.y_test)
+        return Fingerprint.compute(parts, self.preprocessing)
+
+    @property
+    def class_counts(self) -> tuple[int, ...]:
+        """The number of training examples of each class; empty if the target is not a class."""
+        return self._count_classes(self.y_train)
+
+    @property
+    def held_out_class_counts(self) -> tuple[int, ...]:
+        """The number of validation and test examples of each class; empty if the target is not a class."""
+        return self._count_classes(self.y_val, self.y_test)
+
+    def _count_classes(self, *targets: Array | None) -> tuple[int, ...]:
+        classes = self.preprocessing.classes
+        if classes is None:
+            return ()
+        counts = [np.bincount(y, minlength=classes) for y in targets if y is not None]
+        return tuple(np.sum(counts, axis=0).tolist()) if counts else ()
 
     def describe(self) -> str:
         """The number of examples, inputs, and classes or targets, as text."""
+        train, val = f"{len(self.x_train):,} training", f"{len(self.x_val):,} validation"
         parts = [
-            f"{len(self.x_train):,} training and {len(self.x_val):,} validation examples",
+            f"{train} and {val} examples"
+            if self.x_test is None
+            else f"{train}, {val} and {len(self.x_test):,} test examples",
             plural(self.preprocessing.inputs, "input"),
         ]
         if self.preprocessing.classes is not None:

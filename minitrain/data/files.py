@@ -29,8 +29,8 @@ class NamedArray(NamedTuple):
 class NPZ(FileOptions):
     """Two arrays of an npz file: x [examples, ...] and y [examples] or [examples, outputs].
 
-    If x_val and y_val name two more arrays, those are the validation examples, and all of x is used for training.
-    Pickled objects are rejected.
+    If x_val and y_val name two more arrays, those are the validation examples, and all of x is used for training,
+    except the share that `test` holds back. Pickled objects are rejected.
     """
 
     path: str | None = option(None, "path of the file, relative to the current directory; required", is_path=True)
@@ -114,8 +114,8 @@ def _join_arrays(options: FileOptions, train: list[NamedArray], val: list[NamedA
         shapes = " and ".join(f"{name} has shape {list(array.shape)}" for name, array in (*train, *val))
         raise ConfigError(f"{shapes}; expected examples of the same shape for validation as for training")
     target, class_names = options.encode_array(np.concatenate([y, y_val]), train[1].name)
-    indices = np.split(np.arange(len(target)), [len(y)])
-    return with_class_names(options.split(np.concatenate([x, x_val]), target, indices), class_names)
+    partition = options.take_partition(target, len(y))
+    return with_class_names(options.split(np.concatenate([x, x_val]), target, partition), class_names)
 
 
 def _validate_examples(x: NamedArray, y: NamedArray) -> tuple[Array, Array]:

@@ -20,7 +20,7 @@ class Fingerprint:
     """What identifies the examples of a run.
 
     Attributes:
-        examples: The number of examples, those for validation included.
+        examples: The number of examples, those for validation and testing included.
         inputs: The number of inputs.
         sha256: The SHA-256 of all examples as they are used, and of the preprocessing, in hexadecimal digits.
     """
@@ -31,10 +31,10 @@ class Fingerprint:
 
     @classmethod
     def compute(cls, parts: Sequence[Array | RowsOnDisk | None], preprocessing: Preprocessing) -> Fingerprint:
-        """The fingerprint of inputs and targets for training and for validation.
+        """The fingerprint of inputs and targets for training, validation and testing.
 
         Args:
-            parts: Inputs [examples, inputs] and targets [examples, ...] or None, for training and for validation.
+            parts: Inputs [examples, inputs] and targets [examples, ...] for each of these; None is left out.
             preprocessing: How these were encoded: equal examples in other units have another fingerprint.
         """
         digest = hashlib.sha256(json.dumps(preprocessing_as_json(preprocessing)).encode())

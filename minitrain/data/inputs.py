@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -13,7 +13,7 @@ from minitrain.data.dialect import MISSING_NUMBERS, is_number
 from minitrain.data.preprocessing import Column, Preprocessing, TableFormat
 from minitrain.data.reading import reporting_errors, require_file, validate_array
 from minitrain.data.table_files import open_table
-from minitrain.data.tables import Table
+from minitrain.data.tables import Table, TableFile
 from minitrain.errors import ConfigError, abbreviate, plural
 from minitrain.typing import Array
 
@@ -36,20 +36,50 @@ def read_inputs(path: str, preprocessing: Preprocessing, array: str = "x") -> Ar
         ConfigError: The file cannot be read, or its inputs are not those of the dataset.
     """
     if path.endswith((".npy", ".npz")):
-        return validate_inputs(_read_array(path, array), preprocessing, path)
+        return validate_inputs(read_array(path, array), preprocessing, path)
+    file, inputs = open_examples(path, preprocessing)
+    texts = [name for name, column in inputs.items() if column.categories]
+    table = file.read([name for name in inputs if name not in texts], texts)
+    table.require_numbers()
+    return encode_inputs(table, inputs, preprocessing)
+
+
+def open_examples(path: str, preprocessing: Preprocessing) -> tuple[TableFile, dict[str, Column]]:
+    """Open a table of new examples.
+
+    Args:
+        path: The file.
+        preprocessing: How the examples were encoded in training.
+
+    Returns:
+        The file, and the inputs by the names of their columns in it.
+
+    Raises:
+        ConfigError: The file cannot be read, or its columns are not those of the dataset.
+    """
     columns = preprocessing.columns or tuple(Column("", index) for index in range(preprocessing.inputs))
     file = open_table("FILE", path, preprocessing.table.options, partial(_is_header, columns))
     names = file.header.columns
     if file.header.has_names and any(column.name for column in columns):
-        inputs = _match_names(path, names, columns)
-    else:
-        positions = _match_positions(path, len(names), columns, preprocessing.table)
-        inputs = {names[i]: column for i, column in zip(positions, columns, strict=True)}
-    texts = [name for name, column in inputs.items() if column.categories]
-    table = file.read([name for name in inputs if name not in texts], texts)
-    table.require_numbers()
-    for name in texts:
-        _log_unknown(table, name, inputs[name].categories)
+        return file, _match_names(path, names, columns)
+    positions = _match_positions(path, len(names), columns, preprocessing.table)
+    return file, {names[i]: column for i, column in zip(positions, columns, strict=True)}
+
+
+def encode_inputs(table: Table, inputs: Mapping[str, Column], preprocessing: Preprocessing) -> Array:
+    """The inputs in a table, not scaled: [rows, inputs].
+
+    Args:
+        table: A table that contains the columns.
+        inputs: The inputs by the names of their columns in the table.
+        preprocessing: How the examples were encoded in training.
+
+    Raises:
+        ConfigError: A cell is missing, and the training examples had no missing cells either.
+    """
+    for name, column in inputs.items():
+        if column.categories:
+            _log_unknown(table, name, column.categories)
     x = table.inputs({name: column.categories for name, column in inputs.items()})
     missing = np.isnan(x)
     if not missing.any():
@@ -129,7 +159,12 @@ def validate_inputs(x: Array, preprocessing: Preprocessing, name: str) -> Array:
     return x
 
 
-def _read_array(path: str, name: str) -> Array:
+def read_array(path: str, name: str) -> Array:
+    """The array in an npy file, or one of an npz file by its name.
+
+    Raises:
+        ConfigError: The file cannot be read, or does not contain the array.
+    """
     file = require_file("FILE", path, "an npy or npz file")
     with (
         reporting_errors("FILE", file, "arrays of plain numbers, as np.save and np.savez write them"),

@@ -24,17 +24,20 @@ class DataRecord:
         fingerprint: Identifies the data.
         is_generated: Whether the data are a function of the config alone.
         folder: The current directory of the start; relative paths in the config begin there.
+        class_counts: The number of training examples of each class; empty if the target is not a class, or the run is
+            older than this record.
     """
 
     preprocessing: Preprocessing
     fingerprint: Fingerprint
     is_generated: bool
     folder: Path
+    class_counts: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, data: Dataset, folder: Path) -> DataRecord:
         """The record of a run that starts in a folder."""
-        return cls(data.preprocessing, data.fingerprint, data.is_generated, folder)
+        return cls(data.preprocessing, data.fingerprint, data.is_generated, folder, data.class_counts)
 
 
 def write_data_record(directory: Path, record: DataRecord) -> None:
@@ -44,6 +47,7 @@ def write_data_record(directory: Path, record: DataRecord) -> None:
         "fingerprint": asdict(record.fingerprint),
         "is_generated": record.is_generated,
         "folder": str(record.folder),
+        "class_counts": list(record.class_counts),
     }
     write_text(directory / "data.json", json.dumps(values, indent=2) + "\n")
 
@@ -65,9 +69,18 @@ def read_data_record(directory: Path) -> DataRecord | None:
         if types != (int, int, str, str, bool):
             raise ValueError("a value has the wrong type")
         preprocessing = parse_preprocessing(values["preprocessing"])
-        return DataRecord(preprocessing, Fingerprint(examples, inputs, sha256), is_generated, Path(folder))
+        counts = _parse_counts(values.get("class_counts", []), preprocessing)
+        return DataRecord(preprocessing, Fingerprint(examples, inputs, sha256), is_generated, Path(folder), counts)
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise RecordError(f"{path}: not a valid record of the data ({error})") from error
+
+
+def _parse_counts(values: object, preprocessing: Preprocessing) -> tuple[int, ...]:
+    if not isinstance(values, list) or len(values) not in (0, preprocessing.classes):
+        raise ValueError("class_counts: expected a number for each class")
+    if not all(type(value) is int and 0 <= value < 2**53 for value in values):
+        raise ValueError("class_counts: expected counts")
+    return tuple(values)
 
 
 def check_unchanged(data: Dataset, directory: Path) -> None:

@@ -95,13 +95,13 @@ class CSV(FileOptions):
         if len(rows) < len(x):
             notes.append(f"{plural(len(x) - len(rows), 'row')} with missing cells left out")
             x, missing = x[rows], missing[rows]
-        train, val = self._draw_indices(len(x))
-        means = mean_of_columns(x, train)
+        partition = self.draw_partition(target.values)
+        means = mean_of_columns(x, partition.train)
         if missing.any():
             count = sum(int(table.is_missing(name)[rows].sum()) for name in columns)
             notes.append(f"{plural(count, 'missing cell')} replaced by means")
             x = np.where(missing, means, x)
-        data = self.split(x, target.values, (train, val))
+        data = self.split(x, target.values, partition)
         preprocessing = replace(data.preprocessing, class_names=target.class_names, means=tuple(means.tolist()))
         return replace(data, preprocessing=preprocessing), notes
 
@@ -121,7 +121,7 @@ class CSV(FileOptions):
     def _choose_columns(self, file: TableFile) -> tuple[list[str], list[str]]:
         """The names of the targets and of the inputs."""
         header = file.header
-        categories, drop, targets = self._listed_categories, _as_list(self.drop), _as_list(self.target)
+        categories, drop, targets = self._listed_categories, _as_list(self.drop), self.target_names
         for key, names in {"target": targets, "categories": categories, "drop": drop}.items():
             require_columns(f"data.{key}", names, file)
         used = {*targets, *categories}
@@ -138,6 +138,11 @@ class CSV(FileOptions):
                 "the character between them as data.delimiter"
             )
         return targets, inputs
+
+    @property
+    def target_names(self) -> list[str]:
+        """The names of the target's columns as `target` lists them; empty for the last column."""
+        return _as_list(self.target)
 
     @property
     def _listed_categories(self) -> list[str]:

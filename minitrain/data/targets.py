@@ -14,7 +14,7 @@ import numpy as np
 from minitrain.data.dialect import is_number, parse_number
 from minitrain.data.splitting import RegressionSplitOptions
 from minitrain.data.tables import TextColumn
-from minitrain.errors import ConfigError
+from minitrain.errors import ConfigError, abbreviate
 from minitrain.options import option
 from minitrain.typing import Array
 
@@ -77,8 +77,7 @@ class FileOptions(RegressionSplitOptions):
         if self.task == "auto" and not is_text and not _are_consecutive(values):
             self._require_numbers(values, name)
             return Target(y.astype(np.float64))
-        as_text = partial(np.format_float_positional, trim="-") if y.dtype.kind == "f" else str
-        return _classes(classes, tuple(map(as_text, values)), name)
+        return _classes(classes, as_texts(values), name)
 
     def _encode_columns(self, y: Array, name: str, columns: Sequence[str]) -> Target:
         """The target in an array of several columns: numbers, or one-hot classes if classes are expected."""
@@ -135,6 +134,49 @@ def _are_consecutive(values: Array) -> bool:
     return bool((values == np.arange(first, first + len(values))).all())
 
 
+def as_texts(values: Array) -> tuple[str, ...]:
+    """Numbers or strings as the names of classes.
+
+    >>> as_texts(np.array([1.0, 0.5])), as_texts(np.array([3, 7]))
+    (('1', '0.5'), ('3', '7'))
+    """
+    as_text = partial(np.format_float_positional, trim="-") if values.dtype.kind == "f" else str
+    return tuple(map(as_text, values))
+
+
+def known_classes(
+    values: Sequence[str], labels: Sequence[str], name: str, decimals: tuple[str, str] = (".", ".")
+) -> Array:
+    """The class of each string: [values].
+
+    Args:
+        values: Strings, of which each is a class.
+        labels: The names of the known classes. If all are numbers, 1.0 is the class 1.
+        name: The name of the target in messages.
+        decimals: The decimal marks of numbers in `labels` and in `values`.
+
+    Raises:
+        ConfigError: A string is not a known class.
+
+    >>> known_classes(["b", "a"], ["a", "b"], "y"), known_classes(["1.0", "1"], ["0", "1"], "y")
+    (array([1, 0]), array([1, 1]))
+    """
+    are_numbers = all(is_number(label, decimals[0]) for label in labels)
+    index = {_number_key(label, decimals[0]) if are_numbers else label: i for i, label in enumerate(labels)}
+    classes = [
+        index.get(_number_key(value, decimals[1]) if are_numbers and is_number(value, decimals[1]) else value)
+        for value in values
+    ]
+    unknown = [value for value, known in zip(values, classes, strict=True) if known is None]
+    if unknown:
+        noun = "class" if len(unknown) == 1 else "classes"
+        raise ConfigError(
+            f"{name}: has {noun} {abbreviate(', '.join(unknown))}, which the network does not know; its classes: "
+            f"{abbreviate(', '.join(labels))}"
+        )
+    return np.array(classes, np.intp)
+
+
 def _group_values(values: Sequence[str], decimal: str = ".") -> tuple[Array, tuple[str, ...]]:
     """The class of each string and the names of the classes, which are in the order of numbers if all are.
 
@@ -145,7 +187,12 @@ def _group_values(values: Sequence[str], decimal: str = ".") -> tuple[Array, tup
     """
     if not all(is_number(value, decimal) for value in values):
         return np.arange(len(values)), tuple(values)
-    keys = [(Decimal(v.replace(decimal, ".")), v if _LEADING_ZERO.match(v) else "") for v in values]
+    keys = [_number_key(value, decimal) for value in values]
     names = dict(sorted(zip(keys, values, strict=True), key=lambda item: (item[0], -len(item[1]))))
     index = {key: i for i, key in enumerate(names)}
     return np.array([index[key] for key in keys], np.intp), tuple(names.values())
+
+
+def _number_key(value: str, decimal: str) -> tuple[Decimal, str]:
+    """What strings of one number have in common: 1 and 1.0, but not 007 and 7."""
+    return Decimal(value.replace(decimal, ".")), value if _LEADING_ZERO.match(value) else ""

@@ -1,4 +1,4 @@
-"""Names that earlier versions used, and what they are called now.
+"""Names that earlier versions used, and what they are called now; what later options are in their runs.
 
 The same tables serve the directories of old runs, which are upgraded when they are read, and the command line, where an
 old name is an error that states the new one.
@@ -31,6 +31,10 @@ RENAMED_LAYER_OPTIONS = {
     "avg_pool": ("kernel", "kernel_size"),
     "dropout": ("rate", "p"),
 }
+# Options of a dataset with a split, which have these names since version 0.1.0 -> later ones, and the values that mean
+# what was done before
+SPLIT_OPTIONS = {"validation", "standardize", "seed"}
+LATER_SPLIT_OPTIONS = {"test": 0.0, "folds": None, "fold": None, "stratify": False}
 
 
 def replacement(key: str, value: object = None) -> str | None:
@@ -60,7 +64,9 @@ def upgrade_overrides(overrides: Iterable[str]) -> list[str]:
 
 
 def upgrade(config: dict[str, Any]) -> dict[str, Any]:
-    """The config of a run with today's names; the order of the keys stays.
+    """The config of a run with today's names, and with the values of options that it was too early for.
+
+    The order of the keys stays.
 
     >>> upgrade({"clip": 1, "engine": "replay", "optimizer": {"name": "adam_hat"}})
     {'max_grad_norm': 1, 'engine': 'numpy', 'optimizer': {'name': 'adam', 'eps_hat': True}}
@@ -68,7 +74,9 @@ def upgrade(config: dict[str, Any]) -> dict[str, Any]:
     upgraded = {RENAMED_KEYS.get(key, key): value for key, value in config.items()}
     if upgraded.get("engine") == "replay":
         upgraded["engine"] = "numpy"
-    optimizer, network = upgraded.get("optimizer"), upgraded.get("network")
+    data, optimizer, network = (upgraded.get(group) for group in ("data", "optimizer", "network"))
+    if isinstance(data, dict) and data.keys() >= SPLIT_OPTIONS and "stratify" not in data:
+        upgraded["data"] = {**data, **LATER_SPLIT_OPTIONS}
     if isinstance(optimizer, dict) and optimizer.get("name") == "adam_hat":
         upgraded["optimizer"] = {**optimizer, "name": "adam", "eps_hat": True}
     if isinstance(network, dict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from minitrain.components.networks import LayerNetworkConfig
 from minitrain.config.schema import MONITORS, RunConfig
 from minitrain.data import Dataset, RowsOnDisk
 from minitrain.data.preprocessing import Preprocessing
-from minitrain.errors import ConfigError, TracingError, abbreviate
+from minitrain.errors import ConfigError, TracingError, abbreviate, plural
 from minitrain.nn.activation import activation_layer
 from minitrain.nn.module import Module
 from minitrain.optim.schedules import ScheduleState
@@ -116,15 +116,24 @@ class Experiment:
 
     def warnings(self) -> list[str]:
         """What may make the results worse than they could be, one line each."""
-        preprocessing, classes = self.data.preprocessing, self.data.y_train
-        if preprocessing.classes is None or classes is None:
-            return []
-        counts = np.bincount(classes, minlength=preprocessing.classes)
-        missing = [label for label, count in zip(preprocessing.labels, counts, strict=True) if not count]
-        if not missing:
-            return []
-        noun = "class" if len(missing) == 1 else "classes"
-        return [f"{noun} without a training example, which cannot be learned: {abbreviate(', '.join(missing))}"]
+        labels, counts = self.data.preprocessing.labels, self.data.class_counts
+        held_out = self.data.held_out_class_counts
+        classes = list(zip(labels, counts, held_out, strict=True)) if counts else []
+        missing = [f"{label} ({plural(others, 'example')})" for label, count, others in classes if not count]
+        single = [label for label, count, others in classes if count == 1 and not others]
+        lines = []
+        if missing:
+            noun = "class" if len(missing) == 1 else "classes"
+            lines.append(
+                f"{noun} without a training example, which cannot be learned: {abbreviate(', '.join(missing))}"
+            )
+        if single and any(held_out):
+            noun = "class" if len(single) == 1 else "classes"
+            lines.append(
+                f"{noun} with one example, which is for training, so that no score includes it: "
+                f"{abbreviate(', '.join(single))}"
+            )
+        return lines
 
     def describe_briefly(self) -> str:
         """Describe the experiment in one line, for figures."""
@@ -146,25 +155,35 @@ def describe_briefly(config: RunConfig, preprocessing: Preprocessing) -> str:
     )
 
 
-def loss_of(config: RunConfig, data: Dataset | None = None) -> losses.Loss:
-    """The loss of a run with its options.
+def loss_of(config: RunConfig) -> losses.Loss:
+    """The loss of a run with its options, of which `class_weight` changes neither the outputs nor the probabilities.
+
+    Raises:
+        ConfigError: The loss does not have an option.
+    """
+    return losses.build_loss(config.loss, **config.loss_options)
+
+
+def weighted_loss(config: RunConfig, preprocessing: Preprocessing, class_counts: Sequence[int]) -> losses.Loss:
+    """The loss of a run with the weight of each class that `class_weight` describes.
 
     Args:
         config: The config of the run.
-        data: The dataset, which `class_weight` depends on; without it, the loss has the same outputs and probabilities.
+        preprocessing: Describes the targets.
+        class_counts: The number of training examples of each class, which `class_weight=balanced` depends on.
 
     Raises:
         ConfigError: The loss does not have an option, or is not suitable for the data.
     """
-    loss = losses.build_loss(config.loss, **config.loss_options)
-    if data is None or data.y_train is None or config.class_weight is None:
+    loss = loss_of(config)
+    if not preprocessing.has_target or config.class_weight is None:
         return loss
-    loss.outputs(data.preprocessing)  # most losses that have weights require classes, and say so
-    if data.preprocessing.classes is None:
+    loss.outputs(preprocessing)  # most losses that have weights require classes, and say so
+    if preprocessing.classes is None:
         raise ConfigError(
             f"class_weight={abbreviate(config.class_weight)}: the data has no classes; set class_weight=null"
         )
-    weights = losses.class_weights(config.class_weight, data.preprocessing.labels, data.y_train)
+    weights = losses.class_weights(config.class_weight, preprocessing.labels, class_counts)
     return losses.build_loss(config.loss, **(config.loss_options | {"class_weight": weights}))
 
 
@@ -259,7 +278,8 @@ def assemble_experiment(config: RunConfig, data: Dataset | None = None) -> Exper
     """
     data = config.dataset.load() if data is None else data
     _check_config(config, len(data.x_train))
-    loss, model = loss_of(config, data), build_network(config, data.preprocessing)
+    loss = weighted_loss(config, data.preprocessing, data.class_counts)
+    model = build_network(config, data.preprocessing)
     experiment = Experiment(config, data, model, loss, TrainingStep(config, data, model, loss))
     _check_diagnostics(experiment)
     if config.monitor not in ("auto", *experiment.monitors):

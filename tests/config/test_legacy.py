@@ -1,6 +1,7 @@
 """Directories of runs and sweeps that version 0.1.0 wrote, and its names on the command line and in presets."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from minitrain import load_model, load_runs
 from minitrain.config.loading import read_run_config
-from minitrain.storage.legacy import RENAMED_KEYS, RENAMED_VALUES, upgrade
+from minitrain.storage.legacy import LATER_SPLIT_OPTIONS, RENAMED_KEYS, RENAMED_VALUES, upgrade
 from minitrain.storage.metrics_file import read_metrics
 from minitrain.storage.stored_config import read_overrides, read_stored_config
 from minitrain.storage.summary import Status, read_summary
@@ -62,6 +63,45 @@ def test_stored_overrides_have_the_names_of_today():
 )
 def test_options_of_networks_and_layers_are_renamed(old_network, network):
     assert upgrade({"network": old_network}) == {"network": network}
+
+
+def test_runs_from_before_stratification_keep_their_split(old):
+    """Their configs lack the options that came later; the validation examples are the first of a permutation."""
+    later = {"test": 0.0, "folds": None, "fold": None, "stratify": False}
+    for directory in (old / "run", old / "sweep" / "0"):
+        assert read_stored_config(directory).nested["data"].items() >= later.items()
+        config = read_run_config(directory)
+        data, whole = config.dataset.load(), replace(config.dataset, validation=0.0, standardize=False).load()
+        held_out = round(config.data.validation * len(whole.x_train))
+        np.testing.assert_array_equal(data.y_val, whole.y_train[:held_out])
+        assert (data.y_val.tolist() != replace(config.dataset, stratify=True).load().y_val.tolist()) == (held_out > 0)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"name": "iris", "validation": 0.2, "standardize": True, "seed": 0, "stratify": True},
+        {"name": "point", "x": 3.0},
+        {"name": "mine", "validation": 0.2, "seed": 0},  # a dataset of the user without the options of a split
+        {"name": "mine", "seed": 0},
+    ],
+)
+def test_only_datasets_with_a_split_get_its_later_options(data):
+    assert upgrade({"data": data}) == {"data": data}
+
+
+def test_a_run_without_the_option_stratify_is_resumed_bit_for_bit(command):
+    """A run that was stored before the option existed: its config lacks it."""
+    options = ["data=iris", "eval_every=10", "checkpoint_every=20", "data.stratify=false"]
+    for name, steps in (("whole", 60), ("run", 40)):
+        assert command(*options, f"steps={steps}", f"hydra.run.dir={name}")[0] == 0
+    config = Path("run/.hydra/config.yaml")
+    kept = [line for line in config.read_text().splitlines() if line.split(":")[0].strip() not in LATER_SPLIT_OPTIONS]
+    assert len(kept) == len(config.read_text().splitlines()) - len(LATER_SPLIT_OPTIONS)
+    config.write_text("\n".join(kept) + "\n")
+    assert command("resume", "run", "steps=60")[0] == 0
+    assert Path("run/metrics.csv").read_bytes() == Path("whole/metrics.csv").read_bytes()
+    assert load_model("run").config == load_model("whole").config
 
 
 def test_load_runs_compares_old_runs(old):

@@ -129,10 +129,11 @@ def test_a_class_without_a_training_example_is_a_warning_that_names_it(tmp_path)
 
     config = replace(SMALL, data=Rare((10, 0, 10, 20)), class_weight="balanced")
     experiment = build_experiment(config)
-    assert experiment.warnings() == ["class without a training example, which cannot be learned: beech"]
+    assert experiment.warnings() == ["class without a training example, which cannot be learned: beech (1 example)"]
     assert experiment.loss.function.keywords["class_weight"] == (40 / 30, 1.0, 40 / 30, 40 / 60)
     assert train_run(config, tmp_path / "run").status == "completed"
     several = build_experiment(replace(config, data=Rare((40, 0, 0, 0)))).warnings()
-    assert several == ["classes without a training example, which cannot be learned: beech, elm, oak"]
+    rare = "beech (1 example), elm (1 example), oak (1 example)"
+    assert several == [f"classes without a training example, which cannot be learned: {rare}"]
     assert build_experiment(SMALL).warnings() == []
     assert build_experiment(replace(SMALL, data=Sine(samples=100), loss="mse")).warnings() == []

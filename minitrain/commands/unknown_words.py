@@ -20,7 +20,7 @@ SWEEP_WORDS = ("sweep", "multirun", "grid", "search", "tune")
 SAME_AS = {"continue": "resume", "restart": "resume", "infer": "predict", "inference": "predict", "convert": "export"}
 EVALUATION = (
     "a run evaluates on its validation data every eval_every steps, metrics.csv and summary.json have the results; "
-    "{minitrain} predict RUN FILE applies a trained network to a file"
+    "{minitrain} evaluate RUN scores it on test examples, which data.test=0.1 holds back, or on those of a FILE"
 )
 FIGURES = (
     "every run draws loss.png, and plots=[...] and diagnostics=[...] request more figures; {minitrain} compare DIR ... "
@@ -29,7 +29,7 @@ FIGURES = (
 CONFIGS = "{minitrain} --cfg job KEY=VALUE ... prints the config"
 LISTS = "{minitrain} compare outputs/*/* lists runs; {minitrain} --help lists groups, choices and keys"
 EXPLANATIONS = {
-    **dict.fromkeys(("test", "eval", "evaluate", "validate", "score", "accuracy"), EVALUATION),
+    **dict.fromkeys(("test", "eval", "validate", "score", "accuracy"), EVALUATION),
     **dict.fromkeys(("plot", "plots", "draw", "figure", "figures", "show", "visualize"), FIGURES),
     **dict.fromkeys(("config", "cfg", "print", "info"), CONFIGS),
     **dict.fromkeys(("list", "ls"), LISTS),
@@ -58,8 +58,8 @@ def refuse_unknown_words(words: Sequence[str], arguments: Sequence[str], command
 def explain_unknown_command(word: str) -> str:
     """The end of the message about a word where a command is expected.
 
-    >>> explain_unknown_command("resmue")
-    'unknown command; did you mean resume? commands: resume, compare, predict, export, graph, completion, help'
+    >>> explain_unknown_command("resmue").partition("? ")[0]
+    'unknown command; did you mean resume'
     """
     suggestion = SAME_AS.get(word.lower()) or closest(word.lower(), COMMANDS)
     hint = f"did you mean {suggestion}? " if suggestion else ""
@@ -141,7 +141,7 @@ def _explain_path(word: str) -> str | None:
     if (path / "multirun.yaml").exists():
         return f"a sweep's directory; a command comes first: {invocation()} resume DIR or {invocation()} compare DIR"
     if (path / ".hydra").is_dir():
-        return f"a run's directory; a command comes first: {invocation()} resume, compare, predict or export"
+        return f"a run's directory; a command comes first: {invocation()} resume, compare, predict, evaluate or export"
     if path.suffix in (".csv", ".npz"):
         return f"expected key=value; data={path.suffix[1:]} data.path={shlex.quote(word)} trains on a file"
     if path.suffix in (".yaml", ".yml"):

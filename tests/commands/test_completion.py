@@ -53,6 +53,8 @@ LINES = {
     f"predict {RUNS[0]} ": ["configs/", "my data.csv", "new.csv", "outputs/"],
     f"predict --checkpoint last {RUNS[0]} n": ["new.csv"],
     "predict --checkpoint ": ["best", "last"],
+    "evaluate --c": ["--checkpoint"],
+    f"evaluate --json {RUNS[0]} n": ["new.csv"],
     f"predict {RUNS[0]} new.csv ": [],
     "export conf": ["configs/"],
     "help com": ["compare", "completion"],

@@ -29,7 +29,7 @@ UNKNOWN_WORDS = [
     ("continue X", "did you mean resume?"),
     ("plot", "plot: no such command; every run draws loss.png, and plots=[...]"),
     ("test", "test: no such command; a run evaluates on its validation data"),
-    ("evaluate RUN", "minitrain predict RUN FILE applies a trained network to a file"),
+    ("eval RUN", "minitrain evaluate RUN scores it on test examples"),
     ("config", "minitrain --cfg job KEY=VALUE ... prints the config"),
     ("foo", "foo: unknown command; commands: resume, compare"),
     ("graph foo", "graph: foo: unknown command"),
@@ -55,6 +55,8 @@ UNKNOWN_WORDS = [
     ("--dryrun", "unrecognized arguments: --dryrun; did you mean --dry-run?; minitrain --help shows the options"),
     ("compare --bset min X", "compare: unrecognized arguments: --bset; did you mean --best?; minitrain compare --help"),
     ("predict RUN FILE lr=3", "predict: unrecognized arguments: lr=3; minitrain predict --help shows the options"),
+    ("evaluate RUN a b", "evaluate: unrecognized arguments: b; minitrain evaluate --help shows the options"),
+    ("evaluate", "evaluate: the following arguments are required: RUN; minitrain evaluate --help shows the options"),
     ("predict", "predict: the following arguments are required: RUN, FILE; minitrain predict --help shows the options"),
     ("completion", "completion: the following arguments are required: SHELL"),
     ("completion tcsh", "completion: argument SHELL: invalid choice: 'tcsh'"),
@@ -147,7 +149,7 @@ def test_a_script_started_by_its_path_is_printed_so(tmp_path):
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), os.environ.get("PYTHONPATH", "")])}
     for arguments, expected in (
         (["train", *FAST], "training needs no command: bin/minitrain data=moons"),
-        (["evaluate"], "bin/minitrain predict RUN FILE applies"),
+        (["eval"], "bin/minitrain evaluate RUN scores"),
         (["predict"], "bin/minitrain predict --help shows the options"),
     ):
         result = subprocess.run(

@@ -33,6 +33,7 @@ def classes_of(sizes, seed=0):
         ((80, 20), 0.2, [16, 4]),
         ((50, 30, 20), 0.25, [13, 7, 5]),  # shares 12.5, 7.5, 5: a tie, which the order of the examples decides
         ((90, 9, 1), 0.2, [18, 2, 0]),  # the only example of a class is for training: 20 of 99
+        ((900, 100, *[1] * 1000), 0.2, [360, 40, *[0] * 1000]),
         ((2, 2, 96), 0.5, [1, 1, 48]),
         ((2, 98), 0.9, [1, 89]),  # one of two is for training: not 1.8
         ((5, 5), 0.0, [0, 0]),

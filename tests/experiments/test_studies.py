@@ -177,8 +177,8 @@ def test_optimizers(study):
     assert all(len(group.runs) == 5 for group in best.values())
     means = {name: 100 * group.mean for name, group in best.items()}
     assert means.pop("lion") == pytest.approx(96.0, abs=0.5)
-    assert min(means.values()) == pytest.approx(97.7, abs=0.3)
-    assert max(means.values()) == pytest.approx(98.3, abs=0.3)
+    assert min(means.values()) == pytest.approx(97.5, abs=0.3)
+    assert max(means.values()) == pytest.approx(98.2, abs=0.3)
     learning_rates = {name: group.values["lr"] for name, group in best.items()}
     assert learning_rates["sgd"] >= 0.3 > learning_rates["momentum"] > learning_rates["adam"] >= 0.001
 
@@ -214,8 +214,8 @@ def test_seeds_script_on_a_small_sweep(study, seeds, capsys):
 def test_seeds(study, seeds):
     accuracies = seeds.final_accuracies(study("seeds", sweep=True))
     difference = accuracies["tanh"] - accuracies["relu"]
-    assert accuracies["tanh"].mean() == pytest.approx(97.73, abs=0.1)
-    assert accuracies["relu"].mean() == pytest.approx(97.61, abs=0.1)
+    assert accuracies["tanh"].mean() == pytest.approx(97.82, abs=0.1)
+    assert accuracies["relu"].mean() == pytest.approx(97.71, abs=0.1)
     low, _ = seeds.bootstrap(difference)
     assert 40 < seeds.COUNTS[(low > 0).argmax()] < 150
 

@@ -42,6 +42,7 @@ def trained(tmp_path_factory):
     """A run that was stopped at step 20 of 30, and a file of examples."""
     folder = tmp_path_factory.mktemp("trained")
     np.save(folder / "x.npy", np.ones((3, 4)))
+    (folder / "examples.csv").write_text("1,1,1,1,setosa\n1,1,1,2,virginica\n")
     config = ["data=iris", "network.widths=[4]", "network.norm=batch", "checkpoint_every=10"]
     assert main([*config, "steps=20", f"hydra.run.dir={folder / 'theirs'}"]) == 0
     path = folder / "theirs" / ".hydra" / "config.yaml"
@@ -127,6 +128,16 @@ def record(key, value):
     return change
 
 
+def counts(values):
+    """Replace the numbers of examples of the classes in data.json."""
+
+    def change(run):
+        content = json.loads((run / "data.json").read_text())
+        (run / "data.json").write_text(json.dumps({**content, "class_counts": values}))
+
+    return change
+
+
 def each_array(change):
     return checkpoints(lambda arrays, meta: ({name: change(array) for name, array in arrays.items()}, meta))
 
@@ -159,7 +170,7 @@ def link(name, target):
     return change
 
 
-ALL = ("compare", "resume", "predict", "export")
+ALL = ("compare", "resume", "predict", "evaluate", "export")
 CONFIG = ".hydra/config.yaml"
 # What was done to the directory -> which commands have to refuse it: the others may, or do not look there.
 CHANGES = {
@@ -209,6 +220,8 @@ CHANGES = {
     "a deviation of 0": (record("x_scale", {"mean": 0.0, "deviation": 0.0}), ALL[1:]),
     "a billion classes": (record("classes", 10**9), ALL[1:]),
     "names of other classes": (record("class_names", ["a"]), ALL[1:]),
+    "a class of -1 examples": (counts([40, 40, -1]), ALL[1:]),
+    "counts of other classes": (counts([40]), ALL[1:]),
     "columns of texts": (record("columns", ["a", "b"]), ALL[1:]),
     "a pickle": (bytes_of_checkpoints(pickle.dumps(Touch())), ALL[1:]),
     "pickles in an archive": (
@@ -238,7 +251,7 @@ def test_untrusted_run_is_rejected_and_none_of_its_code_runs(command, tmp_path, 
         pytest.importorskip("safetensors")
     change(theirs)
     before = everything(tmp_path)
-    more = {"predict": ["x.npy"], "export": ["model.safetensors"]}.get(commands, [])
+    more = {"predict": ["x.npy"], "evaluate": ["examples.csv"], "export": ["model.safetensors"]}.get(commands, [])
     status, out, err = command(commands, "theirs", *more)
     assert status in ((2,) if commands in refusing else (0, 2)), err
     assert "Traceback" not in out + err
@@ -252,8 +265,9 @@ def test_untrusted_run_is_rejected_and_none_of_its_code_runs(command, tmp_path, 
 
 
 def test_unchanged_run_is_accepted(command, theirs):
-    for arguments in (["compare", "theirs"], ["predict", "theirs", "x.npy"], ["resume", "theirs"]):
-        assert command(*arguments)[0] == 0
+    files = {"predict": ["x.npy"], "evaluate": ["examples.csv"]}
+    for name in ("compare", "predict", "evaluate", "resume"):
+        assert command(name, "theirs", *files.get(name, []))[0] == 0
     assert read_summary(theirs).step == 30
 
 

@@ -24,16 +24,16 @@ class SplitOptions:
     """
 
     validation: float = option(
-        0.2, "fraction of the examples held out for validation; not with folds", at_least=0, below=1
+        0.2, "fraction of the examples held out for validation; folds replace it", at_least=0, below=1
     )
     test: float = option(
         0.0, "fraction of the examples held back for minitrain evaluate, which training never uses", at_least=0, below=1
     )
     folds: int | None = option(
-        None, "cross-validation: the other examples are divided into this many folds; fold chooses one", at_least=2
+        None, "cross-validation: the examples that are not for testing are divided into this many folds", at_least=2
     )
-    fold: int | None = option(None, "the fold held out for validation, from 0", at_least=0)
-    stratify: bool = option(True, "hold out the same fraction of each class, or of each class a fold")
+    fold: int | None = option(None, "the fold that is held out for validation, from 0", at_least=0)
+    stratify: bool = option(True, "hold out the same fraction of each class; false: a fraction of all examples")
     standardize: bool = option(True, "scale inputs to zero mean and unit variance on the training examples")
     seed: int = option(0, "seed of the split, and of the values of generated datasets", at_least=0)
 
@@ -148,6 +148,8 @@ class SplitOptions:
         parts = [f"data.validation={self.validation}"] if self.folds is None and self.validation else []
         parts += [f"data.test={self.test}"] if self.test else []
         shares = ", ".join(parts)
+        if self.folds is None and self.validation + self.test >= 1:
+            raise ConfigError(f"{shares}: leave no training examples; expected a sum below 1")
         if remaining < 1:
             raise ConfigError(f"{shares}: leaves no training examples out of {examples}; expected a smaller fraction")
         if not parts or classes is None:

@@ -250,11 +250,11 @@ def test_as_many_folds_as_examples_leave_one_out():
         ({"folds": 121, "fold": 0, "test": 0.2}, "data.folds=121: expected at most 120, the number of examples"),
         (
             {"validation": 0.5, "test": 0.5},
-            "data.validation=0.5, data.test=0.5: leaves no training examples out of 150",
+            "data.validation=0.5, data.test=0.5: leave no training examples; expected a sum below 1",
         ),
         (
             {"validation": 0.8, "test": 0.9},
-            "data.validation=0.8, data.test=0.9: leaves no training examples out of 150",
+            "data.validation=0.8, data.test=0.9: leave no training examples; expected a sum below 1",
         ),
         ({"test": 0.001}, "data.test=0.001: less than one of 150 examples; expected a larger fraction"),
         ({"validation": 0.99}, "data.validation=0.99: leaves 2 training examples for 3 classes; expected a smaller "),

@@ -6,9 +6,11 @@ import argparse
 import json
 import logging
 import math
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from minitrain.commands.log import set_up_logging
 from minitrain.config.extensions import load_extensions
 from minitrain.data import CSV, NPZ
 from minitrain.data.examples import read_examples
@@ -23,6 +25,8 @@ log = logging.getLogger("minitrain")
 
 def main(arguments: argparse.Namespace) -> int:
     """Print the scores of a run's network; returns the exit status."""
+    if arguments.json:
+        set_up_logging(sys.stderr)  # standard output has the JSON alone
     load_extensions(arguments.extensions)
     run = Path(arguments.run)
     model = load_model(run, arguments.checkpoint)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from minitrain.errors import printable
 
@@ -15,9 +16,9 @@ log = logging.getLogger("minitrain")
 file_log = logging.getLogger("minitrain.file")  # messages for minitrain.log only, such as tracebacks
 
 
-def set_up_logging() -> None:
-    """Log to standard output."""
-    console = logging.StreamHandler(sys.stdout)
+def set_up_logging(stream: TextIO | None = None) -> None:
+    """Log to a stream, by default standard output."""
+    console = logging.StreamHandler(sys.stdout if stream is None else stream)
     console.setFormatter(_PrintableFormatter())
     console.handleError = _handle_console_error  # type: ignore[method-assign]
     console.addFilter(lambda record: record.name == "minitrain")

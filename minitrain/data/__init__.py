@@ -4,6 +4,7 @@ from minitrain.data.bundled import BreastCancer, Diabetes, Digits, Iris, Wine
 from minitrain.data.dataset import Dataset
 from minitrain.data.files import NPY, NPZ
 from minitrain.data.generated import Blobs, Circles, ModularAddition, Moons, Point, Polynomials, Sine, Spirals, Xor
+from minitrain.data.partition import Partition
 from minitrain.data.preprocessing import Column, Preprocessing, Scale
 from minitrain.data.rows import RowsOnDisk, row_blocks
 from minitrain.data.splitting import RegressionSplitOptions, SplitOptions
@@ -23,6 +24,7 @@ __all__ = [
     "Iris",
     "ModularAddition",
     "Moons",
+    "Partition",
     "Point",
     "Polynomials",
     "Preprocessing",

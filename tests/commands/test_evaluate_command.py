@@ -265,6 +265,9 @@ def test_rows_without_a_target_are_left_out_and_missing_inputs_are_means(flowers
     assert "2 rows without a target left out" in out
     assert "1 missing cell replaced by means of the training examples" in out
     assert "18 examples of gaps.csv, by the network of step" in out
+    status, out, err = command("evaluate", "run", "gaps.csv", "--json")
+    assert json.loads(out)["examples"] == 18
+    assert "2 rows without a target left out" in err
 
 
 @pytest.mark.parametrize("header", [True, False])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
@@ -21,12 +23,22 @@ from minitrain.config.hydra_section import create_callbacks
 from minitrain.config.job_directory import claim_job_directory, current_job, has_directory_override
 from minitrain.config.loading import to_run_config
 from minitrain.config.quoting import quote
-from minitrain.errors import plural
+from minitrain.errors import ConfigError, plural
+from minitrain.paths import invocation
 from minitrain.storage.files import reject_special_files, write_text
 from minitrain.storage.lock import locked
-from minitrain.sweep.execution import check_stored_configs, finish_sweep
-from minitrain.sweep.launching import GROUPED_LAUNCHER, objective, objective_value, train_in_groups
-from minitrain.sweep.planning import ExpandedSweep, SweepPlan, place_runs, plan_sweep
+from minitrain.storage.sweep_directory import read_sweep_title
+from minitrain.sweep.execution import (
+    check_can_be_trained,
+    draw_missing_plots,
+    finish_sweep,
+    group_incomplete,
+    select_incomplete,
+    train_incomplete,
+)
+from minitrain.sweep.launching import GROUPED_LAUNCHER, objective, objective_value
+from minitrain.sweep.placement import Placement, make_jobs, place_sweep
+from minitrain.sweep.planning import ExpandedSweep, PlacedRun, SweepPlan, place_runs, plan_sweep
 from minitrain.sweep.progress import format_dry_run
 from minitrain.training.experiment import available_cores, build_experiment
 
@@ -46,15 +58,14 @@ class RunTask:
     extensions: tuple[str, ...]
 
     def __call__(self, config: DictConfig) -> float:
-        """Train a run, and return its value for a sweeper that searches."""
+        """Train a run from its checkpoint, if it has one, and return its value for a sweeper that searches."""
         for name in self.extensions:
             importlib.import_module(name)
         directory, overrides = current_job()
         name = f"#{HydraConfig.get().job.num} {' '.join(overrides)}: "
         run_config = to_run_config(config)
-        return objective_value(
-            train_in_directory(build_experiment(run_config), directory, overrides, name=name), run_config
-        )
+        experiment = build_experiment(run_config)
+        return objective_value(train_in_directory(experiment, directory, overrides, name=name, resume=True), run_config)
 
 
 def start_sweep(
@@ -78,37 +89,42 @@ def start_sweep(
     if dry_run:
         _log_dry_run(plan)
         return 0
-    directory = _claim_directory(plan)
-    interrupted = False
+    directory = _claim_directory(plan.sweep)
+    task = RunTask(tuple(extensions))
     with locked(directory):
-        log.info("%s in %s", plural(len(plan.specs), "run") if plan.sweep.is_grid else "runs", directory)
-        try:
-            execute(composer, plan, directory, RunTask(tuple(extensions)))
-        except KeyboardInterrupt:
-            interrupted = True
-        return finish_sweep(directory, " ".join(requested_overrides(plan.sweep.config)), plan.configs, interrupted)
+        return (_train_grid if plan.sweep.is_grid else _search)(composer, plan, directory, task)
 
 
 def _log_dry_run(plan: SweepPlan) -> None:
-    log.info("%s", format_dry_run(plan.sweep.jobs, plan.groups, available_cores()))
+    """Log what a sweep would train, and in an existing directory also what is complete there."""
+    groups = plan.groups
+    directory = _existing_directory(plan.sweep)
+    if directory is not None:
+        placement = place_sweep(directory, plan.specs, plan.configs, plan.sweep.config)
+        incomplete = select_incomplete(make_jobs(placement.runs, plan.configs))
+        if not incomplete:
+            return
+        groups = group_incomplete(incomplete)
+    log.info("%s", format_dry_run(plan.sweep.jobs, groups, available_cores()))
     if not plan.sweep.is_grid:
         log.info("this is the first run: the sweeper chooses the others during the sweep")
 
 
-def _claim_directory(plan: SweepPlan) -> Path:
-    """The directory of the sweep: a new one, or that of the same sweep, which is continued."""
-    sweep = plan.sweep
-    requested = Path(str(OmegaConf.select(sweep.config, "hydra.sweep.dir")))
-    if (
-        sweep.is_grid
-        and _is_grouped(sweep.config)
-        and has_directory_override(sweep.config, "sweep")
-        and (requested / "multirun.yaml").exists()
-    ):
-        reject_special_files(requested)
-        check_stored_configs(requested, list(place_runs(plan.specs, sweep.config)))
-        return requested
-    return claim_job_directory(sweep.config, "sweep", Path("outputs", "sweeps"), "")
+def _claim_directory(sweep: ExpandedSweep) -> Path:
+    """The directory of the sweep: a new one, or that of earlier grids, whose runs this grid may have."""
+    existing = _existing_directory(sweep)
+    if existing is None:
+        return claim_job_directory(sweep.config, "sweep", Path("outputs", "sweeps"), "")
+    reject_special_files(existing)
+    return existing
+
+
+def _existing_directory(sweep: ExpandedSweep) -> Path | None:
+    """The directory that the user chose for a grid, if it has runs of earlier grids."""
+    if not (sweep.is_grid and has_directory_override(sweep.config, "sweep")):
+        return None
+    directory = Path(str(OmegaConf.select(sweep.config, "hydra.sweep.dir")))
+    return directory if (directory / "multirun.yaml").exists() else None
 
 
 def _is_grouped(config: DictConfig) -> bool:
@@ -116,34 +132,106 @@ def _is_grouped(config: DictConfig) -> bool:
     return bool(config.hydra.launcher._target_ == GROUPED_LAUNCHER)
 
 
-def execute(composer: Composer, plan: SweepPlan, directory: Path, task: RunTask) -> None:
-    """Train the runs of a sweep in its directory.
+# A grid, whose runs are known
 
-    A grid is trained by the launcher that its config names. Another sweeper chooses its jobs and starts its launcher.
+
+def _train_grid(composer: Composer, plan: SweepPlan, directory: Path, task: RunTask) -> int:
+    """Train the runs of a grid that its directory does not have already, and resume those that are incomplete.
 
     Raises:
-        KeyboardInterrupt: The user stopped the sweep.
+        ConfigError: A run cannot have the directory that `hydra.sweep.subdir` names; nothing was written.
+        RecordError: The data of a run have changed, or a file of it is damaged; nothing was written.
     """
-    overrides = [*plan.sweep.request.hydra, f"hydra.sweep.dir={quote(str(directory))}"]
-    if not plan.sweep.is_grid:
-        composer.hydra.multirun(CONFIG, task, [*overrides, *_direction(plan)])
-        return
-    sweep_config = composer.compose(overrides, RunMode.MULTIRUN)
-    _write_multirun_yaml(directory, sweep_config, plan.sweep)
-    if _is_grouped(sweep_config):
-        train_in_groups(plan.specs, plan.configs, sweep_config, task.extensions)
-        return
+    sweep_config = composer.compose(_overrides_in(plan, directory), RunMode.MULTIRUN)
+    placement = place_sweep(directory, plan.specs, plan.configs, sweep_config)
+    if not _is_grouped(sweep_config):
+        _check_directories(placement.runs, sweep_config)
+    jobs = make_jobs(placement.runs, plan.configs)
+    check_can_be_trained(jobs.values())
+    log.info("%s in %s%s", plural(len(jobs), "run"), directory, _describe_others(placement, directory))
+    _write_multirun_yaml(directory, sweep_config, plan.sweep, placement)
+    for run in placement.runs:
+        run.write_files()
+    interrupted = False
+    try:
+        if _is_grouped(sweep_config):
+            interrupted = not train_incomplete(jobs, directory, task.extensions)
+        else:
+            incomplete = select_incomplete(jobs)
+            draw_missing_plots(job for number, job in jobs.items() if number not in incomplete)
+            _launch(composer, [placement.runs[job] for job in incomplete], sweep_config, task)
+    except KeyboardInterrupt:
+        interrupted = True
+    trained = [run.directory for run in placement.runs]
+    return finish_sweep(directory, read_sweep_title(directory), plan.configs, interrupted, trained)
+
+
+def _overrides_in(plan: SweepPlan, directory: Path) -> list[str]:
+    """The overrides that Hydra composes, with the directory of the sweep."""
+    return [*plan.sweep.request.hydra, f"hydra.sweep.dir={quote(str(directory))}"]
+
+
+def _check_directories(runs: Sequence[PlacedRun], sweep_config: DictConfig) -> None:
+    """Raise ConfigError if another launcher than minitrain's own would resume a run in another directory."""
+    existing = [run for run in runs if run.hydra_yaml is None]
+    for run in existing:
+        (expected,) = place_runs([run.spec], sweep_config, [run.number])
+        if os.path.normpath(expected.directory) != os.path.normpath(run.directory):
+            raise ConfigError(
+                f"hydra.sweep.subdir: the run in {run.directory} has this config already, and would be resumed in "
+                f"{expected.directory}; name directories as before, or leave out hydra/launcher"
+            )
+
+
+def _describe_others(placement: Placement, directory: Path) -> str:
+    """The other runs in the directory of a sweep, in a message."""
+    if not placement.others:
+        return ""
+    incomplete = placement.count_incomplete_others()
+    advice = f", {incomplete} of them incomplete: {invocation()} resume {directory}" if incomplete else ""
+    return f", beside {plural(len(placement.others), 'other run')}{advice}"
+
+
+def _launch(composer: Composer, runs: Sequence[PlacedRun], sweep_config: DictConfig, task: RunTask) -> None:
+    """Train runs by the launcher that the config of their sweep names, which numbers those of one call in turn."""
     context = HydraContext(config_loader=composer.hydra.config_loader, callbacks=create_callbacks(sweep_config))
     launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=sweep_config)
-    _log_failures(launcher.launch([spec.overrides for spec in plan.specs], initial_job_idx=0))
+    for _, block in groupby(enumerate(runs), lambda entry: entry[1].number - entry[0]):
+        members = [run for _, run in block]
+        results = launcher.launch([run.spec.overrides for run in members], initial_job_idx=members[0].number)
+        _log_failures(results, members[0].number)
 
 
-def _log_failures(results: Sequence[JobReturn]) -> None:
+def _log_failures(results: Sequence[JobReturn], first: int) -> None:
     """Log the errors of jobs that Hydra could not run; a run that fails while it trains logs its error itself."""
-    for number, result in enumerate(results):
+    for number, result in enumerate(results, first):
         if result.status is JobStatus.FAILED:
             error = error_of(result)
             log.error("#%d %s: failed: %s: %s", number, " ".join(result.overrides or ()), type(error).__name__, error)
+
+
+def _write_multirun_yaml(directory: Path, sweep_config: DictConfig, sweep: ExpandedSweep, placement: Placement) -> None:
+    """Write the config of a grid, with all overrides that the user typed and the number of runs in the directory."""
+    stored = OmegaConf.create(OmegaConf.to_container(sweep_config))  # Hydra's structured config takes no further keys
+    stored.hydra.overrides.task += sweep.request.grid
+    stored.hydra.sweep.runs = len(placement.runs) + len(placement.others)
+    if placement.others:
+        stored.hydra.sweep.other_runs = len(placement.others)
+    write_text(directory / "multirun.yaml", OmegaConf.to_yaml(stored))
+
+
+# The search of another sweeper, which chooses the runs while they are trained
+
+
+def _search(composer: Composer, plan: SweepPlan, directory: Path, task: RunTask) -> int:
+    """Let a sweeper choose and train the runs, by the launcher that it starts itself."""
+    log.info("runs in %s", directory)
+    interrupted = False
+    try:
+        composer.hydra.multirun(CONFIG, task, [*_overrides_in(plan, directory), *_direction(plan)])
+    except KeyboardInterrupt:
+        interrupted = True
+    return finish_sweep(directory, " ".join(requested_overrides(plan.sweep.config)), plan.configs, interrupted)
 
 
 def _direction(plan: SweepPlan) -> list[str]:
@@ -154,11 +242,3 @@ def _direction(plan: SweepPlan) -> list[str]:
     if is_chosen or OmegaConf.select(config, key) is None:
         return []
     return [f"{key}=maximize"] if objective(plan.configs[0]).higher_is_better else []
-
-
-def _write_multirun_yaml(directory: Path, sweep_config: DictConfig, sweep: ExpandedSweep) -> None:
-    """Write the config of a grid, with all overrides that the user typed and the number of runs."""
-    stored = OmegaConf.create(OmegaConf.to_container(sweep_config))  # Hydra's structured config takes no further keys
-    stored.hydra.overrides.task += sweep.request.grid
-    stored.hydra.sweep.runs = len(sweep.jobs)
-    write_text(directory / "multirun.yaml", OmegaConf.to_yaml(stored))

@@ -10,13 +10,15 @@ from minitrain.compare.comparison import Comparison
 from minitrain.compare.curves_plot import View, draw_curves
 from minitrain.compare.report import write_report
 from minitrain.compare.values_plot import draw_heatmap, draw_values
-from minitrain.plotting.figures import own_style, save_figures
+from minitrain.plotting.figures import own_style, remove_figures, save_figures
 from minitrain.storage.directories import claim_directory
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     CaptionedFigures = Mapping[str, tuple[str, Figure]]  # name -> caption and figure
+
+FIGURES = ("comparison", "heatmap", "values")  # the names of all figures
 
 
 def write_comparison(
@@ -54,9 +56,12 @@ def draw_comparison(comparison: Comparison, title: str, view: View | None = None
 def write_figures(
     comparison: Comparison, figures: CaptionedFigures, directory: Path | None, title: str
 ) -> dict[str, Path]:
-    """Write drawn figures and the report page; see `write_comparison`."""
+    """Write drawn figures and the report page, and remove figures of fewer runs that would not be informative now."""
     if directory is None:
         directory = claim_directory(Path("outputs", "comparisons"))
+    for name in FIGURES:
+        if name not in figures:
+            remove_figures(directory, name)
     paths, path_of_caption = {}, {}
     for name, (caption, figure) in figures.items():
         paths[name] = path_of_caption[caption] = save_figures(figure, directory, name)

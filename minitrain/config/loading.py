@@ -104,10 +104,12 @@ def from_start_folder(config: RunConfig, directory: Path) -> RunConfig:
         RecordError: The record of the folder is damaged.
     """
     record = read_data_record(directory)
-    if record is None:
-        return config
-    data, network = with_paths_from(config.data, record.folder), with_paths_from(config.network, record.folder)
-    return replace(config, data=data, network=network)
+    return config if record is None else starting_in(config, record.folder)
+
+
+def starting_in(config: RunConfig, folder: Path) -> RunConfig:
+    """A config whose relative paths begin in a folder."""
+    return replace(config, data=with_paths_from(config.data, folder), network=with_paths_from(config.network, folder))
 
 
 def load_stored_config(directory: Path) -> tuple[Path, DictConfig]:

@@ -33,6 +33,7 @@ BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW = (
 )
 COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, "#000000", YELLOW)
 GRAY = "#8c8c8c"
+SUFFIXES = ("png", "svg")  # of the files of a figure
 VIRIDIS_END = 0.88  # the last part of viridis is too light on white
 MOST_LINES = 12  # lines in one panel that can be distinguished
 METRIC_TITLES = {
@@ -119,9 +120,15 @@ def save_figures(figure: Figure, directory: Path, name: str) -> Path:
     if layout is not None:
         layout.execute(figure)
         figure.set_layout_engine("none")
-    for suffix in ("png", "svg"):
+    for suffix in SUFFIXES:
         save_figure(figure, directory / f"{name}.{suffix}")
     return directory / f"{name}.png"
+
+
+def remove_figures(directory: Path, name: str) -> None:
+    """Remove the files of a figure that `save_figures` wrote, if there are any."""
+    for suffix in SUFFIXES:
+        (directory / f"{name}.{suffix}").unlink(missing_ok=True)
 
 
 # Values

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from minitrain.errors import RecordError
+from minitrain.errors import RecordError, plural
 from minitrain.storage.files import read_text
 from minitrain.storage.legacy import upgrade_overrides
 from minitrain.storage.stored_config import LONGEST_CONFIG, ConfigLoader
@@ -20,11 +20,20 @@ def run_directories(directory: Path) -> list[Path]:
         RecordError: The file that has a run's number cannot be read.
     """
     runs = [path.parent.parent for path in directory.glob("**/.hydra/config.yaml")]
-    return sorted(runs, key=lambda run: _number_in(run / ".hydra" / "hydra.yaml", "num"))
+    return sorted(runs, key=run_number)
+
+
+def run_number(run: Path) -> int:
+    """The number of a run in its sweep.
+
+    Raises:
+        RecordError: The file that has the number cannot be read.
+    """
+    return _number_in(run / ".hydra" / "hydra.yaml", "num")
 
 
 def expected_run_count(directory: Path) -> int:
-    """How many runs a sweep has when it is complete; 0 if its multirun.yaml does not say."""
+    """How many runs the directory of a sweep has when it is complete; 0 if its multirun.yaml does not say."""
     try:
         return _number_in(directory / "multirun.yaml", "runs")
     except RecordError:
@@ -44,8 +53,12 @@ def read_run_text(path: Path) -> str:
 
 
 def read_sweep_title(sweep: Path) -> str:
-    """The overrides of a sweep as a title; its name if its multirun.yaml does not have them."""
-    return " ".join(read_sweep_overrides(sweep)) or sweep.name
+    """The overrides of a sweep as a title, with the number of other runs in its directory; its name if it has none."""
+    overrides = read_sweep_overrides(sweep)
+    if not overrides:
+        return sweep.name
+    others = _number_in(sweep / "multirun.yaml", "other_runs")
+    return " ".join(overrides) + (f", and {plural(others, 'other run')}" if others else "")
 
 
 def read_sweep_overrides(sweep: Path) -> list[str]:

@@ -6,24 +6,22 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from omegaconf import OmegaConf
-
 from minitrain.compare.comparison import Comparison, compare
 from minitrain.compare.figures import write_comparison
 from minitrain.compare.results import load_runs
 from minitrain.compare.table import format_table
 from minitrain.config.schema import RunConfig
 from minitrain.data.record import check_unchanged
-from minitrain.errors import ConfigError, RecordError, first_line
+from minitrain.errors import RecordError, first_line
 from minitrain.paths import invocation
 from minitrain.plotting.prediction_plots import draw_plots
 from minitrain.storage.checkpoint import lost_checkpoint
 from minitrain.storage.lock import locked
 from minitrain.storage.summary import Status, exit_status, read_summary
-from minitrain.storage.sweep_directory import read_run_text, run_directories
-from minitrain.sweep.grouping import group_runs, shared_data
-from minitrain.sweep.planning import PlacedRun
+from minitrain.storage.sweep_directory import run_directories
+from minitrain.sweep.grouping import RunGroup, group_runs, shared_data
 from minitrain.sweep.progress import SweepReport, format_plan
+from minitrain.sweep.results_file import ResultsFile
 from minitrain.sweep.state import Job, append_log
 from minitrain.sweep.workers import train_jobs
 from minitrain.training.experiment import available_cores
@@ -31,50 +29,42 @@ from minitrain.training.experiment import available_cores
 log = logging.getLogger("minitrain")
 
 
-def check_stored_configs(directory: Path, runs: Sequence[PlacedRun]) -> None:
-    """Check that the runs in the directory of a sweep are those of the sweep to be continued.
-
-    Raises:
-        ConfigError: A run in the directory is not a run of this sweep, or has another config.
-    """
-    texts = {run.directory: OmegaConf.to_yaml(run.spec.task) for run in runs}
-    for run in run_directories(directory) if directory.is_dir() else ():
-        if run not in texts or read_run_text(run / ".hydra" / "config.yaml") != texts[run]:
-            raise ConfigError(
-                f"hydra.sweep.dir={directory}: already contains another sweep: the run in {run} has another config; "
-                "repeat the command that started it, or choose a new directory"
-            )
-
-
-def train_incomplete(
-    jobs: Mapping[int, Job], directory: Path, extensions: Sequence[str], earlier: Mapping[int, Job] | None = None
-) -> bool:
-    """Train the runs that are not complete, from their checkpoints; `check_can_be_trained` has checked them.
+def train_incomplete(jobs: Mapping[int, Job], directory: Path, extensions: Sequence[str]) -> bool:
+    """Train the runs that are not complete in groups, from their checkpoints.
 
     Args:
-        jobs: The jobs by number.
+        jobs: The jobs by number; `check_can_be_trained` has checked them.
         directory: The directory of the sweep.
         extensions: Modules that a worker process imports first.
-        earlier: Jobs of the sweep that ended before, and are not trained again.
 
     Returns:
         Whether all runs ended without a request to stop.
     """
-    complete = {number: job for number, job in jobs.items() if is_complete(job)}
-    incomplete = {number: job for number, job in jobs.items() if number not in complete}
-    if complete:
-        suffix = "" if incomplete else ": nothing left to do"
-        log.info("%d of %d runs are complete%s", len(complete), len(jobs), suffix)
-        _draw_missing_plots(complete.values())
+    incomplete = select_incomplete(jobs)
+    draw_missing_plots(job for number, job in jobs.items() if number not in incomplete)
     for job in incomplete.values():
         if message := lost_checkpoint(job.directory):
             log.warning("%s", message)
-    configs = {number: job.config for number, job in incomplete.items()}
-    groups = group_runs(configs, available_cores(), {number: job.overrides for number, job in incomplete.items()})
+    groups = group_incomplete(incomplete)
     if groups:
         log.info("%s", format_plan(groups, available_cores()))
-    with SweepReport(incomplete, directory, {**(earlier or {}), **complete}) as report:
+    with SweepReport(incomplete, directory) as report:
         return not groups or train_jobs(incomplete, groups, available_cores(), extensions, report)
+
+
+def select_incomplete(jobs: Mapping[int, Job]) -> dict[int, Job]:
+    """The jobs that are not complete; the number of those that are is logged."""
+    incomplete = {number: job for number, job in jobs.items() if not is_complete(job)}
+    if len(incomplete) < len(jobs):
+        suffix = "" if incomplete else ": nothing left to do"
+        log.info("%d of %d runs are complete%s", len(jobs) - len(incomplete), len(jobs), suffix)
+    return incomplete
+
+
+def group_incomplete(jobs: Mapping[int, Job]) -> list[RunGroup]:
+    """The groups in which incomplete jobs are trained on the cores of this machine."""
+    configs = {number: job.config for number, job in jobs.items()}
+    return group_runs(configs, available_cores(), {number: job.overrides for number, job in jobs.items()})
 
 
 def is_complete(job: Job) -> bool:
@@ -113,7 +103,7 @@ def _require_unchanged_data(jobs: Collection[Job]) -> None:
         check_unchanged(shared_data(job.config), job.directory)
 
 
-def _draw_missing_plots(jobs: Iterable[Job]) -> None:
+def draw_missing_plots(jobs: Iterable[Job]) -> None:
     """Draw the plots that complete runs lack, such as runs that were killed while they drew them."""
     for job in jobs:
         for line in draw_plots(job.config, job.directory, missing=True):
@@ -132,15 +122,19 @@ def _write_comparison(comparison: Comparison, directory: Path, title: str) -> No
         log.warning("comparison: not drawn (%s); draw it by  %s compare %s", reason, invocation(), directory)
 
 
-def finish_sweep(directory: Path, title: str, configs: Sequence[RunConfig], interrupted: bool) -> int:
-    """Compare the runs of a sweep, draw and log the comparison, and determine the exit status.
+def finish_sweep(
+    directory: Path, title: str, configs: Sequence[RunConfig], interrupted: bool, trained: Sequence[Path] | None = None
+) -> int:
+    """Compare all runs in the directory of a sweep, draw and log the comparison, and determine the exit status.
 
     Args:
         directory: The directory of the sweep.
         title: The title of the figures.
         configs: The config of each run.
         interrupted: Whether the user stopped the sweep.
+        trained: The directories of the runs that determine the exit status; None for all.
     """
+    ResultsFile(directory).write()
     runs = load_runs(directory)
     if runs:
         comparison = compare(runs)
@@ -153,6 +147,7 @@ def finish_sweep(directory: Path, title: str, configs: Sequence[RunConfig], inte
         return 130
     fails_on_divergence = any(config.on_divergence == "fail" for config in configs)
     try:
-        return exit_status([read_summary(run) for run in run_directories(directory)], fails_on_divergence)
+        summaries = [read_summary(run) for run in (run_directories(directory) if trained is None else trained)]
+        return exit_status(summaries, fails_on_divergence)
     except RecordError:
         return 1  # the summary of a run could not be written

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from hydra.types import RunMode
@@ -13,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from minitrain.config.composition import Composer, requested_overrides
 from minitrain.config.hydra_compat import has_grid_sweeper
-from minitrain.config.hydra_files import SUBDIR_BY_NUMBER, HydraSection, JobSpec
+from minitrain.config.hydra_files import SUBDIR_BY_NUMBER, HydraSection, JobSpec, write_hydra_files
 from minitrain.config.loading import to_run_config
 from minitrain.config.schema import RunConfig
 from minitrain.config.sweep_grid import SWEEP_KEYS, differing_overrides, expand_grid
@@ -141,7 +142,7 @@ def validate(composer: Composer, sweep: ExpandedSweep) -> tuple[list[JobSpec], l
     configs = parse_jobs(specs)
     _reject_duplicates(sweep.jobs, configs)
     if not _has_default_subdir(sweep.config):
-        reject_shared_directories([run.directory for run in place_runs(specs, sweep.config)])
+        reject_shared_directories([run.directory for run in place_runs(specs, sweep.config, count())])
     return specs, configs
 
 
@@ -186,29 +187,36 @@ class PlacedRun:
     """A job with its directory.
 
     Attributes:
+        number: The number of the run in the directory of the sweep.
         directory: The directory of the run.
         spec: The job.
-        hydra_yaml: The content of its .hydra/hydra.yaml.
+        hydra_yaml: The content of its .hydra/hydra.yaml; None if the run exists already.
     """
 
+    number: int
     directory: Path
     spec: JobSpec
-    hydra_yaml: str
+    hydra_yaml: str | None
+
+    def write_files(self) -> None:
+        """Create the directory of a new run with the files of its config."""
+        if self.hydra_yaml is not None:
+            write_hydra_files(self.directory, self.spec.task, self.hydra_yaml, self.spec.lines)
 
 
-def place_runs(specs: Sequence[JobSpec], config: DictConfig, first: int = 0) -> Iterator[PlacedRun]:
-    """The directory of each job.
+def place_runs(specs: Sequence[JobSpec], config: DictConfig, numbers: Iterable[int]) -> Iterator[PlacedRun]:
+    """The directory of each job, as that of a new run.
 
     Args:
         specs: The jobs.
         config: The config of the sweep, which determines its directory.
-        first: The number of the first job in the sweep.
+        numbers: The number of each run; more than there are jobs are not used.
     """
     templates = {id(spec.template): spec.template for spec in specs}
     sections = {key: HydraSection(template, config) for key, template in templates.items()}
-    for number, spec in enumerate(specs, first):
+    for spec, number in zip(specs, numbers, strict=False):
         directory, text = sections[id(spec.template)].for_job(spec, number)
-        yield PlacedRun(directory, spec, text)
+        yield PlacedRun(number, directory, spec, text)
 
 
 def reject_shared_directories(directories: Sequence[Path]) -> None:

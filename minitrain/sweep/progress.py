@@ -1,4 +1,4 @@
-"""Progress reporting of a sweep: the plan, a line for each run that ended, a progress bar, and sweep.csv."""
+"""Progress reporting of a sweep: the plan, a line for each run that ended, and a progress bar."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minitrain.errors import RecordError, plural, printable
-from minitrain.storage.files import format_csv, write_text
 from minitrain.storage.metric import Metric
 from minitrain.storage.summary import Status, Summary, read_summary
 from minitrain.sweep.grouping import RunGroup
+from minitrain.sweep.results_file import ResultsFile
 from minitrain.sweep.state import STATUS_CODES, Job, SweepState
 from minitrain.training.progress import format_outcome_briefly
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("minitrain")
 
-RESULT_COLUMNS = ("status", "step", "final", "best", "metric", "best_step", "seconds")  # the last ones of sweep.csv
 SECONDS_BETWEEN_WRITES = 1.0  # of sweep.csv
 
 
@@ -75,23 +74,19 @@ class SweepReport:
     Args:
         jobs: The jobs that are trained, by number.
         directory: The directory of the sweep.
-        complete: The jobs of the sweep that are complete already; their rows are written from the start.
     """
 
-    def __init__(self, jobs: Mapping[int, Job], directory: Path, complete: Mapping[int, Job]) -> None:
-        self._jobs, self._path = jobs, directory / "sweep.csv"
-        all_jobs = {**complete, **jobs}
-        keys = dict.fromkeys(text.partition("=")[0] for job in all_jobs.values() for text in job.overrides)
-        self._columns = ["run", *(key for key in keys if key not in RESULT_COLUMNS), *RESULT_COLUMNS]
-        self._rows: dict[int, dict[str, object]] = {}
+    def __init__(self, jobs: Mapping[int, Job], directory: Path) -> None:
+        self._jobs = jobs
+        self._results = ResultsFile(directory, training=[job.directory for job in jobs.values()])
         self._best_values: dict[str, float] = {}  # by metric
         self._ended: set[int] = set()
         self._last_write = -np.inf
         self._best = ""
         self._is_stopping = False
         self._bar: tqdm | None = None
-        for number, job in complete.items():
-            self._add(number, job, _read_outcome(job))
+        for summary in self._results.summaries.values():
+            self._update_best(summary)
 
     def __enter__(self) -> SweepReport:
         if sys.stderr.isatty():
@@ -104,7 +99,7 @@ class SweepReport:
     def __exit__(self, *exception: object) -> None:
         if self._bar is not None:
             self._bar.close()
-        self._write()
+        self._results.write()
 
     def __call__(self, state: SweepState) -> None:
         """Report the runs that ended since the last call."""
@@ -119,12 +114,12 @@ class SweepReport:
         if self._bar is not None:
             self._bar.set_description(f"{len(self._ended)} of {len(self._jobs)} runs{self._best}", refresh=False)
             self._bar.update(int(state.steps.sum()) - self._bar.n)
-        if self._rows and time.monotonic() - self._last_write > SECONDS_BETWEEN_WRITES:
-            self._write()
+        if self._results.summaries and time.monotonic() - self._last_write > SECONDS_BETWEEN_WRITES:
+            self._last_write = time.monotonic()
+            self._results.write()
 
-    def _add(self, number: int, job: Job, summary: Summary) -> None:
-        """Add the row of a run that ended, and update the best value so far."""
-        self._rows[number] = _csv_row(job, summary)
+    def _update_best(self, summary: Summary) -> None:
+        """Update the best value so far by a run that ended."""
         if summary.best is not None:
             metric = Metric.named(summary.best.metric)
             previous = self._best_values.get(metric.name, math.nan)
@@ -134,7 +129,8 @@ class SweepReport:
         """Print how a run ended, and update its row and the best value in the progress bar."""
         job = self._jobs[number]
         summary = _read_outcome(job)
-        self._add(number, job, summary)
+        self._results.add(job.directory, summary)
+        self._update_best(summary)
         self._print(f"{job.title}: {format_outcome_briefly(summary)}")
         if summary.best is not None:
             metric = Metric.named(summary.best.metric)
@@ -145,24 +141,3 @@ class SweepReport:
             log.info("%s", line)
         else:
             self._bar.write(printable(line))
-
-    def _write(self) -> None:
-        """Write the rows of all runs that ended, ordered by number."""
-        self._last_write = time.monotonic()
-        write_text(self._path, format_csv(self._columns, (self._rows[number] for number in sorted(self._rows))))
-
-
-def _csv_row(job: Job, summary: Summary) -> dict[str, object]:
-    """The row of a run in sweep.csv: its overrides and its results."""
-    best = summary.best
-    return {
-        **dict(text.partition("=")[::2] for text in job.overrides),
-        "run": job.directory.name,
-        "status": summary.status,
-        "step": summary.step,
-        "final": summary.final.get(best.metric, "") if best else "",
-        "best": best.value if best else "",
-        "metric": best.metric if best else "",
-        "best_step": best.step if best else "",
-        "seconds": summary.seconds,
-    }

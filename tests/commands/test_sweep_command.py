@@ -55,9 +55,6 @@ def test_directories_of_runs_can_be_named_by_values(command):
     status, out, _ = command("-m", "lr=0.03,0.1", "hydra.sweep.subdir=lr-${lr}", "hydra.sweep.dir=swept", *FAST)
     assert status == 0
     assert "nothing left to do" in out
-    status, _, err = command("-m", "lr=0.03,0.1", "hydra.sweep.dir=swept", *FAST)
-    assert status == 2
-    assert "already contains another sweep" in err
 
 
 def test_a_diverged_run_is_recorded_and_the_sweep_continues(command):

@@ -32,6 +32,10 @@ class RecordError(MinitrainError):
     exit_status = 2
 
 
+class NewerVersionError(RecordError):
+    """A later version of minitrain wrote a run in a format that this version does not read."""
+
+
 class DirectoryInUseError(RecordError):
     """Another process writes to the directory of a run or a sweep."""
 

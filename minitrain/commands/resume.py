@@ -11,7 +11,7 @@ from pathlib import Path
 from minitrain.commands.run import draw_missing_figures, train_in_directory
 from minitrain.commands.stored_run import StoredRun, extends_patience, read_stored_run, store_changes
 from minitrain.config.extensions import load_extensions
-from minitrain.errors import ConfigError, RecordError, plural
+from minitrain.errors import ConfigError, NewerVersionError, RecordError, plural
 from minitrain.optim.schedules import schedule_factor, schedule_for_run
 from minitrain.paths import invocation
 from minitrain.storage.files import reject_special_files
@@ -164,6 +164,8 @@ def _readable_summary(run: Path) -> Summary | None:
     """The summary of a run; None if it is missing or damaged, which makes this run fail alone."""
     try:
         return read_summary(run)
+    except NewerVersionError:
+        raise
     except RecordError:
         return None
 

@@ -9,7 +9,13 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
 
-from minitrain.config.loading import from_start_folder, load_stored_config, parse_number, validate_stored_config
+from minitrain.config.loading import (
+    from_start_folder,
+    load_stored_config,
+    parse_number,
+    to_run_config,
+    validate_stored_config,
+)
 from minitrain.config.schema import RunConfig
 from minitrain.errors import ConfigError
 from minitrain.options import paths_of
@@ -53,9 +59,9 @@ def read_stored_run(directory: Path, changes: Sequence[str], summary: Summary | 
         RecordError: A file of the run is damaged.
     """
     path, content = load_stored_config(directory)
-    planned = validate_stored_config(content)
+    planned = validate_stored_config(content, directory)
     _apply(changes, content, planned)
-    config = from_start_folder(validate_stored_config(content) if changes else planned, directory)
+    config = from_start_folder(to_run_config(content) if changes else planned, directory)
     if (directory / "checkpoints" / "last.npz").exists():
         config = without_initial_weights(config)
     if summary is not None and summary.step > config.steps:

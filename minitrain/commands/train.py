@@ -9,7 +9,7 @@ from minitrain.commands.unknown_words import refuse_unknown_words
 from minitrain.config.extensions import load_extensions
 from minitrain.errors import ConfigError
 from minitrain.paths import invocation
-from minitrain.version import __version__
+from minitrain.storage.maker import full_version
 
 if TYPE_CHECKING:
     from minitrain.config.composition import Composer
@@ -23,7 +23,7 @@ def main(arguments: argparse.Namespace) -> int:
         print(main_help(arguments.overrides, arguments.config_dir), end="")
         return 0
     if arguments.version:
-        print(f"minitrain {__version__}")
+        print(f"minitrain {full_version()}")
         return 0
     _refuse_flags_of_hydra(arguments)
     refuse_unknown_words(arguments.overrides, arguments.words)

@@ -17,6 +17,7 @@ from minitrain.config.schema import RunConfig, options_named, parse_run_config
 from minitrain.data.record import read_data_record
 from minitrain.errors import ConfigError, RecordError, first_line
 from minitrain.options import with_paths_from
+from minitrain.storage.maker import check_format, explain_by_version
 from minitrain.storage.stored_config import ConfigLoader, read_stored_config
 
 
@@ -94,7 +95,7 @@ def read_run_config(directory: Path) -> RunConfig:
         ConfigError: The directory is not that of a run, or a component of the config is unknown.
         RecordError: The config is damaged.
     """
-    return from_start_folder(validate_stored_config(load_stored_config(directory)[1]), directory)
+    return from_start_folder(validate_stored_config(load_stored_config(directory)[1], directory), directory)
 
 
 def from_start_folder(config: RunConfig, directory: Path) -> RunConfig:
@@ -117,9 +118,10 @@ def load_stored_config(directory: Path) -> tuple[Path, DictConfig]:
 
     Raises:
         ConfigError: The directory is not that of a run.
-        RecordError: The config is damaged.
+        RecordError: The config is damaged, or a later version of minitrain wrote it.
     """
     path = directory / ".hydra" / "config.yaml"
+    check_format(directory)
     nested = read_stored_config(directory).nested
     try:
         return path, OmegaConf.create(nested)
@@ -127,14 +129,19 @@ def load_stored_config(directory: Path) -> tuple[Path, DictConfig]:
         raise RecordError(f"{path}: the config cannot be read ({first_line(error)})") from error
 
 
-def validate_stored_config(config: DictConfig) -> RunConfig:
-    """The typed config of a run; a message about an unknown component names the extensions that the run had."""
+def validate_stored_config(config: DictConfig, directory: Path) -> RunConfig:
+    """The typed config of a run as its directory has it.
+
+    The message about an unknown component names the extensions that the run had, and the message about a config of
+    another version of minitrain names this version.
+    """
     try:
         return to_run_config(config)
     except ConfigError as error:
+        explained = explain_by_version(error, directory)
         values: Any = OmegaConf.to_container(config)
         extensions = values.get("extensions")
         if not isinstance(extensions, list) or not extensions:
-            raise
+            raise explained from None
         names = ",".join(map(str, extensions))
-        raise ConfigError(f"{error}; the run used extensions=[{names}]: give them again") from error
+        raise ConfigError(f"{explained}; the run used extensions=[{names}]: give them again") from error

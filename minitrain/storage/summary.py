@@ -11,8 +11,8 @@ from typing import Any, TypedDict
 
 from minitrain.errors import RecordError
 from minitrain.storage.files import read_text, write_text
+from minitrain.storage.maker import FORMAT, LONGEST_SUMMARY, check_format_of
 
-LONGEST_SUMMARY = 2**24  # bytes: far more than a run with a diagnostic for each of thousands of layers writes
 OUTCOME_KEYS = ("error", "first_operation", "first_parameter", "classes", "classes_of")  # written only if they apply
 LARGEST_INTEGER = 2**63  # larger integers, which JSON allows, overflow int64
 
@@ -91,8 +91,10 @@ class Summary:
         steps_per_second: Of the last session, by its `seconds`.
         seed: The config's seed.
         blas_threads: The number of threads of a matrix product.
-        versions: The versions of minitrain, Python and NumPy.
-        git_commit: The commit of the project that the run was started in.
+        versions: The versions of minitrain, Python and NumPy. That of minitrain has the commit of its repository if it
+            is run from a checkout.
+        git_commit: The commit of the user's project: of the repository that the current directory is in.
+        format: The format of the run's directory.
     """
 
     status: Status
@@ -115,6 +117,7 @@ class Summary:
     blas_threads: int | None = None
     versions: dict[str, str] = field(default_factory=dict)
     git_commit: str | None = None
+    format: int = FORMAT
 
     def is_complete(self, steps: int) -> bool:
         """Whether there is nothing to resume: the run diverged, stopped early, or has taken this many steps."""
@@ -148,13 +151,17 @@ def read_summary(directory: Path) -> Summary:
     """Read summary.json of a run's directory, which may be untrusted.
 
     Raises:
+        NewerVersionError: A later version of minitrain wrote it.
         RecordError: The file is missing, damaged, or has a value of the wrong type.
     """
     path = directory / "summary.json"
     try:
         values = json.loads(read_text(path, LONGEST_SUMMARY))
+        if isinstance(values, dict):
+            check_format_of(values, directory)
+            values = {"format": 1, **values}  # version 0.1.0 had no number for it
         progress = parse_progress(values)
-        _validate(values, {"status": (str,), "steps": (int,), "overrides": (list,)})
+        _validate(values, {"status": (str,), "steps": (int,), "overrides": (list,), "format": (int,)})
         if values["status"] not in list(Status):
             raise ValueError(f"status: expected one of {', '.join(Status)}")
         known = {f.name: values[f.name] for f in fields(Summary) if f.name in values}

@@ -12,7 +12,7 @@ from minitrain.compare.results import load_runs
 from minitrain.compare.table import format_table
 from minitrain.config.schema import RunConfig
 from minitrain.data.record import check_unchanged
-from minitrain.errors import RecordError, first_line
+from minitrain.errors import NewerVersionError, RecordError, first_line
 from minitrain.paths import invocation
 from minitrain.plotting.prediction_plots import draw_plots
 from minitrain.storage.checkpoint import lost_checkpoint
@@ -71,6 +71,8 @@ def is_complete(job: Job) -> bool:
     """Whether a run has ended with a result, and has no more steps to take."""
     try:
         return read_summary(job.directory).is_complete(job.config.steps)
+    except NewerVersionError:  # a run that is not to be trained again by this version
+        raise
     except RecordError:
         return False
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,8 @@ from minitrain.config.schema import RunConfig
 from minitrain.data.record import DataRecord, check_unchanged, write_data_record
 from minitrain.errors import RecordError
 from minitrain.storage.checkpoint import load_checkpoint, save_checkpoint
+from minitrain.storage.git import head_commit, repository_of
+from minitrain.storage.maker import full_version
 from minitrain.storage.metric import Metric
 from minitrain.storage.metrics_file import MetricsWriter, Row, finite_points, read_metrics
 from minitrain.storage.summary import Best, ClassScores, RunProgress, Status, Summary, write_summary
@@ -22,7 +23,6 @@ from minitrain.training.experiment import Experiment
 from minitrain.training.metrics import are_predictions, class_scores
 from minitrain.training.shared_clock import SharedClock
 from minitrain.typing import Array
-from minitrain.version import __version__
 
 
 class EndDetails(TypedDict, total=False):
@@ -69,6 +69,8 @@ class RunRecorder:
         self._first_step: int = 0  # of this session
         self._last_row: int = -1  # step of the last row of metrics.csv
         self._clock = SharedClock()
+        project = repository_of(Path.cwd())
+        self._git_commit = None if project is None else head_commit(project)
         self._writer: MetricsWriter | None = None  # from `begin` on
         self._improvement: tuple[int, float] | None = None  # step and value of the last one that `patience` counts
         self._unsaved_best: tuple[dict[str, Array], RunProgress] | None = None
@@ -252,7 +254,7 @@ class RunRecorder:
             seed=self.config.seed,
             blas_threads=self.experiment.blas_threads,
             versions=_versions(),
-            git_commit=_git_commit(),
+            git_commit=self._git_commit,
             **details,
         )
 
@@ -268,16 +270,4 @@ def _round_trip(value: SupportsFloat) -> float:
 
 
 def _versions() -> dict[str, str]:
-    return {"minitrain": __version__, "python": platform.python_version(), "numpy": np.__version__}
-
-
-def _git_commit() -> str | None:
-    """The commit of the project in the current directory; None if it is not under git."""
-    if not any((directory / ".git").exists() for directory in (Path.cwd(), *Path.cwd().parents)):
-        return None
-    command = ["git", "rev-parse", "--verify", "--quiet", "HEAD"]
-    try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return result.stdout.strip() or None
+    return {"minitrain": full_version(), "python": platform.python_version(), "numpy": np.__version__}

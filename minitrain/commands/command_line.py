@@ -30,7 +30,8 @@ CHECKPOINTS = ("best", "last")
 class CommandParser(argparse.ArgumentParser):
     """A parser that raises one-line errors, and whose help has examples and the exit status.
 
-    Words `extensions=[...]` are collected in the attribute `extensions` of what it returns, if `takes_extensions`.
+    Of a command that `loads_model`, the words `extensions=[...]` and `data.KEY=FILE` are collected in the attributes
+    `extensions` and `data_files` of what it returns.
 
     Args:
         command: The name of the command; empty for the bare command.
@@ -38,7 +39,7 @@ class CommandParser(argparse.ArgumentParser):
         description: What the command does.
         examples: Command line without `minitrain` -> what it does.
         status: The exit statuses that the command can have.
-        takes_extensions: Whether the command imports components of the user.
+        loads_model: Whether the command loads the network of a run.
     """
 
     def __init__(
@@ -48,9 +49,9 @@ class CommandParser(argparse.ArgumentParser):
         description: str,
         examples: dict[str, str],
         status: Sequence[int] = (0, 1, 2, 130),
-        takes_extensions: bool = False,
+        loads_model: bool = False,
     ) -> None:
-        self.command, self.takes_extensions = command, takes_extensions
+        self.command, self.loads_model = command, loads_model
         program = f"minitrain {command}".rstrip()
         super().__init__(
             program,
@@ -74,10 +75,13 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             ConfigError: A value is invalid, or an argument is missing.
         """
-        is_extension = [self.takes_extensions and text.startswith("extensions=") for text in arguments]
-        words = [text for text, skip in zip(arguments, is_extension, strict=True) if not skip]
-        namespace, unknown = self.parse_known_intermixed_args(words)
-        namespace.extensions = [text for text, take in zip(arguments, is_extension, strict=True) if take]
+        extensions = [text for text in arguments if self.loads_model and text.startswith("extensions=")]
+        files = [text for text in arguments if self.loads_model and text.startswith("data.") and "=" in text]
+        namespace, unknown = self.parse_known_intermixed_args(
+            [text for text in arguments if text not in extensions and text not in files]
+        )
+        namespace.extensions = extensions
+        namespace.data_files = dict(text.removeprefix("data.").partition("=")[::2] for text in files)
         namespace.words = list(arguments)
         return namespace, unknown
 
@@ -249,15 +253,16 @@ def predict_parser() -> CommandParser:
     """`minitrain predict`."""
     parser = CommandParser(
         "predict",
-        "RUN FILE [--output FILE] [--checkpoint best|last] [extensions=[...]]",
+        "RUN FILE [--output FILE] [--checkpoint best|last] [data.path=FILE] [extensions=[...]]",
         "Predict the examples of a csv, npy or npz file by the network of a run. The file has the inputs of the "
-        "training data; a target is ignored. For classes, the output has the probability of each.",
+        "training data; a target is ignored. For classes, the output has the probability of each. Only a run of "
+        "version 0.1.0 needs its data; data.path=FILE states where they are now.",
         {
             "predict outputs/2026-11-23/21-06-00-123456 new.csv": "write predictions.csv into the run's directory",
             "predict RUN new.npy --output p.csv --checkpoint last": "predict by the last checkpoint, not the best",
         },
         (0, 1, 2),
-        takes_extensions=True,
+        loads_model=True,
     )
     parser.add_argument("run", metavar="RUN", help="the directory of a run")
     parser.add_argument("file", metavar="FILE", help="a csv, npy or npz file of examples")
@@ -298,12 +303,13 @@ def export_parser() -> CommandParser:
     """`minitrain export`."""
     parser = CommandParser(
         "export",
-        "RUN FILE.safetensors [--checkpoint best|last] [extensions=[...]]",
+        "RUN FILE.safetensors [--checkpoint best|last] [data.path=FILE] [extensions=[...]]",
         "Write the weights of a run as a safetensors file, with PyTorch's names and layouts. PyTorch reads them by "
-        "module.load_state_dict(safetensors.torch.load_file(FILE)), minitrain by network.init_file=FILE.",
+        "module.load_state_dict(safetensors.torch.load_file(FILE)), minitrain by network.init_file=FILE. Only a run of "
+        "version 0.1.0 needs its data; data.path=FILE states where they are now.",
         {"export outputs/2026-11-23/21-06-00-123456 model.safetensors": "write the weights of the best checkpoint"},
         (0, 1, 2),
-        takes_extensions=True,
+        loads_model=True,
     )
     parser.add_argument("run", metavar="RUN", help="the directory of a run")
     parser.add_argument("file", metavar="FILE.safetensors", help="the file to write")

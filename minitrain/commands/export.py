@@ -31,7 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
         from safetensors.numpy import save
     except ImportError as error:
         raise ConfigError('export: requires the library safetensors; pip install "minitrain[interchange]"') from error
-    model = load_model(Path(arguments.run), arguments.checkpoint)
+    model = load_model(Path(arguments.run), arguments.checkpoint, arguments.data_files)
     state = model.network.state_dict()
     # safetensors does not write the entries of the metadata in a fixed order. With a single entry, equal runs have
     # equal bytes.

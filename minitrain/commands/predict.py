@@ -26,7 +26,7 @@ def main(arguments: argparse.Namespace) -> int:
     run = Path(arguments.run)
     output = run / "predictions.csv" if arguments.output is None else Path(arguments.output)
     _check_output(output, Path(arguments.file))
-    model = load_model(run, arguments.checkpoint)
+    model = load_model(run, arguments.checkpoint, arguments.data_files)
     source = model.config.data
     x = read_inputs(arguments.file, model.preprocessing, source.x if isinstance(source, NPZ) else "x")
     text = io.StringIO(newline="")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -17,9 +19,11 @@ from minitrain.config.schema import RunConfig
 from minitrain.data import RowsOnDisk, row_blocks
 from minitrain.data.inputs import validate_inputs
 from minitrain.data.preprocessing import Preprocessing
-from minitrain.data.record import read_data_record
+from minitrain.data.record import check_unchanged, read_data_record
 from minitrain.errors import ConfigError, RecordError
 from minitrain.nn.module import Module
+from minitrain.options import paths_of
+from minitrain.paths import find_file
 from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.training.experiment import assemble_experiment, build_network, loss_of, without_initial_weights
 from minitrain.training.metrics import are_predictions, predicted_classes
@@ -30,7 +34,9 @@ log = logging.getLogger("minitrain")
 CHECKPOINTS = ("best", "last")
 
 
-def load_model(directory: str | Path, checkpoint: str = "best") -> Model:
+def load_model(
+    directory: str | Path, checkpoint: str = "best", data_files: Mapping[str, str | Path] | None = None
+) -> Model:
     """Load the network of a run: `load_model("outputs/DATE/TIME").predict(x).labels`.
 
     The directory has everything that the network requires, so the data may have changed or be gone; only a run of
@@ -40,12 +46,33 @@ def load_model(directory: str | Path, checkpoint: str = "best") -> Model:
         directory: The directory of the run.
         checkpoint: `best`, with the best value of the monitored metric, or `last`; `last` also replaces a `best` that
             does not exist yet.
+        data_files: Where the data of the run are now, such as `{"path": "moved.csv"}`; they are compared with those
+            that the run was trained on.
 
     Raises:
         ConfigError: The directory is not a run's, or its config is invalid.
-        RecordError: A file in it is missing or damaged.
+        RecordError: A file in it is missing or damaged, or the data are others.
     """
-    return restore_model(read_run_config(Path(directory)), Path(directory), checkpoint)
+    directory = Path(directory)
+    config = read_run_config(directory)
+    if data_files:
+        config = _with_data_files(config, data_files)
+        if read_data_record(directory) is not None:
+            check_unchanged(config.dataset.load(), directory)
+    return restore_model(config, directory, checkpoint)
+
+
+def _with_data_files(config: RunConfig, files: Mapping[str, str | Path]) -> RunConfig:
+    """A config whose data are in other files."""
+    data: Any = config.data  # a dataclass, which the Protocol of datasets does not say
+    names = paths_of(data)
+    for name, path in files.items():
+        if name not in names:
+            valid = " and ".join(f"data.{valid}" for valid in names)
+            advice = f"only {valid} can be set" if names else "the data of this run are not in a file; leave it out"
+            raise ConfigError(f"data.{name}={path}: a trained network keeps its config; {advice}")
+    complete = {name: os.path.abspath(find_file(str(path))) for name, path in files.items()}
+    return replace(config, data=replace(data, **complete))
 
 
 @dataclass(frozen=True)

@@ -241,6 +241,38 @@ def test_data_of_a_run_of_version_0_1_0_are_loaded_again(command, flowers):
         minitrain.load_model("run")
 
 
+@pytest.mark.parametrize("with_record", [True, False])
+def test_data_that_were_moved(command, flowers, with_record):
+    """A run of version 0.1.0, which has no data.json, needs its data; any run compares them with those it had."""
+    run(command, *FLOWERS_RUN)
+    np.save("x.npy", np.array([[5.1, 3.5, 1.4, 0.2]]))
+    command("predict", "run", "x.npy", "--output", "expected.csv")
+    if not with_record:
+        Path("run/data.json").unlink()
+    Path("flowers.csv").rename("moved.csv")
+    status, out, err = command("predict", "run", "x.npy", "--output", "actual.csv", "data.path=moved.csv")
+    assert status == 0, out + err
+    assert Path("actual.csv").read_bytes() == Path("expected.csv").read_bytes()
+    write("other.csv", [FLOWERS, *([str(float(row[0]) + i), *row[1:]] for i, row in enumerate(flowers))])
+    message = "the data have changed since the run started" if with_record else "the data has changed since the run"
+    status, _, err = command("predict", "data.path=other.csv", "run", "x.npy", "--output", "none.csv")
+    assert status == 2
+    assert message in err
+    status, _, err = command("predict", "run", "x.npy", "--output", "none.csv", "data.target=species")
+    assert status == 2
+    assert "data.target=species: a trained network keeps its config; only data.path can be set" in err
+    assert not Path("none.csv").exists()
+    assert minitrain.load_model("run", data_files={"path": Path("moved.csv")}).step > 0
+
+
+def test_data_that_are_in_no_file(command):
+    run(command, "data=moons", "steps=20")
+    with pytest.raises(
+        ConfigError, match=r"data\.path=a\.csv: .* the data of this run are not in a file; leave it out"
+    ):
+        minitrain.load_model("run", data_files={"path": "a.csv"})
+
+
 # What datasets store for predictions
 
 

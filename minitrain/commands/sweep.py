@@ -210,13 +210,16 @@ def _log_failures(results: Sequence[JobReturn], first: int) -> None:
             log.error("#%d %s: failed: %s: %s", number, " ".join(result.overrides or ()), type(error).__name__, error)
 
 
-def _write_multirun_yaml(directory: Path, sweep_config: DictConfig, sweep: ExpandedSweep, placement: Placement) -> None:
-    """Write the config of a grid, with all overrides that the user typed and the number of runs in the directory."""
+def _write_multirun_yaml(
+    directory: Path, sweep_config: DictConfig, sweep: ExpandedSweep, placement: Placement | None = None
+) -> None:
+    """Write the config of a sweep, with all overrides that the user typed, and of a grid the number of its runs."""
     stored = OmegaConf.create(OmegaConf.to_container(sweep_config))  # Hydra's structured config takes no further keys
     stored.hydra.overrides.task += sweep.request.grid
-    stored.hydra.sweep.runs = len(placement.runs) + len(placement.others)
-    if placement.others:
-        stored.hydra.sweep.other_runs = len(placement.others)
+    if placement is not None:
+        stored.hydra.sweep.runs = len(placement.runs) + len(placement.others)
+        if placement.others:
+            stored.hydra.sweep.other_runs = len(placement.others)
     write_text(directory / "multirun.yaml", OmegaConf.to_yaml(stored))
 
 
@@ -226,12 +229,14 @@ def _write_multirun_yaml(directory: Path, sweep_config: DictConfig, sweep: Expan
 def _search(composer: Composer, plan: SweepPlan, directory: Path, task: RunTask) -> int:
     """Let a sweeper choose and train the runs, by the launcher that it starts itself."""
     log.info("runs in %s", directory)
+    overrides = [*_overrides_in(plan, directory), *_direction(plan)]
+    _write_multirun_yaml(directory, composer.compose(overrides, RunMode.MULTIRUN), plan.sweep)
     interrupted = False
     try:
-        composer.hydra.multirun(CONFIG, task, [*_overrides_in(plan, directory), *_direction(plan)])
+        composer.hydra.multirun(CONFIG, task, overrides)
     except KeyboardInterrupt:
         interrupted = True
-    return finish_sweep(directory, " ".join(requested_overrides(plan.sweep.config)), plan.configs, interrupted)
+    return finish_sweep(directory, read_sweep_title(directory), plan.configs, interrupted)
 
 
 def _direction(plan: SweepPlan) -> list[str]:

@@ -146,3 +146,8 @@ def test_a_sweeper_can_train_its_runs_in_batches(command, monkeypatch):
     status, out, err = command("-m", *SMALL, "hydra.sweeper._target_=hydra_plugins.two_batches.TwoBatches")
     assert status == 0, out + err
     assert len(runs()) == 4
+    assert len((Path("swept") / "sweep.csv").read_text().splitlines()) == 5
+    (runs()[3] / "summary.json").unlink()
+    status, out, err = command("resume", "swept")
+    assert status == 0, out + err
+    assert "3 of 4 runs are complete" in out

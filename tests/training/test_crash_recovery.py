@@ -16,9 +16,10 @@ import pytest
 
 from minitrain.cli import main
 from minitrain.errors import RecordError
-from minitrain.optim.schedules import Cosine
+from minitrain.optim.schedules import Cosine, Plateau
 from minitrain.registry import register
 from minitrain.storage.checkpoint import load_checkpoint
+from minitrain.storage.metrics_file import read_metrics
 from minitrain.storage.summary import read_summary
 
 pytestmark = pytest.mark.slow
@@ -38,16 +39,33 @@ STOP: dict[str, int] = {}  # set in a forked child: the step at which it sends i
 
 @pytest.fixture(autouse=True)
 def stoppable(own_components, tmp_path, monkeypatch):
-    """A temporary directory, and a cosine schedule that sends the process a signal at the step in `STOP`."""
+    """A temporary directory, and two schedules that send the process a signal at the step in `STOP`."""
     monkeypatch.chdir(tmp_path)
+
+    def stop_if_due(step):
+        if step == STOP.get("step"):
+            os.kill(os.getpid(), STOP["signal"])
 
     @register("schedule", "stoppable")
     @dataclass(frozen=True)
     class Stoppable(Cosine):
         def factor(self, step, steps):
-            if step == STOP.get("step"):
-                os.kill(os.getpid(), STOP["signal"])
+            stop_if_due(step)
             return super().factor(step, steps)
+
+    @register("schedule", "stoppable_plateau")
+    @dataclass(frozen=True)
+    class StoppablePlateau(Plateau):
+        def for_run(self, lr):
+            return StoppableState(super().for_run(lr))
+
+    class StoppableState:
+        def __init__(self, state):
+            self.array, self.observe, self.plain_factor = state.array, state.observe, state.factor
+
+        def factor(self, step, steps):
+            stop_if_due(step)
+            return self.plain_factor(step, steps)
 
 
 def fork(arguments, before=lambda: None):
@@ -114,6 +132,25 @@ def test_50_stops_at_random_steps(uninterrupted):
         status = run(RUN, lambda step=step, number=number: STOP.update(step=step, signal=number))
         assert status == (-signal.SIGKILL if number == signal.SIGKILL else 130), (number, step)
         assert resume() == 0, Path("out.txt").read_text()
+        assert recorded_state() == expected, (number, step)
+        shutil.rmtree("run")
+
+
+def test_stops_at_every_step_of_a_plateau_schedule():
+    """The schedule has a state of its own: the rate, the best value, and a count of evaluations."""
+    replaced = ("schedule=", "steps=", "eval_every=", "checkpoint_every=", "patience=")
+    plateau = ["schedule=stoppable_plateau", "schedule.patience=1", "schedule.factor=0.5", "steps=40", "eval_every=3"]
+    arguments = [*(text for text in RUN if not text.startswith(replaced)), *plateau, "checkpoint_every=7"]
+    assert run(arguments) == 0, Path("out.txt").read_text()
+    expected = recorded_state()
+    assert len(set(read_metrics(Path("run"))["lr"][2:].tolist())) > 3  # several reductions after the warm-up
+    shutil.rmtree("run")
+    # A request to stop after the last step is not needed: only its row is missing.
+    for step in range(2, 39 - WARMUP):
+        number = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)[step % 3]
+        status = run(arguments, lambda step=step, number=number: STOP.update(step=step, signal=number))
+        assert status == (-signal.SIGKILL if number == signal.SIGKILL else 130), (number, step)
+        assert run(["resume", "run"]) == 0, Path("out.txt").read_text()
         assert recorded_state() == expected, (number, step)
         shutil.rmtree("run")
 

@@ -17,7 +17,7 @@ from minitrain.inference.model import Model
 from minitrain.storage.summary import ClassScores
 from minitrain.training import diagnostics
 from minitrain.training.experiment import weighted_loss
-from minitrain.training.metrics import Evaluation, class_scores
+from minitrain.training.metrics import Evaluation, are_predictions, class_scores
 from minitrain.typing import Array
 
 
@@ -28,8 +28,9 @@ class Scores:
     Attributes:
         examples: The number of examples.
         metrics: Loss, accuracy and the metrics of `training.metrics`, by their columns in metrics.csv (`val_loss`); NaN
-            where a metric is not defined. A loss that depends on unknown numbers of training examples is left out.
-        classes: The scores of each class; empty for regression.
+            where a metric is not defined. A loss that depends on unknown numbers of training examples is left out, and
+            so is all but the loss if the outputs of the network are no predictions.
+        classes: The scores of each class; empty if there are none.
     """
 
     examples: int
@@ -48,13 +49,15 @@ def evaluate(model: Model, x: Array | RowsOnDisk, y: Array, class_counts: tuple[
     """
     config, preprocessing = model.config, model.preprocessing
     outputs = model.predict_scaled(x).outputs
-    of = Evaluation(outputs, y, preprocessing)
-    metrics = {}
+    metrics: dict[str, float] = {}
     if config.class_weight != "balanced" or class_counts:
         targets = y.astype(config.dtype) if y.dtype.kind == "f" else y
         with no_grad(), np.errstate(all="ignore"):
             loss = weighted_loss(config, preprocessing, class_counts)(Tensor(outputs), Tensor(targets))
         metrics["val_loss"] = float(loss.item())
+    if not are_predictions(outputs, preprocessing):
+        return Scores(len(y), metrics, [])
+    of = Evaluation(outputs, y, preprocessing)
     if preprocessing.classes is not None:
         metrics["val_accuracy"] = float(np.mean(of.predicted == y))
     for name, diagnostic in diagnostics.DIAGNOSTICS.items():

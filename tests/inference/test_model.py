@@ -13,6 +13,7 @@ from minitrain import ConfigError, register
 from minitrain.components.losses import Loss
 from minitrain.data import CSV, NPZ, Digits, Iris, Moons, RegressionSplitOptions
 from minitrain.errors import RecordError
+from minitrain.inference.evaluation import evaluate
 from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.storage.summary import read_summary
 
@@ -344,6 +345,9 @@ def test_outputs_that_are_no_predictions_are_written_as_they_are(command, own_co
     x = np.random.default_rng(0).normal(size=(3, 4 if target == "classes" else 10))
     prediction = minitrain.load_model("run").predict(x)
     assert (prediction.values, prediction.classes, prediction.labels, prediction.probabilities) == (None,) * 4
+    data = minitrain.load_model("run").config.data.load()
+    scores = evaluate(minitrain.load_model("run"), data.x_val, data.y_val)
+    assert (list(scores.metrics), scores.classes, scores.examples) == (["val_loss"], [], len(data.y_val))
     np.save("x.npy", x)
     assert command("predict", "run", "x.npy")[0] == 0
     header, rows = read("run/predictions.csv")

@@ -30,8 +30,8 @@ CHECKPOINTS = ("best", "last")
 class CommandParser(argparse.ArgumentParser):
     """A parser that raises one-line errors, and whose help has examples and the exit status.
 
-    Of a command that `loads_model`, the words `extensions=[...]` and `data.KEY=FILE` are collected in the attributes
-    `extensions` and `data_files` of what it returns.
+    Words `extensions=[...]` are collected in the attribute `extensions` of what it returns, if `takes_extensions`, and
+    words `data.KEY=FILE` in the attribute `data_files`, if `takes_data_files`.
 
     Args:
         command: The name of the command; empty for the bare command.
@@ -39,7 +39,8 @@ class CommandParser(argparse.ArgumentParser):
         description: What the command does.
         examples: Command line without `minitrain` -> what it does.
         status: The exit statuses that the command can have.
-        loads_model: Whether the command loads the network of a run.
+        takes_extensions: Whether the command imports components of the user.
+        takes_data_files: Whether the user can state where the data of a trained network are.
     """
 
     def __init__(
@@ -49,9 +50,10 @@ class CommandParser(argparse.ArgumentParser):
         description: str,
         examples: dict[str, str],
         status: Sequence[int] = (0, 1, 2, 130),
-        loads_model: bool = False,
+        takes_extensions: bool = False,
+        takes_data_files: bool = False,
     ) -> None:
-        self.command, self.loads_model = command, loads_model
+        self.command, self.takes_extensions, self.takes_data_files = command, takes_extensions, takes_data_files
         program = f"minitrain {command}".rstrip()
         super().__init__(
             program,
@@ -75,8 +77,8 @@ class CommandParser(argparse.ArgumentParser):
         Raises:
             ConfigError: A value is invalid, or an argument is missing.
         """
-        extensions = [text for text in arguments if self.loads_model and text.startswith("extensions=")]
-        files = [text for text in arguments if self.loads_model and text.startswith("data.") and "=" in text]
+        extensions = [text for text in arguments if self.takes_extensions and text.startswith("extensions=")]
+        files = [text for text in arguments if self.takes_data_files and text.startswith("data.") and "=" in text]
         namespace, unknown = self.parse_known_intermixed_args(
             [text for text in arguments if text not in extensions and text not in files]
         )
@@ -262,7 +264,8 @@ def predict_parser() -> CommandParser:
             "predict RUN new.npy --output p.csv --checkpoint last": "predict by the last checkpoint, not the best",
         },
         (0, 1, 2),
-        loads_model=True,
+        takes_extensions=True,
+        takes_data_files=True,
     )
     parser.add_argument("run", metavar="RUN", help="the directory of a run")
     parser.add_argument("file", metavar="FILE", help="a csv, npy or npz file of examples")
@@ -275,17 +278,19 @@ def evaluate_parser() -> CommandParser:
     """`minitrain evaluate`."""
     parser = CommandParser(
         "evaluate",
-        "RUN [FILE] [--checkpoint best|last] [--json] [extensions=[...]]",
+        "RUN [FILE] [--checkpoint best|last] [--json] [data.path=FILE] [extensions=[...]]",
         "Score the network of a run on its test examples, which data.test=0.1 holds back, or on the examples of a csv "
         "or npz file, which has the inputs and the target of the training data. For classes: loss, accuracy, balanced "
         "accuracy, F1 score, for two of them the area under the ROC curve, and the scores of each class; for numbers: "
-        "loss, and rmse, mae and r2 in the units of the target.",
+        "loss, and rmse, mae and r2 in the units of the target. data.path=FILE states where the data of the run are "
+        "now.",
         {
             "evaluate outputs/2026-11-23/21-06-00-123456": "the test examples of a run with data.test=0.1",
             "evaluate RUN new.csv --checkpoint last --json": "a file, by the last checkpoint; print JSON",
         },
         (0, 1, 2),
         takes_extensions=True,
+        takes_data_files=True,
     )
     parser.add_argument("run", metavar="RUN", help="the directory of a run")
     parser.add_argument(
@@ -309,7 +314,8 @@ def export_parser() -> CommandParser:
         "version 0.1.0 needs its data; data.path=FILE states where they are now.",
         {"export outputs/2026-11-23/21-06-00-123456 model.safetensors": "write the weights of the best checkpoint"},
         (0, 1, 2),
-        loads_model=True,
+        takes_extensions=True,
+        takes_data_files=True,
     )
     parser.add_argument("run", metavar="RUN", help="the directory of a run")
     parser.add_argument("file", metavar="FILE.safetensors", help="the file to write")

@@ -29,7 +29,7 @@ def main(arguments: argparse.Namespace) -> int:
         set_up_logging(sys.stderr)  # standard output has the JSON alone
     load_extensions(arguments.extensions)
     run = Path(arguments.run)
-    model = load_model(run, arguments.checkpoint)
+    model = load_model(run, arguments.checkpoint, arguments.data_files)
     if not model.preprocessing.has_target:
         raise ConfigError(f"evaluate: {run}: the data of the run have no target, so that nothing can be scored")
     scores = _score_test_examples(model, run) if arguments.file is None else _score_file(model, run, arguments.file)

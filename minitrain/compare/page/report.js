@@ -31,7 +31,7 @@ const runTable = new Table(find("runs"), "Runs", runColumns, {
   colorOf: (run) => colors.of(run),
 });
 
-// Groups of runs that differ only in their seed
+// Groups of runs that differ only in seed and fold
 
 let groups = [];
 const firstOf = new Map([...runs].reverse().map((run) => [data.runs.group[run], run]));

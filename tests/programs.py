@@ -147,6 +147,14 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any, int], Any]] = {
     "x ** n": lambda F, x, y, n: x ** (n % 4),
     "x ** -1": lambda F, x, y, n: positive(x) ** -1,
     "x ** 0.5": lambda F, x, y, n: positive(x) ** 0.5,
+    "x // y": lambda F, x, y, n: F.floor(x // positive(y)),
+    "x % y": lambda F, x, y, n: x % positive(y),
+    "floor": lambda F, x, y, n: x - F.floor(x * 3.0),
+    "round": lambda F, x, y, n: x - F.round(x * 3.0),
+    "arctan": lambda F, x, y, n: F.arctan(x),
+    "arcsinh": lambda F, x, y, n: F.arcsinh(x),
+    "~": lambda F, x, y, n: F.where(~(x > y), x, y * 0.5),
+    "&": lambda F, x, y, n: F.where((x > y) & (x > 0.0), x, y * 0.5),
     "exp": lambda F, x, y, n: F.exp(x),
     "log": lambda F, x, y, n: F.log(positive(x)),
     "sqrt": lambda F, x, y, n: F.sqrt(positive(x)),
@@ -175,6 +183,8 @@ OPERATIONS: dict[str, Callable[[Any, Any, Any, int], Any]] = {
     "mean": lambda F, x, y, n: reduced(F.mean, x, n) if size(x) else x,
     "max": lambda F, x, y, n: reduced(F.max, x, n) if size(x) else x,
     "argmax": lambda F, x, y, n: x * F.argmax(as_rows(x)).sum() if size(x) else x,
+    "sort": lambda F, x, y, n: x * F.sort(y, axis_of(y, n)).sum() if y.ndim else x,
+    "cumprod": lambda F, x, y, n: F.cumprod(x, axis_of(x, n)) if x.ndim and size(x) < 9 else x,
     "cumsum": lambda F, x, y, n: F.cumsum(x, axis_of(x, n)) if x.ndim else x,
     "softmax": lambda F, x, y, n: F.softmax(as_rows(x)) if size(x) else x,
     "logsumexp": lambda F, x, y, n: F.logsumexp(as_rows(x)) if size(x) else x,
@@ -210,6 +220,15 @@ def _top_two(x, y, n):
     return np.concatenate([(r[-1:] - r[-2:-1]).ravel() for r in ordered if len(r) > 1] or [np.empty(0)])
 
 
+def _to_next_integer(x):
+    return x - np.rint(x)
+
+
+def _gaps(x):
+    """The differences of entries that follow each other in order."""
+    return np.diff(np.sort(x, axis=None))
+
+
 # Operation -> the distance of its operands from a point where the result or a derivative is discontinuous
 KINKS: dict[str, Callable[[Any, Any, int], Any]] = {
     "relu": lambda x, y, n: x,
@@ -217,9 +236,15 @@ KINKS: dict[str, Callable[[Any, Any, int], Any]] = {
     "sign": lambda x, y, n: y,
     "clip": lambda x, y, n: (x + 0.5) * (x - 0.75),
     "maximum": lambda x, y, n: x - y,
-    **{name: lambda x, y, n: x - y for name in ("x > y", "x >= y", "x < y", "x <= y", "x == y", "x != y")},
+    "x // y": lambda x, y, n: _to_next_integer(x / positive(y)),
+    "x % y": lambda x, y, n: _to_next_integer(x / positive(y)),
+    "floor": lambda x, y, n: _to_next_integer(x * 3.0),
+    "round": lambda x, y, n: _to_next_integer(x * 3.0 + 0.5),
+    "&": lambda x, y, n: (x - y) * x,
+    **{name: lambda x, y, n: x - y for name in ("x > y", "x >= y", "x < y", "x <= y", "x == y", "x != y", "~")},
     "max": _top_two,
     "argmax": _top_two,
+    "sort": lambda x, y, n: _gaps(y),
 }
 SHAPES = ((), (1,), (3,), (4,), (2, 3), (3, 1), (1, 4), (2, 1, 3), (0,), (0, 3))
 LARGEST = 24  # entries of a value: larger values are truncated

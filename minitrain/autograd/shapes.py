@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from math import prod
 from typing import Any
@@ -79,7 +79,7 @@ def fitting_shape(shape: Shape, sizes: Shape) -> Shape:
     (3, 4)
     """
     size, known = prod(shape), prod(n for n in sizes if n != -1)
-    if -1 in sizes and known and size % known == 0:
+    if sizes.count(-1) == 1 and known and size % known == 0:
         sizes = tuple(size // known if n == -1 else n for n in sizes)
     if min(sizes, default=0) < 0 or prod(sizes) != size:
         raise ValueError(f"reshape: {list(shape)} has {size} entries, which do not fit shape {list(sizes)}")
@@ -89,18 +89,61 @@ def fitting_shape(shape: Shape, sizes: Shape) -> Shape:
 def axes_from_end(operation: str, shape: Shape, axis: int | Sequence[int] | None) -> tuple[int, ...]:
     """The axes counted from the end, in order; all axes for None.
 
+    A value without axes may be reduced over axis 0 or -1, as in NumPy and PyTorch.
+
     Raises:
-        ValueError: There is no such axis.
+        TypeError: An axis is not an integer.
+        ValueError: There is no such axis, or an axis is given twice.
 
     >>> axes_from_end("sum", (2, 3, 4), (0, -1))
     (-3, -1)
     """
     ndim = len(shape)
-    axes = range(ndim) if axis is None else [axis] if isinstance(axis, int) else axis
-    for a in axes:
-        if not -ndim <= a < ndim:
-            raise ValueError(f"{operation}: axis {a} of shape {list(shape)}: expected {-ndim} to {ndim - 1}")
-    return tuple(sorted({a if a < 0 else a - ndim for a in axes}))
+    if axis is None:
+        return tuple(range(-ndim, 0))
+    axes = []
+    for a in axis if isinstance(axis, Sequence) else [axis]:
+        if not _is_integer(a):
+            raise TypeError(f"{operation}: axis {axis!r}: expected an integer, several integers or None")
+        if not -max(ndim, 1) <= a < max(ndim, 1):
+            raise ValueError(f"{operation}: axis {a} of shape {list(shape)}: expected {-ndim} to {max(ndim - 1, 0)}")
+        axes.append(int(a) if a < 0 else int(a) - max(ndim, 1))
+    if len(set(axes)) < len(axes):
+        raise ValueError(f"{operation}: axis {axis} of shape {list(shape)}: an axis is given twice")
+    return tuple(sorted(axes)) if ndim else ()
+
+
+def axis_from_end(operation: str, shape: Shape, axis: int) -> int:
+    """One axis, counted from the end.
+
+    Raises:
+        TypeError: The axis is not an integer.
+        ValueError: There is no such axis.
+    """
+    if not _is_integer(axis):
+        raise TypeError(f"{operation}: axis {axis!r}: expected an integer")
+    if not shape:
+        raise ValueError(f"{operation}: axis {axis} of shape []: the value has no axes")
+    return axes_from_end(operation, shape, axis)[0]
+
+
+def shape_of(operation: str, sizes: object) -> Shape:
+    """A shape that is given as one integer or as several.
+
+    Raises:
+        TypeError: A size is not an integer.
+
+    >>> shape_of("broadcast_to", 3), shape_of("broadcast_to", [2, np.int64(3)])
+    ((3,), (2, 3))
+    """
+    shape = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
+    if not all(map(_is_integer, shape)):
+        raise TypeError(f"{operation}: shape {sizes!r}: expected integers")
+    return tuple(map(int, shape))
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
 
 
 def slices_of(shape: Shape, keys: tuple[Any, ...]) -> tuple[Key | None, list[int]] | None:
@@ -108,7 +151,7 @@ def slices_of(shape: Shape, keys: tuple[Any, ...]) -> tuple[Key | None, list[int
 
     Returns:
         One slice per axis, or None if they select everything; and the shape of the result. None for an index that has
-        arrays.
+        arrays or booleans.
 
     Raises:
         IndexError: There are too many indices, or one is out of range.
@@ -116,7 +159,7 @@ def slices_of(shape: Shape, keys: tuple[Any, ...]) -> tuple[Key | None, list[int
     >>> slices_of((4, 5), (0, slice(1, 3)))
     ((slice(0, 1, None), slice(1, 3, None)), [2])
     """
-    if not all(k is None or k is Ellipsis or isinstance(k, (int, np.integer, slice)) for k in keys):
+    if not all(k is None or k is Ellipsis or _is_integer(k) or isinstance(k, slice) for k in keys):
         return None
     slices: list[slice] = []
     result_shape: list[int] = []

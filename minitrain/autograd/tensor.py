@@ -7,35 +7,27 @@ no longer used is freed at once, without the garbage collector.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from minitrain.autograd import primitives as P
 from minitrain.autograd.graph import flow_back, no_grad, recording, topological_order
-from minitrain.autograd.primitives import special, windows
-from minitrain.autograd.primitives.movement import Key
+from minitrain.autograd.primitives import special
 from minitrain.autograd.primitives.table import Primitive
-from minitrain.autograd.shapes import (
-    axes_from_end,
-    broadcast_shape,
-    fitting_shape,
-    joint_shape,
-    product_shapes,
-    row_numbers,
-    slices_of,
-)
-from minitrain.autograd.value import FLOATS, TensorLike, Value, inspectable
-from minitrain.typing import Array, Shape
+from minitrain.autograd.rearranging import Rearranging
+from minitrain.autograd.shapes import broadcast_shape, product_shapes
+from minitrain.autograd.value import FLOATS, TensorLike, Value, carries_gradient, inspectable, supported
+from minitrain.typing import Array, DType, Shape
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
 __all__ = ["FLOATS", "Parameter", "Tensor", "TensorLike", "apply", "as_tensor", "elementwise", "inspectable",
-           "product", "to_tensor"]  # fmt: skip
+           "of_one_dtype", "pair", "product", "to_float", "to_tensor"]  # fmt: skip
 
-Axis = int | Sequence[int] | None
 Method = Callable[["Tensor", TensorLike], "Tensor"]
 
 
@@ -46,12 +38,27 @@ def _operator(primitive: Primitive) -> tuple[Method, Method]:
     )
 
 
+def _comparison(primitive: Primitive) -> Method:
+    """A comparison as a method; integers may be compared with numbers that their type does not have."""
+    return lambda self, other: elementwise(primitive, self, _comparable(self, other))
+
+
+def _number_function(primitive: Primitive) -> Callable[[Tensor], Tensor]:
+    """A primitive of one operand as a method, which takes no booleans."""
+    return lambda self: apply(primitive, _numbers(primitive.name, self))
+
+
 def _function(primitive: Primitive) -> Callable[[Tensor], Tensor]:
     """A primitive of one operand as a method."""
     return lambda self: apply(primitive, self)
 
 
-class Tensor(Value):
+def _float_function(primitive: Primitive) -> Callable[[Tensor], Tensor]:
+    """A primitive of one operand as a method, which converts integers and booleans to float64."""
+    return lambda self: apply(primitive, self._as_float())
+
+
+class Tensor(Rearranging["Tensor"]):
     """A value of any shape that remembers how it was computed.
 
     Args:
@@ -93,9 +100,7 @@ class Tensor(Value):
             view = self._data.view()
             view.flags.writeable = False
             return view
-        if self._exposed is None:
-            self._exposed = self._data.copy()
-        return self._data
+        return self._writable_array()
 
     @data.setter
     def data(self, value: TensorLike) -> None:
@@ -145,7 +150,7 @@ class Tensor(Value):
     def detach(self) -> Tensor:
         """The same value without its graph: no gradient flows back from it."""
         with no_grad():
-            return apply(P.identity, self)
+            return apply(P.cast, self, dtype=self.dtype.name) if self.dtype == bool else apply(P.identity, self)
 
     def zero_grad(self) -> None:
         """Discard the accumulated gradient."""
@@ -157,21 +162,15 @@ class Tensor(Value):
     __sub__, __rsub__ = _operator(P.subtract)
     __mul__, __rmul__ = _operator(P.multiply)
     __truediv__, __rtruediv__ = _operator(P.divide)
-    _pow, __rpow__ = _operator(P.pow_)
-    __gt__, _ = _operator(P.greater)
-    __ge__, _ = _operator(P.greater_equal)
-    __lt__, _ = _operator(P.less)
-    __le__, _ = _operator(P.less_equal)
-    __eq__, _ = _operator(P.equal)  # type: ignore[assignment]  # elementwise, as in NumPy
-    __ne__, _ = _operator(P.not_equal)  # type: ignore[assignment]  # elementwise, as in NumPy
-    maximum, _ = _operator(P.maximum)
-    __neg__ = _function(P.negative)
+    __gt__ = _comparison(P.greater)
+    __ge__ = _comparison(P.greater_equal)
+    __lt__ = _comparison(P.less)
+    __le__ = _comparison(P.less_equal)
+    __eq__ = _comparison(P.equal)  # type: ignore[assignment]  # elementwise, as in NumPy
+    __ne__ = _comparison(P.not_equal)  # type: ignore[assignment]  # elementwise, as in NumPy
     __hash__ = Value.__hash__  # a class that defines __eq__ has none otherwise
-
-    def __pow__(self, other: TensorLike) -> Tensor:
-        if isinstance(other, (int, float, np.number)):
-            return apply(P.power, self, exponent=float(other))
-        return self._pow(other)
+    __neg__ = _number_function(P.negative)
+    maximum, _ = _operator(P.maximum)
 
     def __matmul__(self, other: TensorLike) -> Tensor:
         return product(self, as_tensor(other, self))
@@ -179,156 +178,78 @@ class Tensor(Value):
     def __rmatmul__(self, other: TensorLike) -> Tensor:
         return product(as_tensor(other, self), self)
 
+    # What the inherited methods need
+
+    def _apply(self, primitive: Primitive, *others: Tensor, **options: Any) -> Tensor:
+        return apply(primitive, self, *others, **options)
+
+    def _combine(self, primitive: Primitive, other: TensorLike) -> Tensor:
+        return elementwise(primitive, self, other)
+
+    def _operand(self, other: TensorLike) -> Tensor:
+        return as_tensor(other, self)
+
+    def _pair(self, other: TensorLike) -> tuple[Tensor, Tensor]:
+        return pair(self, other)
+
+    def _constant(self, data: Array) -> Tensor:
+        return _constant(data)
+
     # Functions: primitives of one operand
 
-    exp = _function(P.exp)
-    log = _function(P.log)
-    sqrt = _function(P.sqrt)
-    sign = _function(P.sign)
+    exp = _float_function(P.exp)
+    expm1 = _float_function(special.expm1)
+    log = _float_function(P.log)
+    log1p = _float_function(special.log1p)
+    sqrt = _float_function(P.sqrt)
+    sin = _float_function(special.sin)
+    cos = _float_function(special.cos)
+    arctan = _float_function(special.arctan)
+    erf = _float_function(special.erf)
+    tanh = _float_function(P.tanh)
+    sigmoid = _float_function(P.sigmoid)
+    silu = SiLU = _float_function(P.silu)  # the second names are the notebook's
+    softplus = _float_function(special.softplus)
+    sign = _number_function(P.sign)
+    relu = ReLU = _number_function(P.relu)
     abs = __abs__ = _function(P.abs_)
-    sin = _function(special.sin)
-    cos = _function(special.cos)
-    tanh = _function(P.tanh)
-    sigmoid = _function(P.sigmoid)
-    silu = SiLU = _function(P.silu)  # the second names are the notebook's
-    relu = ReLU = _function(P.relu)
     isfinite = _function(P.isfinite)
 
     def where(self, a: TensorLike, b: TensorLike) -> Tensor:
         """Elementwise `a` where this condition holds, else `b`; shapes are broadcast."""
-        a, b = _pair(a, b)
+        a, b = pair(a, b)
         shape = broadcast_shape("where", self.shape, a.shape, b.shape)
         condition = self if self.dtype == bool else self != 0
         operands = [t if _is_constant_scalar(t) else t.broadcast_to(shape) for t in (a, b)]
         return apply(P.where, condition.broadcast_to(shape), *operands)
 
-    def masks(self, x: Tensor) -> Tensor:
+    def _masks(self, x: Tensor) -> Tensor:
         """Elementwise `x` where this condition holds, else 0; both have one shape."""
         return apply(P.mask, self, x)
 
-    def argmax(self, axis: int = -1) -> Tensor:
-        """The index of the largest entry along an axis; the first of equal ones."""
-        return apply(P.argmax, self, axis=axes_from_end("argmax", self.shape, axis)[0])
-
-    # Reductions
-
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """The sum over one axis, several axes, or all."""
-        return self._reduce(P.sum_, axis, keepdims)
-
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """The mean over one axis, several axes, or all."""
-        total = self.sum(axis, keepdims)
-        return total / (self.size / max(total.size, 1))
-
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        """The largest entry along axes; tied entries share its gradient evenly."""
-        return self._reduce(P.max_, axis, keepdims)
-
-    def cumsum(self, axis: int, backward: bool = False) -> Tensor:
-        """Cumulative sums along an axis, from its end if `backward`."""
-        return apply(P.cumsum, self, axis=axes_from_end("cumsum", self.shape, axis)[0], backward=backward)
-
-    def _reduce(self, reduction: Primitive, axis: Axis, keepdims: bool) -> Tensor:
-        axes = axes_from_end(reduction.name, self.shape, axis)
-        rows = self.reshape(1, -1) if self.ndim == 1 else self  # the primitive `sum` requires at least two axes
-        result = (
-            apply(reduction, rows, axes=tuple(range(-rows.ndim, 0)) if len(axes) == self.ndim else axes)
-            if axes
-            else self
-        )
-        if keepdims:
-            result = result.reshape([1 if i - self.ndim in axes else n for i, n in enumerate(self.shape)])
-        return result
-
-    # Shapes
-
-    def reshape(self, *shape: int | Iterable[int]) -> Tensor:
-        """The same entries in another shape; one size may be -1."""
-        sizes = fitting_shape(self.shape, _unpacked(shape))
-        return self if sizes == self.shape else apply(P.reshape, self, shape=sizes)
-
-    def transpose(self, *axes: int | Iterable[int]) -> Tensor:
-        """The axes in the given order; reversed if no axes are given."""
-        order = _unpacked(axes) if axes else tuple(range(self.ndim)[::-1])
-        if sorted(a % max(self.ndim, 1) for a in order) != list(range(self.ndim)):
-            raise ValueError(f"transpose: axes {list(order)} given, expected each of the {self.ndim} axes once")
-        return apply(P.transpose, self, axes=tuple(a % self.ndim - self.ndim for a in order))
-
-    @property
-    def T(self) -> Tensor:  # noqa: N802  # NumPy's name
-        """The tensor with its axes reversed."""
-        return self.transpose()
-
-    def broadcast_to(self, shape: Sequence[int]) -> Tensor:
-        """The entries repeated along new leading axes and along axes of size 1: [n] -> [m, n]."""
-        shape = tuple(shape)
-        if shape == self.shape:
-            return self
-        if joint_shape(self.shape, shape) != shape:
-            raise ValueError(
-                f"broadcast_to: {list(self.shape)} cannot be broadcast to {list(shape)}; sizes must be equal or 1"
-            )
-        return apply(P.broadcast, self, shape=shape)
+    # Types
 
     def astype(self, dtype: DTypeLike) -> Tensor:
-        """The value converted to another dtype; its gradient is converted back."""
-        return self if self.dtype == dtype else apply(P.cast, self, dtype=np.dtype(dtype).name)
+        """The value converted to another dtype; its gradient is converted back. Integers and booleans carry none."""
+        if self.dtype == dtype:
+            return self
+        return apply(P.cast, self, dtype=supported(np.empty(0, dtype)).dtype.name)
 
-    # Indexing
-
-    def __getitem__(self, key: Any) -> Tensor:
-        """Index as NumPy does: integers, slices, None, ..., integer and boolean arrays.
-
-        The gradient of an entry that is selected more than once is the sum over its uses.
-        """
-        keys = key if isinstance(key, tuple) else (key,)
-        if len(keys) == 1 and isinstance(key, Tensor) and key.dtype.kind in "iu" and inspectable(key) is None:
-            return self.take((key < 0).where(key + len(self), key))
-        keys = tuple(k.numpy() if isinstance(k, Tensor) else k for k in keys)
-        plan = slices_of(self.shape, keys)
-        if plan is not None:
-            slices, shape = plan
-            return (self if slices is None else self.slice(slices)).reshape(shape)
-        if len(keys) == 1 and np.asarray(keys[0]).dtype.kind in "iu":
-            return self.take(row_numbers(np.asarray(keys[0]), self.shape[0]))
-        positions = np.arange(self.size).reshape(self.shape)[keys]
-        return self.reshape(-1).take(positions)
-
-    def slice(self, key: Key) -> Tensor:
-        """self[key] for one slice per axis."""
-        return apply(P.slice_, self, key=key)
-
-    def narrow(self, axis: int, start: int, length: int) -> Tensor:
-        """`length` entries along one axis, from `start` on."""
-        key = [slice(None)] * self.ndim
-        key[axis] = slice(start, start + length)
-        return self.slice(tuple(key))
-
-    def unslice(self, key: Key, shape: Shape) -> Tensor:
-        """Zeros of a shape with this value at [key]."""
-        return apply(P.unslice, self, key=key, shape=shape)
-
-    def take(self, rows: Tensor | Array) -> Tensor:
-        """Rows by number: [n, ...] and integers [*k] -> [*k, ...]."""
-        return apply(P.take, self, rows if isinstance(rows, Tensor) else _constant(np.asarray(rows)))
-
-    def scatter_add(self, rows: Tensor, size: int) -> Tensor:
-        """Zeros of `size` rows, to which each row of this value is added at its number."""
-        return apply(P.scatter_add, self, rows, size=size)
+    def _as_float(self) -> Tensor:
+        """The value itself if it is floating-point, else converted to float64."""
+        return self if self._data.dtype.kind == "f" else self.astype(np.float64)
 
     # Windows and products
 
-    def unfold(self, kernel: Shape, stride: Shape) -> Tensor:
-        """All windows: [..., *sizes] -> [..., *kernel, *positions]."""
-        return apply(windows.unfold, self, kernel=kernel, stride=stride)
+    def matmul(self, other: TensorLike, transpose_self: bool = False, transpose_other: bool = False) -> Tensor:
+        """The product [..., m, k] @ [..., k, n]; either factor may be transposed, without a copy.
 
-    def fold(self, sizes: Shape, stride: Shape) -> Tensor:
-        """Windows added up at their positions: the derivative of `unfold`."""
-        return apply(windows.fold, self, sizes=sizes, stride=stride)
+        Raises:
+            ValueError: The shapes do not match.
+        """
+        return product(self, as_tensor(other, self), transpose_self, transpose_other)
 
-    def matmul(self, other: Tensor, transpose_self: bool = False, transpose_other: bool = False) -> Tensor:
-        """The product [..., m, k] @ [..., k, n]; either factor may be transposed, without a copy."""
+    def _matmul(self, other: Tensor, transpose_self: bool = False, transpose_other: bool = False) -> Tensor:
         return apply(P.matmul, self, other, transpose_a=transpose_self, transpose_b=transpose_other)
 
 
@@ -355,12 +276,8 @@ class Parameter(Tensor):
             "name (total = w + x)"
         )
 
-    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ipow__ = __imatmul__ = _refuse
-
-
-def _unpacked(sizes: tuple[Any, ...]) -> tuple[int, ...]:
-    """Arguments that are given one by one, or as one sequence."""
-    return tuple(sizes[0]) if len(sizes) == 1 and isinstance(sizes[0], Iterable) else sizes
+    __iadd__ = __isub__ = __imul__ = __itruediv__ = __ifloordiv__ = __imod__ = __ipow__ = __imatmul__ = _refuse
+    __iand__ = __ior__ = __ixor__ = _refuse
 
 
 # Application of primitives
@@ -381,7 +298,7 @@ def apply(primitive: Primitive, *inputs: Tensor, **options: Any) -> Tensor:
         data = data.copy()  # a view of a leaf would change when the leaf is written to
     result = Tensor.__new__(Tensor)
     result._set(data, None, False)
-    if recording.on and primitive.derivatives and any([t.requires_grad for t in inputs]):
+    if recording.on and primitive.derivatives and any([t.requires_grad for t in inputs]) and data.dtype.kind == "f":
         result.requires_grad = True
         result.primitive = primitive
         result.inputs = inputs
@@ -394,7 +311,7 @@ def apply(primitive: Primitive, *inputs: Tensor, **options: Any) -> Tensor:
 
 def elementwise(primitive: Primitive, a: TensorLike, b: TensorLike) -> Tensor:
     """Apply a primitive of two operands, which are broadcast to one shape."""
-    a, b = _pair(a, b)
+    a, b = pair(a, b)
     if a.shape != b.shape:
         shape = broadcast_shape(primitive.name, a.shape, b.shape)
         # A constant scalar is not broadcast: NumPy repeats it without a copy, and no gradient needs its shape.
@@ -403,24 +320,54 @@ def elementwise(primitive: Primitive, a: TensorLike, b: TensorLike) -> Tensor:
     return apply(primitive, a, b)
 
 
-def product(a: Tensor, b: Tensor) -> Tensor:
+def product(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False) -> Tensor:
     """The matrix product a @ b as in NumPy: a 1-d operand is a row on the left and a column on the right.
+
+    Args:
+        a: [..., m, k] or [k].
+        b: [..., k, n] or [k].
+        transpose_a: Whether a has its last two axes exchanged, and at least two axes.
+        transpose_b: Likewise.
 
     Raises:
         ValueError: An operand is a scalar, the inner sizes differ, or the leading axes cannot be broadcast.
     """
-    a, b = _pair(a, b)
-    left_shape, right_shape, shape = product_shapes(a.shape, b.shape)
+    a, b = pair(a, b)
+    if (transpose_a and a.ndim < 2) or (transpose_b and b.ndim < 2):
+        raise ValueError(
+            f"matmul: left {list(a.shape)}, right {list(b.shape)}: a factor without two axes is transposed"
+        )
+    left_shape, right_shape, shape = product_shapes(_exchanged(a.shape, transpose_a), _exchanged(b.shape, transpose_b))
     left, right = (a if a.ndim > 1 else a.reshape(1, -1)), (b if b.ndim > 1 else b.reshape(-1, 1))
-    return left.broadcast_to(left_shape).matmul(right.broadcast_to(right_shape)).reshape(shape)
+    left = left.broadcast_to(_exchanged(left_shape, transpose_a))
+    right = right.broadcast_to(_exchanged(right_shape, transpose_b))
+    return left._matmul(right, transpose_a, transpose_b).reshape(shape)
+
+
+def _exchanged(shape: Shape, transposed: bool) -> Shape:
+    return (*shape[:-2], shape[-1], shape[-2]) if transposed else shape
 
 
 # Conversion of operands
 
 
 def to_tensor(value: TensorLike) -> Tensor:
-    """The value itself if it is a Tensor, else a new Tensor."""
-    return value if isinstance(value, Tensor) else Tensor(value)
+    """The value itself if it is a Tensor, else a new Tensor; gradients flow to the Tensors in a list."""
+    if isinstance(value, Tensor):
+        return value
+    if isinstance(value, (list, tuple)) and carries_gradient(value):
+        rows = of_one_dtype(value)
+        if len({row.shape for row in rows}) > 1:
+            shapes = ", ".join(str(list(row.shape)) for row in rows)
+            raise ValueError(f"a list of Tensors of shapes {shapes}: expected equal shapes")
+        first, *others = [row.reshape(1, *row.shape) for row in rows]
+        return first._join(*others, axis=-first.ndim)
+    return Tensor(value)
+
+
+def to_float(value: TensorLike) -> Tensor:
+    """The value as a floating-point Tensor; integers and booleans are converted to float64."""
+    return to_tensor(value)._as_float()
 
 
 def as_tensor(value: TensorLike, like: Tensor) -> Tensor:
@@ -428,15 +375,36 @@ def as_tensor(value: TensorLike, like: Tensor) -> Tensor:
 
     Raises:
         TypeError: The operand is neither a number, an array of numbers nor a Tensor.
+        OverflowError: A Python integer is beside integers that do not reach it.
     """
     if isinstance(value, Tensor):
         return value
+    if isinstance(value, (list, tuple)) and carries_gradient(value):
+        return to_tensor(value)
     data = np.asarray(value)
     if data.dtype.kind not in "fiub":
-        raise TypeError(f"{value!r} beside a Tensor: expected a number, an array of numbers or a Tensor")
+        missing = "; to ask for a missing value, write `t is None`" if value is None else ""
+        raise TypeError(f"{value!r} beside a Tensor: expected a real number, an array of them or a Tensor{missing}")
     if data.ndim == 0 and like.dtype in FLOATS:
         data = data.astype(like.dtype)
-    return _constant(data.copy(order="C"))
+    elif type(value) is int and like.dtype.kind in "iu":
+        data = np.asarray(value, like.dtype)
+    return _constant(supported(data).copy(order="C"))
+
+
+def of_one_dtype(values: Sequence[TensorLike]) -> list[Tensor]:
+    """Several operands as Tensors of one dtype; numbers take that of the others.
+
+    Raises:
+        ValueError: There are none.
+    """
+    others = [v if isinstance(v, Tensor) else to_tensor(v) for v in values if not _is_number(v)]
+    if not others:
+        return [to_tensor(v) for v in values]
+    like = _cast(others, _common_dtype([t.dtype for t in others]))
+    rest = iter(like)
+    tensors = [as_tensor(v, like[0]) if _is_number(v) else next(rest) for v in values]
+    return _cast(tensors, _common_dtype([t.dtype for t in tensors]))
 
 
 def _constant(data: Array) -> Tensor:
@@ -449,15 +417,49 @@ def _is_constant_scalar(t: Tensor) -> bool:
     return t.ndim == 0 and not t.requires_grad
 
 
-def _pair(a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]:
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float, np.number))
+
+
+def pair(a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]:
     """Two operands as Tensors of one dtype: if only one is floating-point, its dtype; else the wider of both."""
     if not isinstance(a, Tensor):
-        a = as_tensor(a, b) if isinstance(b, Tensor) else Tensor(a)
+        if not isinstance(b, Tensor) and (_is_number(b) or not _is_number(a)):
+            a = to_tensor(a)
+        else:
+            b = to_tensor(b)
+            a = as_tensor(a, b)
     b = as_tensor(b, a)
     if a.dtype != b.dtype:
-        if (a.dtype in FLOATS) == (b.dtype in FLOATS):
-            dtype = np.promote_types(a.dtype, b.dtype)
-        else:
-            dtype = a.dtype if a.dtype in FLOATS else b.dtype
-        a, b = a.astype(dtype), b.astype(dtype)
+        a, b = _cast((a, b), _common_dtype((a.dtype, b.dtype)))
     return a, b
+
+
+def _common_dtype(dtypes: Sequence[DType]) -> DType:
+    """The widest of the floating-point dtypes; if there is none, the dtype that all can be converted to."""
+    return np.result_type(*([dtype for dtype in dtypes if dtype in FLOATS] or dtypes))
+
+
+def _cast(tensors: Sequence[Tensor], dtype: DType) -> list[Tensor]:
+    return [t.astype(dtype) for t in tensors]
+
+
+def _comparable(t: Tensor, other: TensorLike) -> TensorLike:
+    """A number to compare with a Tensor: an integer beyond the type of the Tensor's integers becomes infinite."""
+    if type(other) is int and t.dtype.kind in "iu":
+        limits = np.iinfo(t.dtype)
+        return inf if other > limits.max else -inf if other < limits.min else other
+    return other
+
+
+def _numbers(what: str, t: Tensor) -> Tensor:
+    """The value itself, if it has numbers.
+
+    Raises:
+        TypeError: It has booleans.
+    """
+    if t.dtype == bool:
+        raise TypeError(
+            f"{what}: booleans given, expected numbers; convert them with .astype('int64'), or negate them with ~"
+        )
+    return t

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeAlias
+from weakref import ReferenceType, ref
 
 import numpy as np
 
 from minitrain.autograd.formula import formula, number
 from minitrain.autograd.graph import recording
+from minitrain.autograd.node import Traceable
 from minitrain.autograd.primitives.table import Options, Primitive
 from minitrain.typing import Array, DType, Shape
 
@@ -18,6 +20,19 @@ if TYPE_CHECKING:
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 TensorLike: TypeAlias = "Value | Array | np.generic | float | Sequence[TensorLike]"
+
+
+class Exposure(NamedTuple):
+    """An array that `data` returned for writing, while it or a view of it is in use.
+
+    Attributes:
+        array: The array: another object than the one that stores the value, so that it is freed when its last user
+            drops it.
+        copy: A copy of the value, to detect writes.
+    """
+
+    array: ReferenceType[Array]
+    copy: Array
 
 
 class Value:
@@ -40,7 +55,7 @@ class Value:
     __array_ufunc__ = None  # NumPy leaves `array * tensor` to Tensor.__rmul__
 
     _data: Array
-    _exposed: Array | None  # a copy of the array, made when `data` was last returned for writing
+    _exposed: Exposure | None  # the array that `data` last returned for writing
     _version: int  # the number of times that the value has changed
     _writable: bool  # whether the value may change: true for a leaf that the user created, false for a result
     input_versions: tuple[int, ...]
@@ -54,12 +69,13 @@ class Value:
     def __init__(self, value: TensorLike, name: str | None = None, requires_grad: bool = False) -> None:
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             data = np.array(value, np.float64)
-        else:
-            data = np.array(value._data if isinstance(value, Value) else value, order="C")
-        if data.dtype.kind not in "fiub" or data.dtype == np.float16:
+        elif isinstance(value, (list, tuple)) and carries_gradient(value):
             raise TypeError(
-                f"Tensor: values of type {data.dtype} given; expected float32, float64, integers or booleans"
+                "Tensor: a list of values that carry gradients, which would be lost; use stack or concatenate of "
+                "minitrain.functional, or pass their .numpy()"
             )
+        else:
+            data = supported(np.array(value._data if isinstance(value, Value) else value, order="C"))
         if requires_grad and data.dtype not in FLOATS:
             raise TypeError(
                 f"Tensor: an array of {data.dtype} cannot carry a gradient; pass floating-point values, "
@@ -125,10 +141,32 @@ class Value:
 
     def version(self) -> int:
         """The number of times that the value has changed, including writes to the array returned by `data`."""
-        if self._exposed is not None and self._exposed.tobytes() != self._data.tobytes():
-            self._exposed = self._data.copy()
-            self._version += 1
+        if self._exposed is not None:
+            self._detect_writes(self._exposed)
         return self._version
+
+    def _writable_array(self) -> Array:
+        """The array of a leaf, for the user to write to; writes are detected by `version`."""
+        if self._exposed is not None:
+            self._detect_writes(self._exposed)
+        array = None if self._exposed is None else self._exposed.array()
+        if array is None:
+            # NumPy lets the views of an array refer to it only if its memory belongs to something else than an array.
+            array = np.asarray(self._data.data)
+            self._exposed = Exposure(ref(array), self._data.copy())
+        return array
+
+    def _detect_writes(self, exposed: Exposure) -> None:
+        """Count a change since the last look; once nobody uses the exposed array, this look is the last."""
+        in_use = exposed.array() is not None
+        bits = np.uint8 if exposed.copy.dtype == bool else f"u{exposed.copy.itemsize}"  # nan differs from itself
+        changed = not (exposed.copy.view(bits) == self._data.view(bits)).all()
+        if changed:
+            self._version += 1
+        if not in_use:
+            self._exposed = None
+        elif changed:
+            self._exposed = Exposure(exposed.array, self._data.copy())
 
     # Access from Python
 
@@ -168,6 +206,11 @@ class Value:
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
         self._guard_access("an array of it")
         return np.array(self._data, dtype)
+
+    def tolist(self) -> Any:
+        """The value as nested lists of Python numbers; a Python number if it has no axes."""
+        self._guard_access(".tolist()")
+        return self._data.tolist()
 
     def __float__(self) -> float:
         self._guard_access("float()")
@@ -220,7 +263,7 @@ class Value:
         return f"Parameter {self.name}" if self.name else "Tensor"
 
 
-def inspectable(value: Value) -> Array | None:
+def inspectable(value: Traceable) -> Array | None:
     """The array of a value, if its entries may be validated now.
 
     Functions that check entries (class numbers, probabilities) use this instead of reading the value: it returns None,
@@ -228,3 +271,25 @@ def inspectable(value: Value) -> Array | None:
     will run with other values.
     """
     return None if recording.tracer is not None and recording.tracer.depends_on_input(value) else value._data
+
+
+def supported(data: Array) -> Array:
+    """An array of a type that Tensors have, in the byte order of this machine.
+
+    Raises:
+        TypeError: The values are neither float32, float64, integers nor booleans.
+    """
+    native = data.dtype.newbyteorder("=")
+    if native not in FLOATS and native.kind not in "iub":
+        advice = "; convert them with .astype('float64')" if native.kind == "f" else ""
+        raise TypeError(
+            f"Tensor: values of type {data.dtype} given; expected float32, float64, integers or booleans{advice}"
+        )
+    return data if data.dtype.isnative else data.astype(native)
+
+
+def carries_gradient(value: object) -> bool:
+    """Whether a value, or an entry of nested lists, is a Tensor that gradients flow to."""
+    if isinstance(value, (list, tuple)):
+        return any(carries_gradient(entry) for entry in value)
+    return isinstance(value, Value) and value.requires_grad

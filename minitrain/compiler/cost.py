@@ -23,7 +23,7 @@ from minitrain.compiler.symbols import Operation
 from minitrain.compiler.tape import Instruction, Tape
 from minitrain.compiler.types import Type
 
-ACCUMULATING: tuple[Operation, ...] = (P.sum_, P.max_, P.argmax, P.cumsum, P.scatter_add, windows.fold)
+ACCUMULATING: tuple[Operation, ...] = (P.sum_, P.max_, P.argmax, P.argsort, P.cumsum, P.scatter_add, windows.fold)
 
 
 @dataclass(frozen=True)

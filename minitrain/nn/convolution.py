@@ -28,6 +28,8 @@ class _Conv(Module):
         stride: Sizes = 1,
         padding: Sizes = 0,
         bias: bool = True,
+        dilation: Sizes = 1,
+        groups: int = 1,
         *,
         rng: np.random.Generator | int,
         init: str = "pytorch",
@@ -39,22 +41,31 @@ class _Conv(Module):
                 f"{type(self).__name__}: in_channels={in_channels}, out_channels={out_channels}, "
                 f"kernel_size={kernel_size}: expected at least 1 each, and a kernel_size of one number or {self.axes}"
             )
-        self.weight, self.bias = initial((out_channels, in_channels, *sizes), bias, rng, init, init_scale)
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"{type(self).__name__}: in_channels={in_channels}, out_channels={out_channels}, groups={groups}: "
+                "expected a number of groups that divides both"
+            )
+        self.weight, self.bias = initial((out_channels, in_channels // groups, *sizes), bias, rng, init, init_scale)
         self.stride = stride
         self.padding = padding
+        self.dilation = dilation
+        self.groups = groups
 
     def forward(self, x: Tensor) -> Tensor:
-        return type(self).function(x, self.weight, self.bias, self.stride, self.padding)
+        return type(self).function(x, self.weight, self.bias, self.stride, self.padding, self.dilation, self.groups)
 
 
 class Conv1d(_Conv):
     """A convolution over a sequence: x: [batch, in, length] -> [batch, out, positions].
 
-    positions = (length + 2 padding - kernel_size) // stride + 1; the weight [out, in, kernel_size] and the bias [out]
-    are laid out as in PyTorch. `bias`, `rng`, `init` and `init_scale` are those of `Linear`.
+    positions = (length + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1; the weight [out, in / groups,
+    kernel_size] and the bias [out] are laid out as in PyTorch. `bias`, `rng`, `init` and `init_scale` are those of
+    `Linear`.
 
     Raises:
-        ValueError: A size is below 1, `kernel_size` has the wrong number of sizes, or `init` is unknown.
+        ValueError: A size is below 1, `kernel_size` has the wrong number of sizes, `groups` does not divide the
+            channels, or `init` is unknown.
 
     >>> Conv1d(1, 4, kernel_size=3, rng=0)(Tensor(np.ones((2, 1, 8)))).shape
     (2, 4, 6)
@@ -67,12 +78,13 @@ class Conv1d(_Conv):
 class Conv2d(_Conv):
     """A convolution over an image: x: [batch, in, H, W] -> [batch, out, H', W'].
 
-    H' = (H + 2 padding - kernel_size) // stride + 1; the weight [out, in, kernel_size, kernel_size] and the bias
-    [out] are laid out as in PyTorch. `kernel_size`, `stride` and `padding` may be pairs (for H, for W). `bias`,
-    `rng`, `init` and `init_scale` are those of `Linear`.
+    H' = (H + 2 padding - dilation (kernel_size - 1) - 1) // stride + 1; the weight [out, in / groups, kernel_size,
+    kernel_size] and the bias [out] are laid out as in PyTorch. `kernel_size`, `stride`, `padding` and `dilation` may be
+    pairs (for H, for W). `bias`, `rng`, `init` and `init_scale` are those of `Linear`.
 
     Raises:
-        ValueError: A size is below 1, `kernel_size` has the wrong number of sizes, or `init` is unknown.
+        ValueError: A size is below 1, `kernel_size` has the wrong number of sizes, `groups` does not divide the
+            channels, or `init` is unknown.
 
     >>> Conv2d(1, 4, kernel_size=3, padding=1, rng=0)(Tensor(np.ones((2, 1, 8, 8)))).shape
     (2, 4, 8, 8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from minitrain.autograd.functional.arrays import pad
 from minitrain.autograd.tensor import Tensor
 
 
@@ -22,7 +23,7 @@ def l2_gradient(params: Tensor, l2: float, count: int) -> Tensor:
     array([0.5, 1. , 0. ])
     """
     penalized = params.narrow(-1, 0, count)
-    return (penalized * l2 * 2.0).unslice((slice(0, count),), params.shape)
+    return pad(penalized * l2 * 2.0, (0, params.size - count))
 
 
 def clip_by_global_norm(grads: Tensor, limit: float) -> Tensor:

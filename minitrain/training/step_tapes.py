@@ -146,7 +146,7 @@ def _enter_batch(step: TrainingStep, k: int, tracer: Tracer) -> tuple[Tensor, Te
     if rows is None:
         return x, y
     indices = tracer.input("rows", Tensor(rows))
-    return x.take(indices), None if y is None else y.take(indices)
+    return x._take(indices), None if y is None else y._take(indices)
 
 
 def _enter_all_examples(step: TrainingStep, tracer: Tracer) -> tuple[Tensor, Tensor | None]:

@@ -106,6 +106,51 @@ def test_hinge_loss_matches_the_margin_ranking_loss_of_pytorch(reduction):
     np.testing.assert_allclose(point.grad, gradient, rtol=1e-9)
 
 
+OPTIONS = [
+    {},
+    {"ignore_index": 1},
+    {"ignore_index": -100},
+    {"weight": np.array([1.0, 2.0, 0.5])},
+    {"weight": np.array([1.0, 2.0, 0.5]), "ignore_index": 1},
+    {"label_smoothing": 0.1, "ignore_index": 0},
+    {"label_smoothing": 0.1, "weight": np.array([1.0, 2.0, 0.5]), "ignore_index": 2},
+]
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("options", OPTIONS)
+@pytest.mark.parametrize("shape", [(4, 3), (2, 3, 5), (2, 3, 2, 2), (3,), (0, 3)])
+def test_class_losses_of_any_shape_match_pytorch(shape, options, reduction):
+    torch = pytest.importorskip("torch")
+    rng = np.random.default_rng(3)
+    scores, classes = rng.normal(size=shape), rng.integers(0, 3, (*shape[:1], *shape[2:]) if len(shape) > 1 else ())
+    if options.get("ignore_index") == -100:
+        classes = np.where(rng.random(classes.shape) < 0.3, -100, classes)
+    theirs = {k: torch.tensor(v) if k == "weight" else v for k, v in options.items()}
+    for name in ("cross_entropy", "nll_loss"):
+        if name == "nll_loss" and "label_smoothing" in options:
+            continue
+        ours_at, theirs_at = Parameter(scores), torch.tensor(scores, requires_grad=True)
+        value = getattr(F, name)(ours_at, classes, reduction=reduction, **options)
+        expected = getattr(torch.nn.functional, name)(theirs_at, torch.tensor(classes), reduction=reduction, **theirs)
+        assert value.shape == tuple(expected.shape)
+        np.testing.assert_allclose(value.numpy(), expected.detach().numpy(), rtol=1e-12, atol=1e-12)
+        value.sum().backward()
+        expected.sum().backward()
+        np.testing.assert_allclose(ours_at.grad, theirs_at.grad.numpy(), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "logit", "loss"), [("float32", 15.0, 3.0590226e-07), ("float64", 40.0, 4.248354255291589e-18)]
+)
+def test_small_binary_cross_entropies_keep_their_digits(dtype, logit, loss):
+    """log(1 + e^-x) and its derivative -1 / (1 + e^x), for the correct class on either side."""
+    for target, x in ((1.0, logit), (0.0, -logit)):
+        value, gradient = at(lambda p, t=target: F.binary_cross_entropy_with_logits(p, [t]), np.array([x], dtype))
+        assert value == pytest.approx(loss, rel=2e-7 if dtype == "float32" else 1e-15)
+        assert gradient == pytest.approx([-loss if target else loss], rel=3e-7)
+
+
 def test_reductions_are_consistent():
     rows = F.cross_entropy(SCORES, CLASSES, reduction="none").numpy()
     assert rows.shape == (6,)
@@ -237,7 +282,13 @@ def test_targets_that_are_not_classes_are_rejected(loss, scores, target, message
             lambda: F.cross_entropy(np.ones((3, 2)), np.ones((3, 1))),
             r"target float64 \[3, 1\].* a probability per logit",
         ),
-        (lambda: F.cross_entropy(np.ones(3), np.ones(3)), "a probability per logit"),
+        (lambda: F.cross_entropy(np.ones(3), np.ones(2)), "a probability per logit"),
+        (lambda: F.cross_entropy(np.ones((2, 3)), np.ones((2, 3)), ignore_index=0), "no ignore_index"),
+        (lambda: F.cross_entropy(np.ones((2, 3)), [0, 1], weight=[1.0, 2.0]), r"cross_entropy: weight \[2\]"),
+        (lambda: F.nll_loss(np.ones((2, 3)), [0, 1], weight=[1.0, 2.0]), r"nll_loss: weight \[2\]"),
+        (lambda: F.cross_entropy(np.ones((2, 3, 4)), np.zeros((2, 3), int)), r"per row of scores, \[2, 4\]"),
+        (lambda: F.cross_entropy(1.0, 0), "cross_entropy: a scalar given"),
+        (lambda: F.cross_entropy(np.ones((2, 3)), [0, 5], ignore_index=1), "classes from 0 to 5"),
         (lambda: F.cross_entropy(SCORES, CLASSES, label_smoothing=1.5), "label_smoothing=1.5: expected 0 to 1"),
         (lambda: F.binary_cross_entropy_with_logits([1.0, 1.0], [-1.0, 1.0]), "target from -1 to 1: .* 0 to 1"),
         (lambda: F.binary_cross_entropy_with_logits([1.0], [1.5]), "target from 1.5 to 1.5"),

@@ -385,7 +385,7 @@ def without_graph():
         (lambda: augmented("/="), TypeError, "replace the Parameter by a result"),
         (lambda: augmented("**="), TypeError, "replace the Parameter by a result"),
         (lambda: augmented("@="), TypeError, "replace the Parameter by a result"),
-        (lambda: Tensor(1.0) + None, TypeError, "None beside a Tensor: expected a number"),
+        (lambda: Tensor(1.0) + None, TypeError, "None beside a Tensor: expected a real number"),
         (lambda: "text" * Tensor(1.0), TypeError, "'text' beside a Tensor"),
         (lambda: Tensor(1.0) * 1j, TypeError, "1j beside a Tensor"),
         (lambda: Tensor([1.0]) * np.array([1j]), TypeError, "beside a Tensor"),

@@ -161,7 +161,7 @@ TRAPS = {
     "concatenated from its parts": (lambda a, b: {"x": concatenate([a[3:] * 2.0, a[:3] * 3.0])}, {"x": "a"}),
     "concatenated from its views": (lambda a, b: {"x": concatenate([a[3:], a[:3]])}, {"x": "a"}),
     "concatenation of concatenations": (lambda a, b: {"x": concatenate([concatenate([a * 2.0, b * 3.0]), a + b])}, {}),
-    "concatenation of masked values": (lambda a, b: {"x": concatenate([(a > 2.0).masks(a * 3.0), a + b])}, {}),
+    "concatenation of masked values": (lambda a, b: {"x": concatenate([(a > 2.0)._masks(a * 3.0), a + b])}, {}),
     "a part concatenated twice": (lambda a, b: (lambda t: {"x": concatenate([t, t])})(a * b), {}),
     "a part of two vectors": (lambda a, b: (lambda t: {"x": concatenate([t, a]) + concatenate([b, t])})(a * b), {}),
     "a part is an output": (lambda a, b: (lambda t: {"t": t, "x": concatenate([t, a])})(a * b), {"t": "a"}),

@@ -125,6 +125,7 @@ KERNEL_EDGES = {
     ],
     "max": _reductions("axes", _every_axes),
     "argmax": _reductions("axis", _every_axis),
+    "argsort": _reductions("axis", _every_axis),
     "cumsum": [
         *[(x, options | {"backward": b}) for b in (False, True) for x, options in _reductions("axis", _every_axis)],
         *[((finite(7),), {"axis": -1, "backward": b}) for b in (False, True)],
@@ -179,13 +180,16 @@ KERNEL_EDGES = {
         ((finite(64, 3), np.arange(64) % 5), {"size": 7}), ((floats(2, 2, 3), np.array([[0, 3], [1, 1]])), {"size": 4}),
     ],
     "unfold": [
-        ((floats(7),), {"kernel": (7,), "stride": (1,)}), ((floats(2, 5, 5),), {"kernel": (1, 1), "stride": (2, 2)}),
-        ((floats(0, 5, 5),), {"kernel": (3, 3), "stride": (1, 1)}),
+        ((floats(7),), {"kernel": (7,), "stride": (1,), "dilation": (1,)}),
+        ((floats(2, 5, 5),), {"kernel": (1, 1), "stride": (2, 2), "dilation": (1, 1)}),
+        ((floats(0, 5, 5),), {"kernel": (3, 3), "stride": (1, 1), "dilation": (1, 1)}),
+        ((floats(2, 5, 5),), {"kernel": (2, 3), "stride": (2, 1), "dilation": (3, 2)}),
     ],
     "fold": [
-        ((floats(7, 1),), {"sizes": (7,), "stride": (1,)}),
-        ((floats(2, 3, 3, 3, 3),), {"sizes": (5, 5), "stride": (1, 1)}),
-        ((floats(0, 3, 3, 3, 3),), {"sizes": (5, 5), "stride": (1, 1)}),
+        ((floats(7, 1),), {"sizes": (7,), "stride": (1,), "dilation": (1,)}),
+        ((floats(2, 3, 3, 3, 3),), {"sizes": (5, 5), "stride": (1, 1), "dilation": (1, 1)}),
+        ((floats(0, 3, 3, 3, 3),), {"sizes": (5, 5), "stride": (1, 1), "dilation": (1, 1)}),
+        ((floats(2, 2, 3, 1, 1),), {"sizes": (5, 5), "stride": (2, 1), "dilation": (3, 2)}),
     ],
     "matmul": list(_matmuls()),
 }  # fmt: skip

@@ -264,7 +264,7 @@ def test_initial_weights_of_linear_are_uniform_and_depend_on_the_seed():
     ("layer", "x", "message"),
     [
         (nn.Linear(3, 2, rng=0), np.ones((4, 5)), r"expected an input of shape \[batch, 3\].*in_features=5"),
-        (nn.Linear(3, 2, rng=0), np.ones(3), r"expected an input of shape \[batch, 3\]"),
+        (nn.Linear(3, 2, rng=0), np.ones(()), r"expected an input of shape \[batch, 3\]"),
     ],
 )
 def test_input_of_the_wrong_shape_is_reported(layer, x, message):

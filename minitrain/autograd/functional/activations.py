@@ -5,8 +5,7 @@ from __future__ import annotations
 from math import pi
 
 from minitrain.autograd.functional.elementwise import clip, erf, expm1
-from minitrain.autograd.primitives import special
-from minitrain.autograd.tensor import Tensor, TensorLike, apply, to_tensor
+from minitrain.autograd.tensor import Tensor, TensorLike, to_float, to_tensor
 
 
 def identity(x: TensorLike) -> Tensor:
@@ -36,7 +35,7 @@ def leaky_relu(x: TensorLike, slope: float = 0.01) -> Tensor:
     >>> leaky_relu([-2.0, 3.0]).numpy()
     array([-0.02,  3.  ])
     """
-    x = to_tensor(x)
+    x = to_float(x)
     return (x > 0.0).where(x, x * slope)
 
 
@@ -49,7 +48,7 @@ def elu(x: TensorLike, alpha: float = 1.0) -> Tensor:
     >>> elu([-1000.0, 3.0]).numpy()
     array([-1.,  3.])
     """
-    x = to_tensor(x)
+    x = to_float(x)
     positive = x > 0.0
     # e^x must not overflow in the branch that is not selected: its gradient would be 0 * inf.
     return positive.where(x, expm1(positive.where(0.0, x)) * alpha)
@@ -87,7 +86,7 @@ def logsigmoid(x: TensorLike) -> Tensor:
     >>> logsigmoid(-1000.0).item()
     -1000.0
     """
-    return -softplus(-to_tensor(x))
+    return -softplus(-to_float(x))
 
 
 def softplus(x: TensorLike) -> Tensor:
@@ -99,7 +98,7 @@ def softplus(x: TensorLike) -> Tensor:
     >>> round(softplus(25.0).item(), 13)
     25.0000000000139
     """
-    return apply(special.softplus, to_tensor(x))
+    return to_tensor(x).softplus()
 
 
 def silu(x: TensorLike) -> Tensor:
@@ -123,7 +122,7 @@ def mish(x: TensorLike) -> Tensor:
     >>> round(mish(1.0).item(), 6)
     0.865098
     """
-    x = to_tensor(x)
+    x = to_float(x)
     return x * softplus(x).tanh()
 
 
@@ -144,7 +143,7 @@ def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
     >>> round(gelu(1.0).item(), 6), round(gelu(1.0, approximate="tanh").item(), 6)
     (0.841345, 0.841192)
     """
-    x = to_tensor(x)
+    x = to_float(x)
     if approximate == "none":
         return x * 0.5 * (1.0 + erf(x * 0.5**0.5))
     if approximate == "tanh":
@@ -155,12 +154,17 @@ def gelu(x: TensorLike, approximate: str = "none") -> Tensor:
 def hardtanh(x: TensorLike, low: float = -1.0, high: float = 1.0) -> Tensor:
     """Limit x to two bounds; the derivative at a bound is 1, where PyTorch's is 0.
 
+    Raises:
+        ValueError: low is larger than high.
+
     References:
         Collobert 2004.
 
     >>> hardtanh([-3.0, 0.5]).numpy()
     array([-1. ,  0.5])
     """
+    if low > high:
+        raise ValueError(f"hardtanh: low={low}, high={high}: expected low to be at most high")
     return clip(x, low, high)
 
 
@@ -173,5 +177,5 @@ def hardswish(x: TensorLike) -> Tensor:
     >>> hardswish([-4.0, 3.0]).numpy()
     array([-0.,  3.])
     """
-    x = to_tensor(x)
+    x = to_float(x)
     return x * clip(x + 3.0, 0.0, 6.0) / 6.0

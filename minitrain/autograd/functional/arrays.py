@@ -7,9 +7,9 @@ from math import prod
 
 import numpy as np
 
-from minitrain.autograd import primitives as P
-from minitrain.autograd.shapes import axes_from_end, row_numbers
-from minitrain.autograd.tensor import Tensor, TensorLike, apply, inspectable, to_tensor
+from minitrain.autograd.shapes import axis_from_end
+from minitrain.autograd.tensor import Tensor, TensorLike, as_tensor, inspectable, of_one_dtype, pair, to_tensor
+from minitrain.typing import Axis
 
 # Shapes
 
@@ -39,17 +39,25 @@ def transpose(x: TensorLike, axes: Sequence[int] | None = None) -> Tensor:
     return x.transpose() if axes is None else x.transpose(axes)
 
 
+def flatten(x: TensorLike, start: int = 0, end: int = -1) -> Tensor:
+    """Join the axes from `start` to `end`, all by default: [a, b, c] -> [a b c]; a scalar becomes [1].
+
+    Raises:
+        ValueError: There is no such axis, or `start` is after `end`.
+
+    >>> flatten(np.zeros((2, 3, 4)), start=1).shape
+    (2, 12)
+    """
+    return to_tensor(x).flatten(start, end)
+
+
 def swapaxes(x: TensorLike, a: int, b: int) -> Tensor:
     """Exchange two axes: [..., m, ..., n, ...] -> [..., n, ..., m, ...].
 
     >>> swapaxes(np.zeros((2, 3, 4)), 0, -1).shape
     (4, 3, 2)
     """
-    x = to_tensor(x)
-    axes = list(range(-x.ndim, 0))
-    (a,), (b,) = axes_from_end("swapaxes", x.shape, a), axes_from_end("swapaxes", x.shape, b)
-    axes[a], axes[b] = b, a
-    return x.transpose(axes)
+    return to_tensor(x).swapaxes(a, b)
 
 
 def expand_dims(x: TensorLike, axis: int) -> Tensor:
@@ -58,13 +66,10 @@ def expand_dims(x: TensorLike, axis: int) -> Tensor:
     >>> expand_dims(np.zeros((2, 3)), 1).shape
     (2, 1, 3)
     """
-    x = to_tensor(x)
-    (from_end,) = axes_from_end("expand_dims", (*x.shape, 1), axis)
-    at = from_end + x.ndim + 1
-    return x.reshape(*x.shape[:at], 1, *x.shape[at:])
+    return to_tensor(x).expand_dims(axis)
 
 
-def squeeze(x: TensorLike, axis: int | Sequence[int] | None = None) -> Tensor:
+def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
     """Remove axes of size 1: those given, or all.
 
     Raises:
@@ -73,16 +78,10 @@ def squeeze(x: TensorLike, axis: int | Sequence[int] | None = None) -> Tensor:
     >>> squeeze(np.zeros((1, 3, 1))).shape, squeeze(np.zeros((1, 3, 1)), axis=0).shape
     ((3,), (3, 1))
     """
-    x = to_tensor(x)
-    if axis is None:
-        return x.reshape([n for n in x.shape if n != 1])
-    axes = axes_from_end("squeeze", x.shape, axis)
-    if any(x.shape[a] != 1 for a in axes):
-        raise ValueError(f"squeeze: axis {axis} of shape {list(x.shape)}: expected axes of size 1")
-    return x.reshape([n for i, n in enumerate(x.shape) if i - x.ndim not in axes])
+    return to_tensor(x).squeeze(axis)
 
 
-def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
+def broadcast_to(x: TensorLike, shape: int | Sequence[int]) -> Tensor:
     """Repeat entries along new leading axes and along axes of size 1: [n] -> [m, n].
 
     Raises:
@@ -95,12 +94,13 @@ def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
     return to_tensor(x).broadcast_to(shape)
 
 
-def pad(x: TensorLike, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
+def pad(x: TensorLike, widths: int | Sequence[int] | Sequence[Sequence[int]], value: float = 0.0) -> Tensor:
     """Add entries of a constant value before and after each axis: size n -> before + n + after.
 
     Args:
         x: [...].
         widths: (before, after) for every axis, starting with the first axis as in NumPy; PyTorch starts with the last.
+            One pair is that of all axes, and one number the width on all sides.
         value: The constant.
 
     Raises:
@@ -110,15 +110,18 @@ def pad(x: TensorLike, widths: Sequence[tuple[int, int]], value: float = 0.0) ->
     array([9., 1., 2., 9., 9.])
     """
     x = to_tensor(x)
-    pairs = [(int(before), int(after)) for before, after in widths]
-    if len(pairs) != x.ndim or any(n < 0 for pair in pairs for n in pair):
+    given = np.asarray(widths)
+    is_valid = given.dtype.kind in "iu" and given.shape in ((), (2,), (x.ndim, 2)) and (given >= 0).all()
+    if not is_valid and not x.ndim == len(given.ravel()) == 0:
         raise ValueError(
-            f"pad: widths {pairs} for shape {list(x.shape)}: expected {x.ndim} pairs (before, after) of at least 0"
+            f"pad: widths {widths} for shape {list(x.shape)}: expected {x.ndim} pairs (before, after) of at least 0, "
+            "one pair, or one number"
         )
+    pairs = np.broadcast_to(given, (x.ndim, 2)).tolist() if x.ndim else []
     shape = tuple(before + n + after for n, (before, after) in zip(x.shape, pairs, strict=True))
     key = tuple(slice(before, before + n) for n, (before, _) in zip(x.shape, pairs, strict=True))
-    result = x.unslice(key, shape)
-    if value == 0.0:
+    result = x._unslice(key, shape)
+    if value == 0:
         return result
     inside = np.zeros(shape, bool)
     inside[key] = True
@@ -128,8 +131,8 @@ def pad(x: TensorLike, widths: Sequence[tuple[int, int]], value: float = 0.0) ->
 # Joining
 
 
-def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """Join tensors along an axis: [m, ...], [n, ...] -> [m + n, ...].
+def concatenate(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
+    """Join tensors along an axis: [m, ...], [n, ...] -> [m + n, ...]; they are converted to their common type.
 
     Raises:
         ValueError: There are no tensors, or their other sizes differ.
@@ -137,19 +140,21 @@ def concatenate(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     >>> concatenate([Tensor([1.0]), Tensor([2.0, 3.0])]).numpy()
     array([1., 2., 3.])
     """
-    if not tensors:
+    parts = of_one_dtype(tensors)
+    if not parts:
         raise ValueError("concatenate: no tensors given; pass at least one")
-    ndim = tensors[0].ndim
-    (axis,) = axes_from_end("concatenate", tensors[0].shape, axis)
-    others = {t.shape[: axis % ndim] + t.shape[axis % ndim + 1 :] if t.ndim == ndim else None for t in tensors}
-    if len(others) > 1:
-        shapes = ", ".join(str(list(t.shape)) for t in tensors)
+    ndim = parts[0].ndim
+    axis = axis_from_end("concatenate", parts[0].shape, axis)
+    other_sizes = {t.shape[: axis % ndim] + t.shape[axis % ndim + 1 :] if t.ndim == ndim else None for t in parts}
+    if len(other_sizes) > 1:
+        shapes = ", ".join(str(list(t.shape)) for t in parts)
         raise ValueError(f"concatenate: shapes {shapes}: expected equal sizes on all axes except the joined one")
-    return apply(P.concatenate, *tensors, axis=axis)
+    first, *others = parts
+    return first._join(*others, axis=axis)
 
 
-def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
-    """Join tensors of one shape along a new axis: k of [n] -> [k, n].
+def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
+    """Join tensors of one shape along a new axis: k of [n] -> [k, n]; they are converted to their common type.
 
     Raises:
         ValueError: There are no tensors, or their shapes differ.
@@ -158,10 +163,11 @@ def stack(tensors: Sequence[Tensor], axis: int = 0) -> Tensor:
     array([[1., 3.],
            [2., 4.]])
     """
-    if len({t.shape for t in tensors}) != 1:
-        shapes = ", ".join(str(list(t.shape)) for t in tensors) or "none"
+    parts = of_one_dtype(tensors)
+    if len({t.shape for t in parts}) != 1:
+        shapes = ", ".join(str(list(t.shape)) for t in parts) or "none"
         raise ValueError(f"stack: shapes {shapes}: expected at least one tensor, all of one shape")
-    return concatenate([expand_dims(t, axis) for t in tensors], axis)
+    return concatenate([expand_dims(t, axis) for t in parts], axis)
 
 
 # Indexing
@@ -182,16 +188,13 @@ def take_along_axis(x: TensorLike, indices: TensorLike, axis: int = -1) -> Tenso
            [3.]])
     """
     x, indices = to_tensor(x), to_tensor(indices)
-    (axis,) = axes_from_end("take_along_axis", x.shape, axis)
+    axis = axis_from_end("take_along_axis", x.shape, axis)
     if indices.ndim != x.ndim:
         raise ValueError(
             f"take_along_axis: shape {list(x.shape)}, indices {list(indices.shape)}: expected as many axes; "
             "add axes of size 1 to the indices"
         )
-    # Positions in the flattened x: those of the first entries along the axis, plus the index times the stride.
-    first = np.arange(x.size).reshape(x.shape).take([0], axis)
-    stride = prod(x.shape[x.ndim + axis + 1 :])
-    return x.reshape(-1).take(_nonnegative("take_along_axis", indices, x.shape[axis], axis) * stride + first)
+    return x._along(x._row_numbers("take_along_axis", indices, axis), axis)
 
 
 def one_hot(ids: TensorLike, classes: int, dtype: str = "float64") -> Tensor:
@@ -217,12 +220,13 @@ def one_hot(ids: TensorLike, classes: int, dtype: str = "float64") -> Tensor:
     return (ids[..., None] == np.arange(classes)).astype(dtype)
 
 
-def embedding(ids: TensorLike, weight: Tensor) -> Tensor:
+def embedding(ids: TensorLike, weight: TensorLike) -> Tensor:
     """The row of each id: integers [...], weight: [rows, width] -> [..., width].
 
     A row that is used more than once gets the sum of its gradients.
 
     Raises:
+        ValueError: The weight has not two axes.
         TypeError: The ids are not integers.
         IndexError: An id is not a row of weight.
 
@@ -231,15 +235,10 @@ def embedding(ids: TensorLike, weight: Tensor) -> Tensor:
            [3., 4.],
            [1., 2.]])
     """
-    return weight.take(_nonnegative("embedding", to_tensor(ids), weight.shape[0]))
-
-
-def _nonnegative(what: str, indices: Tensor, size: int, axis: int = 0) -> Tensor:
-    """Indices along an axis of a size, with negative ones counted from its end."""
-    values = inspectable(_integers(what, indices))
-    if values is None:
-        return (indices < 0).where(indices + size, indices)
-    return Tensor(row_numbers(values, size, axis))
+    weight = to_tensor(weight)
+    if weight.ndim != 2:
+        raise ValueError(f"embedding: weight {list(weight.shape)}: expected [rows, width]")
+    return weight._take(weight._row_numbers("embedding", ids, 0))
 
 
 def _integers(what: str, value: Tensor) -> Tensor:
@@ -263,21 +262,27 @@ def matmul(a: TensorLike, b: TensorLike) -> Tensor:
     return to_tensor(a) @ b
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def linear(x: TensorLike, weight: TensorLike, bias: TensorLike | None = None) -> Tensor:
     """The affine map x Wᵀ + b, as in PyTorch: x: [..., in], weight: [out, in], bias: [out] -> [..., out].
 
     Raises:
-        ValueError: The last axis of x has another size than `in`.
+        ValueError: The last axis of x has another size than `in`, or the weight or the bias another shape.
 
     >>> linear(Tensor([[1.0, 2.0]]), Tensor([[3.0, 4.0]]), Tensor([0.5])).numpy()
     array([[11.5]])
     """
-    if x.ndim < 2 or x.shape[-1] != weight.shape[-1]:
+    x, weight = pair(x, weight)
+    if weight.ndim != 2:
+        raise ValueError(f"linear: weight {list(weight.shape)}: expected [out, in]")
+    bias = None if bias is None else as_tensor(bias, weight)
+    if bias is not None and bias.shape != weight.shape[:1]:
+        raise ValueError(f"linear: bias {list(bias.shape)}: expected {list(weight.shape[:1])}, one entry per output")
+    if x.ndim < 1 or x.shape[-1] != weight.shape[-1]:
         raise ValueError(
             f"linear: input {list(x.shape)}, weight {list(weight.shape)}: expected an input of shape "
             f"[batch, {weight.shape[-1]}]; build the layer with in_features={x.shape[-1] if x.ndim else 1}"
         )
     # One product of two matrices: a batched one would compute a gradient of the weight for each leading index.
-    result = x.reshape(prod(x.shape[:-1]), x.shape[-1]).matmul(weight, transpose_other=True)
+    result = x.reshape(prod(x.shape[:-1]), x.shape[-1])._matmul(weight, transpose_other=True)
     result = result if bias is None else result + bias
     return result.reshape(*x.shape[:-1], weight.shape[0])

@@ -5,8 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from minitrain.autograd import primitives as P
-from minitrain.autograd.primitives import special
-from minitrain.autograd.tensor import Tensor, TensorLike, apply, elementwise, to_tensor
+from minitrain.autograd.tensor import Tensor, TensorLike, elementwise, pair, to_float, to_tensor
 
 
 def exp(x: TensorLike) -> Tensor:
@@ -24,7 +23,7 @@ def expm1(x: TensorLike) -> Tensor:
     >>> expm1(1e-20).item()
     1e-20
     """
-    return apply(special.expm1, to_tensor(x))
+    return to_tensor(x).expm1()
 
 
 def log(x: TensorLike) -> Tensor:
@@ -42,7 +41,7 @@ def log1p(x: TensorLike) -> Tensor:
     >>> log1p(1e-20).item()
     1e-20
     """
-    return apply(special.log1p, to_tensor(x))
+    return to_tensor(x).log1p()
 
 
 def sqrt(x: TensorLike) -> Tensor:
@@ -90,6 +89,36 @@ def cos(x: TensorLike) -> Tensor:
     return to_tensor(x).cos()
 
 
+def floor(x: TensorLike) -> Tensor:
+    """The largest integer that is at most x; integers and booleans stay as they are. It carries no gradient.
+
+    >>> floor([-1.5, 2.5]).numpy()
+    array([-2.,  2.])
+    """
+    return to_tensor(x).floor()
+
+
+def ceil(x: TensorLike) -> Tensor:
+    """The smallest integer that is at least x; integers and booleans stay as they are. It carries no gradient.
+
+    >>> ceil([-1.5, 2.5]).numpy()
+    array([-1.,  3.])
+    """
+    return to_tensor(x).ceil()
+
+
+def round(x: TensorLike, decimals: int = 0) -> Tensor:
+    """The closest integer, the even one of two, or number of some decimals. It carries no gradient.
+
+    Raises:
+        TypeError: `decimals` is negative, and x has integers.
+
+    >>> round([0.5, 1.5, 2.4]).numpy(), round(0.126, decimals=2).item()
+    (array([0., 2., 2.]), 0.13)
+    """
+    return to_tensor(x).round(decimals)
+
+
 def tanh(x: TensorLike) -> Tensor:
     """The hyperbolic tangent.
 
@@ -102,10 +131,10 @@ def tanh(x: TensorLike) -> Tensor:
 def erf(x: TensorLike) -> Tensor:
     """The error function 2/√π ∫₀ˣ exp(-t²) dt, within 5 units in the last place (Cody 1969).
 
-    >>> round(erf(1.0).item(), 12)
+    >>> erf(1.0).round(12).item()
     0.84270079295
     """
-    return apply(special.erf, to_tensor(x))
+    return to_tensor(x).erf()
 
 
 def maximum(a: TensorLike, b: TensorLike) -> Tensor:
@@ -123,8 +152,8 @@ def minimum(a: TensorLike, b: TensorLike) -> Tensor:
     >>> minimum([1.0, 5.0], 3.0).numpy()
     array([1., 3.])
     """
-    a, b = (-t if isinstance(t, Tensor) else np.negative(np.asarray(t)) for t in (a, b))
-    return -maximum(a, b)
+    a, b = pair(a, b)
+    return a.minimum(b)
 
 
 def clip(x: TensorLike, low: TensorLike | None = None, high: TensorLike | None = None) -> Tensor:
@@ -138,14 +167,7 @@ def clip(x: TensorLike, low: TensorLike | None = None, high: TensorLike | None =
     >>> clip([-2.0, 0.5, 3.0], 0.0, 1.0).numpy()
     array([0. , 0.5, 1. ])
     """
-    if low is None and high is None:
-        raise ValueError("clip: no bound given; pass low, high or both")
-    result = to_tensor(x)
-    if low is not None:
-        result = (result < low).where(low, result)
-    if high is not None:
-        result = (result > high).where(high, result)
-    return result
+    return to_tensor(x).clip(low, high)
 
 
 def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
@@ -182,7 +204,7 @@ def dropout(x: TensorLike, p: float, rng: np.random.Generator | int) -> Tensor:
     """
     if not 0 <= p < 1:
         raise ValueError(f"dropout: p={p} given, expected 0 <= p < 1: the probability of dropping an entry")
-    x = to_tensor(x)
+    x = to_float(x)
     generator = np.random.default_rng(rng) if isinstance(rng, int) else rng
     retained = to_tensor(generator.random(x.shape)) >= p
-    return retained.masks(x / (1 - p))
+    return retained._masks(x / (1 - p))

@@ -7,13 +7,16 @@ broadcast: shapes that differ raise ValueError.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
 
+from minitrain.autograd.composed import largest
 from minitrain.autograd.functional.activations import softplus
-from minitrain.autograd.functional.reductions import largest, log_softmax
-from minitrain.autograd.tensor import FLOATS, Tensor, TensorLike, inspectable, to_tensor
+from minitrain.autograd.functional.reductions import log_softmax
+from minitrain.autograd.tensor import Tensor, TensorLike, inspectable, to_float, to_tensor
+from minitrain.typing import Shape
 
 # Classes
 
@@ -24,19 +27,23 @@ def cross_entropy(
     label_smoothing: float | None = None,
     reduction: str = "mean",
     weight: TensorLike | None = None,
+    ignore_index: int | None = None,
 ) -> Tensor:
-    """The cross-entropy between the target and softmax(logits), per row: logits [batch, classes] -> [] or [batch].
+    """The cross-entropy between the target and softmax(logits): logits [batch, classes, ...] -> [] or [batch, ...].
 
     It is -Σ q log softmax(logits), without overflow for any logits. Where q is 0, a logit of -inf contributes nothing
     (in PyTorch, the result is nan if q is given as probabilities).
 
     Args:
-        logits: [batch, classes].
-        target: Integers [batch], for which q is 1 at the class and 0 elsewhere; or floats [batch, classes], used as q.
+        logits: [batch, classes, ...], or [classes] for a single example.
+        target: Integers [batch, ...], for which q is 1 at the class and 0 elsewhere; or floats of the shape of the
+            logits, used as q.
         label_smoothing: ε: q is replaced by (1 - ε) q + ε / classes.
         reduction: "mean", "sum" or "none".
         weight: The weight w of each class: [classes]. The loss is -Σ w q log softmax(logits), and the mean over classes
             is divided by the sum of the weights of the target classes instead of their number.
+        ignore_index: A target class that contributes no loss, and does not count in the mean (-100 in PyTorch, where
+            it is ignored unless another one is given).
 
     Raises:
         ValueError: The target or the weight has another shape or dtype, a class does not exist, or the smoothing is
@@ -52,28 +59,39 @@ def cross_entropy(
     """
     if label_smoothing is not None and not 0 <= label_smoothing <= 1:
         raise ValueError(f"cross_entropy: label_smoothing={label_smoothing}: expected 0 to 1")
-    logits = _numbers(logits)
-    q = _target_probabilities(logits, target)
-    w = None if weight is None else _class_weight(logits, weight)
-    row_weights = q.where(w, 0.0).sum(-1) if w is not None and q.dtype == bool else None
+    logits, target, shape = _rows_of_classes("cross_entropy", to_float(logits), to_tensor(target))
+    q, counted = _target_probabilities(logits, target, ignore_index)
+    w = None if weight is None else _class_weight("cross_entropy", logits, weight)
+    row_weights = _row_weights(q, w, counted)
     if label_smoothing is not None:
         q = q.astype(logits.dtype) * (1 - label_smoothing) + label_smoothing / logits.shape[-1]
     if q.dtype == bool and w is None:
         # The same without a logarithm per class: log Σ exp(logits) - the logit of the target.
         shifted = logits - largest(logits, -1)
-        rows = shifted.exp().sum(-1).log() - q.masks(shifted).sum(-1)
+        rows = shifted.exp().sum(-1).log() - q._masks(shifted).sum(-1)
     else:
         terms = _weighted(q, log_softmax(logits))
         rows = -(terms if w is None else terms * w).sum(-1)
-    if row_weights is not None and reduction == "mean":
-        return rows.sum() / row_weights.sum()
-    return _reduce("cross_entropy", rows, reduction)
+    return _reduce_rows("cross_entropy", rows, row_weights, counted, shape, reduction)
 
 
-def nll_loss(log_probs: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
-    """The negative log-likelihood of the target's class: log_probs [batch, classes], integers [batch] -> [] or [batch].
+def nll_loss(
+    log_probs: TensorLike,
+    target: TensorLike,
+    reduction: str = "mean",
+    weight: TensorLike | None = None,
+    ignore_index: int | None = None,
+) -> Tensor:
+    """The negative log-likelihood of the target's class: log_probs [batch, classes, ...] -> [] or [batch, ...].
 
     It is -log_probs[target]: the cross-entropy of a network that ends in log_softmax.
+
+    Args:
+        log_probs: [batch, classes, ...], or [classes] for a single example.
+        target: Integers [batch, ...].
+        reduction: "mean", "sum" or "none".
+        weight: As in `cross_entropy`.
+        ignore_index: As in `cross_entropy`.
 
     Raises:
         ValueError: The target is not one integer class per row, or a class does not exist.
@@ -81,9 +99,11 @@ def nll_loss(log_probs: TensorLike, target: TensorLike, reduction: str = "mean")
     >>> nll_loss([[-1.0, -3.0]], [1]).item()
     3.0
     """
-    log_probs = _numbers(log_probs)
-    is_target = _one_hot("nll_loss", log_probs, target)
-    return _reduce("nll_loss", -_weighted(is_target, log_probs).sum(-1), reduction)
+    log_probs, target, shape = _rows_of_classes("nll_loss", to_float(log_probs), to_tensor(target))
+    is_target, counted = _one_hot("nll_loss", log_probs, target, ignore_index)
+    w = None if weight is None else _class_weight("nll_loss", log_probs, weight)
+    rows = -_weighted(is_target, log_probs if w is None else log_probs * w).sum(-1)
+    return _reduce_rows("nll_loss", rows, _row_weights(is_target, w, counted), counted, shape, reduction)
 
 
 def multi_margin_loss(scores: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
@@ -101,8 +121,8 @@ def multi_margin_loss(scores: TensorLike, target: TensorLike, reduction: str = "
     >>> multi_margin_loss([[2.0, 1.5]], [0]).item()
     0.25
     """
-    scores = _numbers(scores)
-    is_target = _one_hot("multi_margin_loss", scores, target)
+    scores = to_float(scores)
+    is_target, _ = _one_hot("multi_margin_loss", scores, to_tensor(target))
     target_score = is_target.where(scores, 0.0).sum(-1, keepdims=True)
     excess = is_target.where(0.0, (1.0 - target_score + scores).relu())
     return _reduce("multi_margin_loss", excess.sum(-1) / scores.shape[-1], reduction)
@@ -114,7 +134,8 @@ def multi_margin_loss(scores: TensorLike, target: TensorLike, reduction: str = "
 def binary_cross_entropy_with_logits(logits: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
     """The cross-entropy between a probability and sigmoid(logit), per entry: two of shape [...] -> [] or [...].
 
-    It is -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)) = log(1 + e^x) - t x, without overflow for any x.
+    It is -t log sigmoid(x) - (1 - t) log(1 - sigmoid(x)) = log(1 + e^x) - t x, without overflow for any x, and with a
+    small relative error for a small loss, too.
 
     Raises:
         ValueError: The shapes differ, or a target is outside 0 to 1.
@@ -129,7 +150,10 @@ def binary_cross_entropy_with_logits(logits: TensorLike, target: TensorLike, red
             f"binary_cross_entropy_with_logits: target from {values.min():g} to {values.max():g}: expected "
             "probabilities, 0 to 1"
         )
-    return _reduce("binary_cross_entropy_with_logits", softplus(x) - t * x, reduction)
+    # For x > 0 it is softplus(-x) + (1 - t) x, which loses no digits where t is 1.
+    positive = x > 0.0
+    y = positive.where(-x, x)
+    return _reduce("binary_cross_entropy_with_logits", softplus(y) + y * positive.where(t - 1.0, -t), reduction)
 
 
 def hinge_loss(scores: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
@@ -261,55 +285,82 @@ def accuracy(logits: TensorLike, target: Any) -> Tensor:
     return (predicted == target).astype("float64").mean()
 
 
-def _numbers(x: TensorLike) -> Tensor:
-    """Predictions as a Tensor; integers and booleans are converted to float64."""
-    x = to_tensor(x)
-    return x if x.dtype in FLOATS else x.astype(np.float64)
+def _rows_of_classes(what: str, scores: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Shape]:
+    """Scores [batch, classes, ...] as rows [n, classes], the target likewise, and the shape of the losses."""
+    if scores.ndim == 2:
+        return scores, target, scores.shape[:1]
+    if scores.ndim == 0:
+        raise ValueError(f"{what}: a scalar given, expected one score per class: [batch, classes]")
+    axis = 0 if scores.ndim == 1 else 1
+    order = [i for i in range(scores.ndim) if i != axis] + [axis]
+    shape, classes = tuple(scores.shape[i] for i in order[:-1]), scores.shape[axis]
+    if target.dtype.kind in "iu":
+        if target.shape != shape:
+            raise ValueError(
+                f"{what}: scores {list(scores.shape)}, target {target.dtype} {list(target.shape)}: expected one "
+                f"integer class per row of scores, {list(shape)}"
+            )
+        target = target.reshape(-1)
+    elif target.shape == scores.shape:
+        target = target.transpose(order).reshape(prod(shape), classes)
+    return scores.transpose(order).reshape(prod(shape), classes), target, shape
 
 
-def _target_probabilities(logits: Tensor, target: TensorLike) -> Tensor:
-    """The target of `cross_entropy`, [batch, classes]: booleans for integer classes, else the dtype of the logits."""
-    q = to_tensor(target)
-    if q.dtype.kind in "iu":
-        return _one_hot("cross_entropy", logits, q)
-    if q.shape != logits.shape or logits.ndim != 2 or q.dtype.kind != "f":
+def _target_probabilities(logits: Tensor, target: Tensor, ignore_index: int | None) -> tuple[Tensor, Tensor | None]:
+    """The target of `cross_entropy`, [batch, classes]: booleans for integer classes, else the dtype of the logits.
+
+    And the rows that count; None for all.
+    """
+    if target.dtype.kind in "iu":
+        return _one_hot("cross_entropy", logits, target, ignore_index)
+    if target.shape != logits.shape or target.dtype.kind != "f" or ignore_index is not None:
         raise ValueError(
-            f"cross_entropy: logits {list(logits.shape)}, target {q.dtype} {list(q.shape)}: expected logits "
-            "[batch, classes] and one integer class per row, or a probability per logit"
+            f"cross_entropy: logits {list(logits.shape)}, target {target.dtype} {list(target.shape)}: expected logits "
+            "[batch, classes] and one integer class per row, or a probability per logit and no ignore_index"
         )
-    return q.astype(logits.dtype)
+    return target.astype(logits.dtype), None
 
 
-def _class_weight(logits: Tensor, weight: TensorLike) -> Tensor:
-    w = _numbers(weight).astype(logits.dtype)
+def _class_weight(what: str, logits: Tensor, weight: TensorLike) -> Tensor:
+    w = to_float(weight).astype(logits.dtype)
     if w.shape != logits.shape[-1:]:
-        raise ValueError(
-            f"cross_entropy: weight {list(w.shape)}: expected one of each class, {list(logits.shape[-1:])}"
-        )
+        raise ValueError(f"{what}: weight {list(w.shape)}: expected one of each class, {list(logits.shape[-1:])}")
     return w
 
 
-def _one_hot(what: str, scores: Tensor, target: TensorLike) -> Tensor:
-    """Integer classes [batch] as booleans [batch, classes]."""
-    target = to_tensor(target)
+def _row_weights(q: Tensor, w: Tensor | None, counted: Tensor | None) -> Tensor | None:
+    """The weight of each row in the mean, if the target is classes; None for equal ones."""
+    if w is None or q.dtype != bool:
+        return None if counted is None else counted.astype("float64")
+    weights = q.where(w, 0.0).sum(-1)
+    return weights if counted is None else counted._masks(weights)
+
+
+def _one_hot(
+    what: str, scores: Tensor, target: Tensor, ignore_index: int | None = None
+) -> tuple[Tensor, Tensor | None]:
+    """Integer classes [batch] as booleans [batch, classes], and the rows that count; None for all."""
     if scores.ndim != 2 or target.shape != scores.shape[:1] or target.dtype.kind not in "iu":
         raise ValueError(
             f"{what}: scores {list(scores.shape)}, target {target.dtype} {list(target.shape)}: expected scores "
             "[batch, classes] and one integer class per row"
         )
     classes = scores.shape[-1]
+    counted = None if ignore_index is None else target != ignore_index
     values = inspectable(target)
+    if values is not None and ignore_index is not None:
+        values = values[values != ignore_index]
     if values is not None and values.size and not (values.min() >= 0 and values.max() < classes):
         raise ValueError(
             f"{what}: classes from {values.min()} to {values.max()}, and {classes} scores per row: expected classes 0 "
             f"to {classes - 1}; pass one score per class, and number classes from 0"
         )
-    return target[:, None] == np.arange(classes)
+    return target[:, None] == np.arange(classes), counted
 
 
 def _same_shape(what: str, name: str, prediction: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
     """Both operands as Tensors of the dtype of the first one."""
-    prediction, target = _numbers(prediction), to_tensor(target)
+    prediction, target = to_float(prediction), to_tensor(target)
     if prediction.shape != target.shape:
         raise ValueError(
             f"{what}: {name} {list(prediction.shape)}, target {list(target.shape)}: expected equal shapes; "
@@ -321,8 +372,19 @@ def _same_shape(what: str, name: str, prediction: TensorLike, target: TensorLike
 def _weighted(q: Tensor, logs: Tensor) -> Tensor:
     """The product q · logs, and 0 where q is 0 even if the logarithm is -inf; q may be boolean."""
     if q.dtype == bool:
-        return q.masks(logs)
-    return q * (q != 0.0).masks(logs)
+        return q._masks(logs)
+    return q * (q != 0.0)._masks(logs)
+
+
+def _reduce_rows(
+    what: str, rows: Tensor, weights: Tensor | None, counted: Tensor | None, shape: Shape, reduction: str
+) -> Tensor:
+    """Reduce the losses of rows, of which the mean may be weighted and some may not count."""
+    if counted is not None:
+        rows = counted._masks(rows)
+    if weights is not None and reduction == "mean":
+        return rows.sum() / weights.sum().astype(rows.dtype)
+    return _reduce(what, rows.reshape(shape), reduction)
 
 
 def _reduce(what: str, entries: Tensor, reduction: str, known: str = "mean, sum, none") -> Tensor:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from minitrain.autograd.tensor import Tensor, TensorLike, to_tensor
+from collections.abc import Sequence
+
+from minitrain.autograd.tensor import Tensor, TensorLike, of_one_dtype
 
 
-def layer_norm(x: TensorLike, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
+def layer_norm(
+    x: TensorLike, weight: TensorLike | None = None, bias: TensorLike | None = None, eps: float = 1e-5
+) -> Tensor:
     """Layer normalization over the last axis: (x - mean) / √(variance + eps) · weight + bias.
 
     The variance is the mean square, without correction.
@@ -29,7 +33,7 @@ def layer_norm(x: TensorLike, weight: Tensor | None = None, bias: Tensor | None 
     array([[-1.,  1.],
            [ 0.,  0.]])
     """
-    x = to_tensor(x)
+    (x,), (weight, bias) = _of_one_dtype([x], [weight, bias])
     _check("layer_norm", x, -1, weight=weight, bias=bias)
     centered = x - x.mean(-1, keepdims=True)
     result = centered / ((centered * centered).mean(-1, keepdims=True) + eps).sqrt()
@@ -41,8 +45,8 @@ def batch_norm(
     x: TensorLike,
     mean: TensorLike,
     variance: TensorLike,
-    weight: Tensor | None = None,
-    bias: Tensor | None = None,
+    weight: TensorLike | None = None,
+    bias: TensorLike | None = None,
     eps: float = 1e-5,
 ) -> Tensor:
     """Batch normalization of each channel: (x - mean) / √(variance + eps) · weight + bias.
@@ -69,7 +73,7 @@ def batch_norm(
     array([[-1.,  1.],
            [ 1., -1.]])
     """
-    x, mean, variance = to_tensor(x), to_tensor(mean), to_tensor(variance)
+    (x, mean, variance), (weight, bias) = _of_one_dtype([x, mean, variance], [weight, bias])
     _check("batch_norm", x, 1, mean=mean, variance=variance, weight=weight, bias=bias)
 
     def along_channels(t: Tensor) -> Tensor:
@@ -78,6 +82,16 @@ def batch_norm(
     result = (x - along_channels(mean)) / along_channels((variance + eps).sqrt())
     result = result if weight is None else result * along_channels(weight)
     return result if bias is None else result + along_channels(bias)
+
+
+def _of_one_dtype(
+    operands: Sequence[TensorLike], optional: Sequence[TensorLike | None]
+) -> tuple[list[Tensor], list[Tensor | None]]:
+    """Operands, and optional ones, as floating-point Tensors of one dtype; None stays."""
+    present = [v for v in optional if v is not None]
+    tensors = [t._as_float() for t in of_one_dtype([*operands, *present])]
+    rest = iter(tensors[len(operands) :])
+    return tensors[: len(operands)], [None if v is None else next(rest) for v in optional]
 
 
 def _check(what: str, x: Tensor, axis: int, **vectors: Tensor | None) -> None:

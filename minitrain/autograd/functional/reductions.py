@@ -1,17 +1,13 @@
-"""Reductions over axes (x: [...] -> the shape without `axis`, or with size 1 there for keepdims), and softmax."""
+"""Reductions over axes (x: [...] -> the shape without `axis`, or with size 1 there for keepdims), softmax and order.
+
+Sums and products of integers and booleans are int64 (uint64 stays); means, variances, norms and softmax are computed in
+float64, as in NumPy.
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-
-import numpy as np
-
-from minitrain.autograd.functional.arrays import concatenate
-from minitrain.autograd.shapes import axes_from_end
 from minitrain.autograd.tensor import Tensor, TensorLike, to_tensor
-
-Axis = int | Sequence[int] | None
+from minitrain.typing import Axis
 
 
 def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -35,6 +31,9 @@ def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The largest entry over one axis, several axes, or all; tied entries share the gradient evenly.
 
+    Raises:
+        ValueError: There are no entries.
+
     >>> max([1.0, 5.0, 2.0]).item()
     5.0
     """
@@ -44,10 +43,13 @@ def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The smallest entry over one axis, several axes, or all; tied entries share the gradient evenly.
 
+    Raises:
+        ValueError: There are no entries.
+
     >>> min([1.0, 5.0, 2.0]).item()
     1.0
     """
-    return -(-to_tensor(x)).max(axis, keepdims)
+    return to_tensor(x).min(axis, keepdims)
 
 
 def var(x: TensorLike, axis: Axis = None, correction: float = 1, keepdims: bool = False) -> Tensor:
@@ -66,21 +68,7 @@ def var(x: TensorLike, axis: Axis = None, correction: float = 1, keepdims: bool 
     >>> var([1.0, 3.0]).item(), var([1.0, 3.0], correction=0).item()
     (2.0, 1.0)
     """
-    x = to_tensor(x)
-    axes = axes_from_end("var", x.shape, axis)
-    count = math.prod(x.shape[a] for a in axes)
-    if count <= correction:
-        raise ValueError(
-            f"var: {count} values with correction={correction}: the divisor would not be positive; pass more "
-            "values or a smaller correction"
-        )
-    # Subtracting an entry does not change the variance, and makes that of equal values exactly 0.
-    first = x
-    for a in axes:
-        first = first.narrow(a, 0, 1)
-    shifted = x - first
-    centered = shifted - shifted.mean(axis, keepdims=True)
-    return (centered * centered).sum(axis, keepdims) / (count - correction)
+    return to_tensor(x).var(axis, correction, keepdims)
 
 
 def std(x: TensorLike, axis: Axis = None, correction: float = 1, keepdims: bool = False) -> Tensor:
@@ -98,49 +86,36 @@ def std(x: TensorLike, axis: Axis = None, correction: float = 1, keepdims: bool 
     >>> std([1.0, 3.0], correction=0).item()
     1.0
     """
-    return _root(var(x, axis, correction, keepdims))
+    return to_tensor(x).std(axis, correction, keepdims)
 
 
-def norm(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The Euclidean norm √Σ x² over one axis, several axes, or all; of zeros it is 0 with derivative 0.
+def norm(x: TensorLike, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:
+    """The norm (Σ |x|^ord)^(1/ord) over one axis, several axes, or all; of zeros it is 0 with derivative 0.
 
-    >>> norm([3.0, 4.0]).item()
-    5.0
+    Args:
+        x: [...].
+        axis: One axis, several axes whose entries are one vector (as in torch.linalg.vector_norm), or None for all.
+        keepdims: Whether to keep the reduced axes with size 1.
+        ord: The order: 2 (Euclidean), 1, any other number, inf or -inf (the largest or smallest |x|), or 0 (the number
+            of entries that are not 0, which carries no gradient).
+
+    >>> norm([3.0, 4.0]).item(), norm([3.0, 4.0], ord=1).item(), norm([3.0, -4.0], ord=float("inf")).item()
+    (5.0, 7.0, 4.0)
     """
-    x = to_tensor(x)
-    return _root((x * x).sum(axis, keepdims))
-
-
-def _root(squares: Tensor) -> Tensor:
-    """The square root of a sum of squares; its derivative is 0 where all of them are 0."""
-    zero = squares == 0.0
-    return zero.where(0.0, zero.where(1.0, squares).sqrt())
+    return to_tensor(x).norm(axis, keepdims, ord)
 
 
 def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The product over one axis, several axes, or all; its derivatives of any order are correct where entries are 0.
 
-    The first half is multiplied by the second half until one entry remains, so no derivative divides by an entry.
-
     >>> prod([2.0, 3.0, 4.0]).item()
     24.0
     """
-    x = to_tensor(x)
-    axes = axes_from_end("prod", x.shape, axis)
-    other_axes = tuple(a for a in range(-x.ndim, 0) if a not in axes)
-    shape = tuple(x.shape[a] for a in other_axes)
-    factors = x.transpose(other_axes + axes).reshape(*shape, math.prod(x.shape[a] for a in axes))
-    one = Tensor(np.ones((*shape, 1), x.dtype))
-    while (count := factors.shape[-1]) != 1:
-        if count == 0 or count % 2:
-            factors = concatenate([factors, one], axis=-1)
-        else:
-            factors = factors.narrow(-1, 0, count // 2) * factors.narrow(-1, count // 2, count // 2)
-    return factors.reshape([1 if i - x.ndim in axes else n for i, n in enumerate(x.shape)] if keepdims else shape)
+    return to_tensor(x).prod(axis, keepdims)
 
 
-def cumsum(x: TensorLike, axis: int = -1) -> Tensor:
-    """Cumulative sums along an axis: entry i is the sum of entries 0 to i.
+def cumsum(x: TensorLike, axis: int | None = -1) -> Tensor:
+    """Cumulative sums along an axis, or of all entries in order if it is None: entry i is the sum of entries 0 to i.
 
     >>> cumsum([1.0, 2.0, 3.0]).numpy()
     array([1., 3., 6.])
@@ -148,8 +123,24 @@ def cumsum(x: TensorLike, axis: int = -1) -> Tensor:
     return to_tensor(x).cumsum(axis)
 
 
-def argmax(x: TensorLike, axis: int = -1) -> Tensor:
-    """The index of the largest entry along an axis: x: [..., n] -> integers [...].
+def cumprod(x: TensorLike, axis: int | None = -1) -> Tensor:
+    """Cumulative products along an axis, or of all entries in order if it is None.
+
+    Their derivatives of any order are correct where entries are 0.
+
+    >>> cumprod([1.0, 2.0, 3.0, 4.0]).numpy()
+    array([ 1.,  2.,  6., 24.])
+    """
+    return to_tensor(x).cumprod(axis)
+
+
+def argmax(x: TensorLike, axis: int | None = -1) -> Tensor:
+    """The index of the largest entry along an axis: x: [..., n] -> integers [...]; the first of equal ones.
+
+    The axis is the last one by default; None, the default of NumPy and PyTorch, counts all entries in order.
+
+    Raises:
+        ValueError: The axis has no entries.
 
     >>> argmax([1.0, 5.0, 2.0]).item()
     1
@@ -157,22 +148,60 @@ def argmax(x: TensorLike, axis: int = -1) -> Tensor:
     return to_tensor(x).argmax(axis)
 
 
-def largest(x: Tensor, axis: Axis) -> Tensor:
-    """The largest entry along axes, to subtract before exp: a constant, with keepdims; 0 where it is infinite."""
-    peak = x.detach().max(axis, keepdims=True)
-    return peak.isfinite().masks(peak)
+def argmin(x: TensorLike, axis: int | None = -1) -> Tensor:
+    """The index of the smallest entry along an axis, as `argmax`: x: [..., n] -> integers [...].
+
+    Raises:
+        ValueError: The axis has no entries.
+
+    >>> argmin([1.0, 5.0, 0.5]).item()
+    2
+    """
+    return to_tensor(x).argmin(axis)
+
+
+def sort(x: TensorLike, axis: int | None = -1, descending: bool = False) -> Tensor:
+    """The entries along an axis in ascending or descending order, as in NumPy; PyTorch returns the indices, too.
+
+    nan is larger than any number. With axis=None, all entries are sorted: [...] -> [n].
+
+    >>> sort([3.0, 1.0, 2.0]).numpy()
+    array([1., 2., 3.])
+    """
+    return to_tensor(x).sort(axis, descending)
+
+
+def argsort(x: TensorLike, axis: int | None = -1, descending: bool = False) -> Tensor:
+    """The indices that sort the entries along an axis: x: [..., n] -> integers [..., n]; equal ones keep their order.
+
+    >>> argsort([3.0, 1.0, 2.0]).numpy()
+    array([1, 2, 0])
+    """
+    return to_tensor(x).argsort(axis, descending)
+
+
+def topk(x: TensorLike, k: int, axis: int = -1, largest: bool = True) -> tuple[Tensor, Tensor]:
+    """The k largest (or smallest) entries along an axis, in order, and their indices: [..., n] -> [..., k] twice.
+
+    Raises:
+        ValueError: There are fewer than k entries.
+
+    >>> values, indices = topk([3.0, 1.0, 2.0], 2)
+    >>> values.numpy(), indices.numpy()
+    (array([3., 2.]), array([0, 2]))
+    """
+    return to_tensor(x).topk(k, axis, largest)
 
 
 def logsumexp(x: TensorLike, axis: Axis = -1, keepdims: bool = False) -> Tensor:
-    """The value log sum exp(x), without overflow: the largest entry is subtracted first; -inf if all entries are.
+    """The value log sum exp(x), without overflow: the largest entry is subtracted first.
+
+    It is -inf if all entries are, or if there are none.
 
     >>> round(logsumexp([1000.0, 1000.0]).item(), 10)
     1000.6931471806
     """
-    x = to_tensor(x)
-    shift = largest(x, axis)
-    result = (x - shift).exp().sum(axis, keepdims=True).log() + shift
-    return result if keepdims else result.reshape(x.sum(axis).shape)
+    return to_tensor(x).logsumexp(axis, keepdims)
 
 
 def softmax(x: TensorLike, axis: int = -1) -> Tensor:
@@ -181,9 +210,7 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
     >>> softmax([0.0, 0.0]).numpy()
     array([0.5, 0.5])
     """
-    x = to_tensor(x)
-    e = (x - largest(x, axis)).exp()
-    return e / e.sum(axis, keepdims=True)
+    return to_tensor(x).softmax(axis)
 
 
 def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
@@ -192,6 +219,4 @@ def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
     >>> log_softmax([1000.0, 0.0]).numpy()
     array([    0., -1000.])
     """
-    x = to_tensor(x)
-    z = x - largest(x, axis)
-    return z - z.exp().sum(axis, keepdims=True).log()
+    return to_tensor(x).log_softmax(axis)

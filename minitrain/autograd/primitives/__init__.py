@@ -6,8 +6,31 @@ has the same bits in an eager step, in a compiled step and in a stack of runs. `
 their own names.
 """
 
-from minitrain.autograd.primitives.arithmetic import add, divide, maximum, multiply, negative, pow_, power, subtract
-from minitrain.autograd.primitives.functions import abs_, exp, log, relu, sigmoid, sign, silu, sqrt, tanh
+from minitrain.autograd.primitives.arithmetic import (
+    add,
+    divide,
+    floor_divide,
+    maximum,
+    multiply,
+    negative,
+    pow_,
+    power,
+    remainder,
+    subtract,
+)
+from minitrain.autograd.primitives.functions import (
+    abs_,
+    exp,
+    floor,
+    log,
+    relu,
+    round_,
+    sigmoid,
+    sign,
+    silu,
+    sqrt,
+    tanh,
+)
 from minitrain.autograd.primitives.movement import (
     Key,
     broadcast,
@@ -23,11 +46,13 @@ from minitrain.autograd.primitives.movement import (
     unslice,
 )
 from minitrain.autograd.primitives.products import matmul
-from minitrain.autograd.primitives.reductions import SHORT, argmax, cumsum, max_, sum_
+from minitrain.autograd.primitives.reductions import SHORT, argmax, argsort, cumsum, max_, sum_, sum_dtype
 from minitrain.autograd.primitives.selection import (
+    bitwise_and,
     equal,
     greater,
     greater_equal,
+    invert,
     isfinite,
     less,
     less_equal,
@@ -49,6 +74,8 @@ __all__ = [
     "abs_",
     "add",
     "argmax",
+    "argsort",
+    "bitwise_and",
     "broadcast",
     "cast",
     "concatenate",
@@ -57,9 +84,12 @@ __all__ = [
     "elementwise",
     "equal",
     "exp",
+    "floor",
+    "floor_divide",
     "greater",
     "greater_equal",
     "identity",
+    "invert",
     "isfinite",
     "kernel",
     "less",
@@ -77,7 +107,9 @@ __all__ = [
     "quiet",
     "reinterpret",
     "relu",
+    "remainder",
     "reshape",
+    "round_",
     "scatter_add",
     "select",
     "sigmoid",
@@ -87,6 +119,7 @@ __all__ = [
     "sqrt",
     "subtract",
     "sum_",
+    "sum_dtype",
     "take",
     "tanh",
     "transpose",

@@ -36,6 +36,20 @@ def divide(a: Array, b: Array) -> Array:
     return np.divide(a, b)
 
 
+@elementwise("{0:tight} // {1:tight}")
+@quiet
+def floor_divide(a: Array, b: Array) -> Array:
+    """The largest integer that is at most a / b; a primitive because integers are divided exactly."""
+    return np.floor_divide(a, b)
+
+
+@elementwise("{0:tight} % {1:tight}", lambda g, out, a, b: g, lambda g, out, a, b: -(g * (a // b)))
+@quiet
+def remainder(a: Array, b: Array) -> Array:
+    """The remainder a - (a // b) b, of the sign of b; a primitive because that formula loses digits."""
+    return np.remainder(a, b)
+
+
 @elementwise("-{0:tight}", lambda g, out, x: -g)
 def negative(x: Array) -> Array:
     """-x."""
@@ -50,7 +64,10 @@ def _power_derivative(g: Operand, out: Operand, x: Operand, exponent: float) -> 
 @elementwise("{0:tight}**{exponent:g}", _power_derivative)
 @quiet
 def power(x: Array, exponent: float) -> Array:
-    """X ** exponent for a fixed exponent; small integers avoid `np.power`, which is 20 times as slow."""
+    """X ** exponent for a fixed exponent; small integers avoid `np.power`, which is 20 times as slow.
+
+    The exponent of integers is an integer of at least 0.
+    """
     if exponent == 2:
         return np.multiply(x, x)
     if exponent == 1:
@@ -85,7 +102,7 @@ def pow_(out: Array, a: Array, b: Array) -> Iterator[Call]:
 
 def _maximum_derivative(g: Operand, this: Operand, other: Operand) -> Operand:
     """The gradient goes to the larger operand; equal ones share it."""
-    return (this > other).where(g, (this == other).masks(g * 0.5))
+    return (this > other).where(g, (this == other)._masks(g * 0.5))
 
 
 @elementwise(

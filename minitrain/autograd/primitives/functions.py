@@ -42,6 +42,18 @@ def abs_(x: Array) -> Array:
     return np.absolute(x)
 
 
+@elementwise("floor({0})")
+def floor(x: Array) -> Array:
+    """The largest integer that is at most x."""
+    return np.floor(x)
+
+
+@elementwise("round({0})")
+def round_(x: Array) -> Array:
+    """The closest integer; the even one of two."""
+    return np.rint(x)
+
+
 @elementwise("tanh({0})", lambda g, out, x: g * (1.0 - out * out))
 def tanh(x: Array) -> Array:
     """The hyperbolic tangent."""
@@ -72,7 +84,7 @@ def silu(x: Array) -> Array:
     return np.multiply(x, np.reciprocal(np.add(np.exp(np.negative(x)), 1.0)))
 
 
-@elementwise("max(0, {0})", lambda g, out, x: (x > 0.0).masks(g))
+@elementwise("max(0, {0})", lambda g, out, x: (x > 0.0)._masks(g))
 def relu(x: Array) -> Array:
     """max(0, x); nan passes through."""
-    return np.maximum(x, 0.0)
+    return np.maximum(x, 0)

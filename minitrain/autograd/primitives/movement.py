@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from minitrain.autograd.primitives.operand import Operand
-from minitrain.autograd.primitives.table import Call, ResultType, elementwise, kernel
+from minitrain.autograd.primitives.table import Call, ResultType, elementwise, kernel, quiet
 from minitrain.typing import Array, Shape, Typed
 
 
@@ -18,10 +18,13 @@ def identity(x: Array) -> Array:
     return np.positive(x)
 
 
+_convert = quiet(np.copyto)  # 1e300 is inf in float32, and a nan any integer
+
+
 @kernel("{0}", lambda g, out, x, dtype: g.astype(x.dtype), result=lambda x, dtype: (x.shape, np.dtype(dtype)))
 def cast(out: Array, x: Array, dtype: str) -> Iterator[Call]:
     """The entries of x converted to another dtype."""
-    yield np.copyto, out, x, "unsafe"
+    yield (np.copyto if x.dtype == dtype else _convert), out, x, "unsafe"
 
 
 @kernel(
@@ -111,7 +114,7 @@ def _sliced(x: Array, key: Key, lead: int = 0) -> Array | None:
 
 @kernel(
     "{0:tight}[{key}]",
-    lambda g, out, x, key: g.unslice(key, x.shape),
+    lambda g, out, x, key: g._unslice(key, x.shape),
     result=lambda x, key: (tuple(len(range(*k.indices(n))) for k, n in zip(key, x.shape, strict=True)), x.dtype),
     view=_sliced,
 )
@@ -121,7 +124,7 @@ def slice_(out: Array, x: Array, key: Key) -> Iterator[Call]:
 
 
 @kernel(
-    "unslice({0}, {key})", lambda g, out, x, key, shape: g.slice(key), result=lambda x, key, shape: (shape, x.dtype)
+    "unslice({0}, {key})", lambda g, out, x, key, shape: g._slice(key), result=lambda x, key, shape: (shape, x.dtype)
 )
 def unslice(out: Array, x: Array, key: Key, shape: Shape) -> Iterator[Call]:
     """Zeros of the given shape with x at [key]: the derivative of `slice`."""
@@ -131,7 +134,7 @@ def unslice(out: Array, x: Array, key: Key, shape: Shape) -> Iterator[Call]:
 
 @kernel(
     "{0:tight}[{1}]",
-    lambda g, out, x, rows: g.scatter_add(rows, x.shape[0]),
+    lambda g, out, x, rows: g._scatter_add(rows, x.shape[0]),
     result=lambda x, rows: (rows.shape + x.shape[1:], x.dtype),
     together=lambda x, rows: not x,
 )
@@ -145,7 +148,7 @@ def take(out: Array, x: Array, rows: Array) -> Iterator[Call]:
 
 @kernel(
     "scatter_add({0}, {1})",
-    lambda g, out, x, rows, size: g.take(rows),
+    lambda g, out, x, rows, size: g._take(rows),
     result=lambda x, rows, size: ((size, *x.shape[len(rows.shape) :]), x.dtype),
     together=lambda x, rows: False,
 )

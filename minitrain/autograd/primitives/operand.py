@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol, Self
 
-from minitrain.typing import DType, Shape
+from minitrain.typing import Axis, DType, Shape
 
 
 class Operand(Protocol):
@@ -14,6 +14,10 @@ class Operand(Protocol):
     @property
     def shape(self) -> Shape:
         """The size of every axis."""
+
+    @property
+    def size(self) -> int:
+        """The number of entries."""
 
     @property
     def ndim(self) -> int:
@@ -29,9 +33,14 @@ class Operand(Protocol):
     def __rsub__(self, other: float, /) -> Self: ...
     def __mul__(self, other: Self | float, /) -> Self: ...
     def __truediv__(self, other: Self | float, /) -> Self: ...
+    def __floordiv__(self, other: Self | float, /) -> Self: ...
+    def __neg__(self) -> Self: ...
+    def __invert__(self) -> Self: ...
     def __pow__(self, other: Self | float, /) -> Self: ...
     def __rpow__(self, other: float, /) -> Self: ...
     def __gt__(self, other: Self | float, /) -> Self: ...
+    def __lt__(self, other: Self | float, /) -> Self: ...
+    def __le__(self, other: Self | float, /) -> Self: ...
     def __ge__(self, other: Self | float, /) -> Self: ...
     def __eq__(self, other: Self | float, /) -> Self: ...  # type: ignore[override]  # elementwise, as in NumPy
 
@@ -41,26 +50,101 @@ class Operand(Protocol):
     def log(self) -> Self:
         """The natural logarithm."""
 
+    def sqrt(self) -> Self:
+        """The square root."""
+
+    def abs(self) -> Self:
+        """The absolute value."""
+
+    def floor(self) -> Self:
+        """The largest integers that are at most the entries."""
+
+    def round(self, decimals: int = 0) -> Self:
+        """The closest integers, or numbers of some decimals."""
+
     def sigmoid(self) -> Self:
         """The logistic function."""
+
+    def isfinite(self) -> Self:
+        """Whether entries are neither infinite nor nan."""
 
     def where(self, a: Self | float, b: Self | float) -> Self:
         """Elementwise `a` where this condition holds, else `b`."""
 
-    def masks(self, x: Self) -> Self:
+    def _masks(self, x: Self) -> Self:
         """Elementwise `x` where this condition holds, else 0."""
 
-    def sum(self, axis: Sequence[int]) -> Self:
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Self:
         """The sum over some axes."""
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Self:
+        """The mean over some axes."""
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Self:
+        """The largest entry over some axes."""
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Self:
+        """The smallest entry over some axes."""
+
+    def var(self, axis: Axis = None, correction: float = 1, keepdims: bool = False) -> Self:
+        """The variance over some axes."""
+
+    def argmax(self, axis: int | None = -1) -> Self:
+        """The index of the largest entry along an axis."""
+
+    def cumsum(self, axis: int | None = -1, backward: bool = False) -> Self:
+        """Cumulative sums along an axis."""
+
+    def sort(self, axis: int | None = -1, descending: bool = False) -> Self:
+        """The entries along an axis in order."""
+
+    def argsort(self, axis: int | None = -1, descending: bool = False) -> Self:
+        """The indices that sort the entries along an axis."""
 
     def reshape(self, shape: Sequence[int], /) -> Self:
         """The same entries in another shape."""
 
+    def transpose(self, axes: Sequence[int], /) -> Self:
+        """The axes in another order."""
+
     def broadcast_to(self, shape: Sequence[int]) -> Self:
         """The entries repeated to a shape."""
+
+    def narrow(self, axis: int, start: int, length: int) -> Self:
+        """Some entries along an axis."""
+
+    def detach(self) -> Self:
+        """The same value without its graph."""
 
     def astype(self, dtype: Any) -> Self:
         """The value converted to another dtype."""
 
-    def matmul(self, other: Self, transpose_self: bool, transpose_other: bool) -> Self:
+    def _matmul(self, other: Self, transpose_self: bool = False, transpose_other: bool = False) -> Self:
         """The product of two stacks of matrices."""
+
+    def _as_float(self) -> Self:
+        """The value itself if it is floating-point, else converted to float64."""
+
+    def _join(self, *others: Self, axis: int) -> Self:
+        """This value and others, one after another along an axis."""
+
+    def _along(self, indices: Self, axis: int) -> Self:
+        """The entries at some indices along an axis; the other sizes are broadcast."""
+
+    def _slice(self, key: tuple[slice, ...]) -> Self:
+        """The entries at one slice per axis."""
+
+    def _unslice(self, key: tuple[slice, ...], shape: Shape) -> Self:
+        """Zeros of a shape with this value at the slices."""
+
+    def _take(self, rows: Self) -> Self:
+        """Rows by number."""
+
+    def _scatter_add(self, rows: Self, size: int) -> Self:
+        """Zeros of `size` rows, to which each row is added at its number."""
+
+    def _unfold(self, kernel: Shape, stride: Shape, dilation: Shape) -> Self:
+        """All windows."""
+
+    def _fold(self, sizes: Shape, stride: Shape, dilation: Shape) -> Self:
+        """Windows added up at their positions."""

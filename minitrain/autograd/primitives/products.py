@@ -13,16 +13,16 @@ from minitrain.typing import Array, Typed
 
 def _left_derivative(g: Operand, out: Operand, a: Operand, b: Operand, transpose_a: bool, transpose_b: bool) -> Operand:
     if transpose_a:
-        return b.matmul(g, transpose_b, True)
-    return g.matmul(b, False, not transpose_b)
+        return b._matmul(g, transpose_b, True)
+    return g._matmul(b, False, not transpose_b)
 
 
 def _right_derivative(
     g: Operand, out: Operand, a: Operand, b: Operand, transpose_a: bool, transpose_b: bool
 ) -> Operand:
     if transpose_b:
-        return g.matmul(a, True, transpose_a)
-    return a.matmul(g, not transpose_a, False)
+        return g._matmul(a, True, transpose_a)
+    return a._matmul(g, not transpose_a, False)
 
 
 def _product(a: Typed, b: Typed, transpose_a: bool, transpose_b: bool) -> ResultType:

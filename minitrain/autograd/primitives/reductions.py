@@ -22,15 +22,15 @@ def _without(x: Typed, axes: tuple[int, ...]) -> Shape:
     return tuple(size for i, size in enumerate(x.shape) if i - len(x.shape) not in axes)
 
 
-def _sum_dtype(dtype: DType) -> DType:
-    """Sums of integers and booleans are int64."""
-    return dtype if dtype.kind == "f" else np.dtype(np.int64)
+def sum_dtype(dtype: DType) -> DType:
+    """Sums of integers and booleans are int64; those of uint64 stay, because int64 ends at half of it."""
+    return dtype if dtype.kind == "f" or dtype == np.uint64 else np.dtype(np.int64)
 
 
 @kernel(
     "sum({0}, axis={axes})",
     lambda g, out, x, axes: _spread(g, x, axes),
-    result=lambda x, axes: (_without(x, axes), _sum_dtype(x.dtype)),
+    result=lambda x, axes: (_without(x, axes), sum_dtype(x.dtype)),
 )
 def sum_(out: Array, x: Array, axes: tuple[int, ...]) -> Iterator[Call]:
     """The sum over some axes; x has at least two, so that a leading axis of runs does not change how it is computed."""
@@ -70,10 +70,20 @@ def argmax(out: Array, x: Array, axis: int) -> Iterator[Call]:
     yield np.argmax, x, axis, out
 
 
+def _write_argsort(x: Array, axis: int, out: Array) -> None:
+    np.copyto(out, np.argsort(x, axis, kind="stable"))
+
+
+@kernel("argsort({0}, axis={axis})", result=lambda x, axis: (x.shape, np.dtype(np.intp)))
+def argsort(out: Array, x: Array, axis: int) -> Iterator[Call]:
+    """The indices that sort x along an axis, nan last; equal entries keep their order."""
+    yield _write_argsort, x, axis, out
+
+
 @kernel(
     "cumsum({0}, axis={axis})",
     lambda g, out, x, axis, backward: g.cumsum(axis, not backward),
-    result=lambda x, axis, backward: (x.shape, _sum_dtype(x.dtype)),
+    result=lambda x, axis, backward: (x.shape, sum_dtype(x.dtype)),
 )
 def cumsum(out: Array, x: Array, axis: int, backward: bool) -> Iterator[Call]:
     """Cumulative sums along an axis, from its end if `backward`; a triangular product would take n² additions."""

@@ -26,8 +26,8 @@ def select(condition: Array, a: Array, b: Array) -> Array:
 @elementwise(
     "where({0}, {1}, {2})",
     lambda g, out, condition, a, b: None,
-    lambda g, out, condition, a, b: condition.masks(g),
-    lambda g, out, condition, a, b: (condition == False).masks(g),  # noqa: E712  # elementwise
+    lambda g, out, condition, a, b: condition._masks(g),
+    lambda g, out, condition, a, b: (condition == False)._masks(g),  # noqa: E712  # elementwise
 )
 def where(condition: Array, a: Array, b: Array) -> Array:
     """Choose a where the condition holds, else b."""
@@ -37,7 +37,7 @@ def where(condition: Array, a: Array, b: Array) -> Array:
 @elementwise(
     "where({0}, {1}, 0)",
     lambda g, out, condition, x: None,
-    lambda g, out, condition, x: condition.masks(g),
+    lambda g, out, condition, x: condition._masks(g),
 )
 def mask(condition: Array, x: Array) -> Array:
     """Choose x where the condition holds, else 0; a primitive because it takes a third of the time of `where`."""
@@ -45,7 +45,7 @@ def mask(condition: Array, x: Array) -> Array:
     return np.bitwise_and(x.view(bits.dtype), bits).view(x.dtype)
 
 
-# Comparisons and tests: their results are booleans, which carry no gradient
+# Comparisons, tests and functions of bits: their results are booleans or integers, which carry no gradient
 
 
 @elementwise("[{0} > {1}]")
@@ -82,6 +82,18 @@ def equal(a: Array, b: Array) -> Array:
 def not_equal(a: Array, b: Array) -> Array:
     """Whether a != b."""
     return np.not_equal(a, b)
+
+
+@elementwise("[{0} & {1}]")
+def bitwise_and(a: Array, b: Array) -> Array:
+    """The bits that a and b have in common; whether both hold, for booleans."""
+    return np.bitwise_and(a, b)
+
+
+@elementwise("~{0:tight}")
+def invert(x: Array) -> Array:
+    """The other bits; whether x does not hold, for booleans. It reverses the order of integers."""
+    return np.invert(x)
 
 
 @elementwise("isfinite({0})")

@@ -1,7 +1,8 @@
 """Special functions that cannot be composed accurately from other primitives.
 
-log1p and expm1 would lose all digits near 0; softplus composed from |x| has no derivative at 0; sin, cos and erf cannot
-be composed at all.
+log1p and expm1 would lose all digits near 0; softplus composed from |x| has no derivative at 0; sin, cos, arctan and
+erf cannot be composed at all. The other inverse functions are composed of arctan, log1p and sqrt
+(`functional.inverse`).
 """
 
 from __future__ import annotations
@@ -41,6 +42,13 @@ def sin(x: Array) -> Array:
 def cos(x: Array) -> Array:
     """The cosine of an angle in radians."""
     return np.cos(x)
+
+
+@elementwise("arctan({0})", lambda g, out, x: g / (x * x + 1.0))
+@quiet
+def arctan(x: Array) -> Array:
+    """The angle in radians, from -π/2 to π/2, whose tangent is x."""
+    return np.arctan(x)
 
 
 @elementwise("softplus({0})", lambda g, out, x: g * x.sigmoid())

@@ -48,6 +48,9 @@ SWEEP_ENTRIES = {
     "zip=[lr,network.widths]": "these keys change together: their first values, their second values, ...",
     "samples=20": "20 runs with random values: lr=0.1,0.3 'lr=interval(0.1,1)' 'lr=tag(log,interval(1e-4,1))'",
     "sample_seed=0": "the seed of samples",
+    "halving=3": "successive halving: at each rung the best third of the runs continue, the others are pruned",
+    "rungs=[100,300,900]": "the steps of the rungs; rungs=3: three rungs, computed from steps",
+    "halving_by=network": "the best third of the runs of each network continue, not of all runs",
 }
 
 

@@ -19,11 +19,13 @@ from minitrain.storage.lock import locked
 from minitrain.storage.summary import Status, Summary, exit_status, read_summary
 from minitrain.storage.sweep_directory import (
     expected_run_count,
+    read_sweep_halving,
     read_sweep_overrides,
     read_sweep_title,
     run_directories,
 )
 from minitrain.sweep.execution import check_can_be_trained, finish_sweep, train_incomplete
+from minitrain.sweep.halving import Halving
 from minitrain.sweep.state import Job
 from minitrain.training.experiment import build_experiment
 from minitrain.training.recorder import RunRecorder
@@ -148,13 +150,18 @@ def resume_sweep(directory: Path, changes: Sequence[str], extensions: Sequence[s
     _warn_without_record(runs[0].directory)
     _warn_of_schedule(runs[0])
     jobs = {number: Job(number, run.config, run.directory, run.overrides) for number, run in enumerate(runs)}
+    halving = read_sweep_halving(directory)
+    if halving is not None and len(jobs) < expected_run_count(directory):
+        raise ConfigError(f"resume {directory}: {_missing_runs(directory, len(jobs))}")
     with locked(directory):
         check_can_be_trained(jobs.values())
         if changes:
             _report_early_stops(runs, changes)
             for run in runs:
                 store_changes(run, changes)
-        interrupted = not train_incomplete(jobs, directory, extensions)
+        interrupted = not train_incomplete(
+            jobs, directory, extensions, halving=None if halving is None else Halving.from_record(halving)
+        )
         configs = [run.config for run in runs]
         status = finish_sweep(directory, read_sweep_title(directory), configs, interrupted)
     return _report_missing_runs(directory, len(jobs)) or status
@@ -179,9 +186,14 @@ def _report_early_stops(runs: Sequence[StoredRun], changes: Sequence[str]) -> No
 
 def _report_missing_runs(directory: Path, begun: int) -> int:
     """Log how to begin the runs of a sweep that have no directory yet; returns 1 if there are any, or 0."""
-    total = expected_run_count(directory)
-    if begun >= total:
+    if begun >= expected_run_count(directory):
         return 0
-    command = shlex.join([*read_sweep_overrides(directory), f"hydra.sweep.dir={directory}"])
-    log.info("%d of %d runs had not begun; begin them with  %s -m %s", total - begun, total, invocation(), command)
+    log.info("%s", _missing_runs(directory, begun))
     return 1
+
+
+def _missing_runs(directory: Path, begun: int) -> str:
+    """How to begin the runs of a sweep that have no directory yet."""
+    total = expected_run_count(directory)
+    command = shlex.join([*read_sweep_overrides(directory), f"hydra.sweep.dir={directory}"])
+    return f"{total - begun} of {total} runs had not begun; begin them with  {invocation()} -m {command}"

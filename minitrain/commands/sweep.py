@@ -40,6 +40,7 @@ from minitrain.sweep.launching import GROUPED_LAUNCHER, objective, objective_val
 from minitrain.sweep.placement import Placement, make_jobs, place_sweep
 from minitrain.sweep.planning import ExpandedSweep, PlacedRun, SweepPlan, place_runs, plan_sweep
 from minitrain.sweep.progress import format_dry_run
+from minitrain.sweep.state import Job
 from minitrain.training.experiment import available_cores, build_experiment
 
 log = logging.getLogger("minitrain")
@@ -86,6 +87,8 @@ def start_sweep(
         ConfigError: The sweep is invalid; nothing was written.
     """
     plan = plan_sweep(composer, overrides, available_cores())
+    if plan.halving is not None and not _is_grouped(plan.sweep.config):
+        raise ConfigError("halving: only minitrain's own launcher prunes runs; leave out hydra/launcher")
     if dry_run:
         _log_dry_run(plan)
         return 0
@@ -97,7 +100,7 @@ def start_sweep(
 
 def _log_dry_run(plan: SweepPlan) -> None:
     """Log what a sweep would train, and in an existing directory also what is complete there."""
-    groups = plan.groups
+    groups, jobs = plan.groups, _numbered_jobs(plan)
     directory = _existing_directory(plan.sweep)
     if directory is not None:
         placement = place_sweep(directory, plan.specs, plan.configs, plan.sweep.config)
@@ -105,9 +108,16 @@ def _log_dry_run(plan: SweepPlan) -> None:
         if not incomplete:
             return
         groups = group_incomplete(incomplete)
-    log.info("%s", format_dry_run(plan.sweep.jobs, groups, available_cores()))
+    note = None if plan.halving is None else plan.halving.describe(jobs)
+    log.info("%s", format_dry_run(plan.sweep.jobs, groups, available_cores(), note))
     if not plan.sweep.is_grid:
         log.info("this is the first run: the sweeper chooses the others during the sweep")
+
+
+def _numbered_jobs(plan: SweepPlan) -> list[Job]:
+    """The jobs of a sweep before they have directories."""
+    pairs = zip(plan.sweep.jobs, plan.configs, strict=True)
+    return [Job(number, config, Path(), overrides) for number, (overrides, config) in enumerate(pairs)]
 
 
 def _claim_directory(sweep: ExpandedSweep) -> Path:
@@ -146,16 +156,21 @@ def _train_grid(composer: Composer, plan: SweepPlan, directory: Path, task: RunT
     placement = place_sweep(directory, plan.specs, plan.configs, sweep_config)
     if not _is_grouped(sweep_config):
         _check_directories(placement.runs, sweep_config)
+    if plan.halving is not None and placement.others:
+        raise ConfigError(
+            f"hydra.sweep.dir={directory}: has {plural(len(placement.others), 'other run')}, and halving ranks "
+            "the runs of one sweep; choose a new directory"
+        )
     jobs = make_jobs(placement.runs, plan.configs)
     check_can_be_trained(jobs.values())
     log.info("%s in %s%s", plural(len(jobs), "run"), directory, _describe_others(placement, directory))
-    _write_multirun_yaml(directory, sweep_config, plan.sweep, placement)
+    _write_multirun_yaml(directory, sweep_config, plan, placement)
     for run in placement.runs:
         run.write_files()
     interrupted = False
     try:
         if _is_grouped(sweep_config):
-            interrupted = not train_incomplete(jobs, directory, task.extensions)
+            interrupted = not train_incomplete(jobs, directory, task.extensions, plan.halving)
         else:
             incomplete = select_incomplete(jobs)
             draw_missing_plots(job for number, job in jobs.items() if number not in incomplete)
@@ -211,11 +226,13 @@ def _log_failures(results: Sequence[JobReturn], first: int) -> None:
 
 
 def _write_multirun_yaml(
-    directory: Path, sweep_config: DictConfig, sweep: ExpandedSweep, placement: Placement | None = None
+    directory: Path, sweep_config: DictConfig, plan: SweepPlan, placement: Placement | None = None
 ) -> None:
-    """Write the config of a sweep, with all overrides that the user typed, and of a grid the number of its runs."""
+    """Write the config of a sweep, with all overrides that the user typed; of a grid the number of its runs, too."""
     stored = OmegaConf.create(OmegaConf.to_container(sweep_config))  # Hydra's structured config takes no further keys
-    stored.hydra.overrides.task += sweep.request.grid
+    stored.hydra.overrides.task += plan.sweep.request.grid
+    if plan.halving is not None:
+        stored.hydra.sweep.halving = plan.halving.to_record()
     if placement is not None:
         stored.hydra.sweep.runs = len(placement.runs) + len(placement.others)
         if placement.others:
@@ -230,7 +247,7 @@ def _search(composer: Composer, plan: SweepPlan, directory: Path, task: RunTask)
     """Let a sweeper choose and train the runs, by the launcher that it starts itself."""
     log.info("runs in %s", directory)
     overrides = [*_overrides_in(plan, directory), *_direction(plan)]
-    _write_multirun_yaml(directory, composer.compose(overrides, RunMode.MULTIRUN), plan.sweep)
+    _write_multirun_yaml(directory, composer.compose(overrides, RunMode.MULTIRUN), plan)
     interrupted = False
     try:
         composer.hydra.multirun(CONFIG, task, overrides)

@@ -20,7 +20,7 @@ from minitrain.typing import Array
 BARS = "▁▂▃▄▅▆▇█"
 SPARKLINE_WIDTH = 12  # characters
 LONGEST_VALUE = 28  # characters
-INCOMPLETE = (Status.DIVERGED, Status.FAILED, Status.INTERRUPTED, Status.RUNNING)
+INCOMPLETE = (Status.DIVERGED, Status.FAILED, Status.PRUNED, Status.INTERRUPTED, Status.RUNNING)
 
 
 def format_table(comparison: Comparison, rows: int = 20) -> str:

@@ -14,7 +14,8 @@ from minitrain.config.hydra_compat import grid_values
 from minitrain.errors import ConfigError, plural
 from minitrain.options import Range, validate_value
 
-SWEEP_KEYS = ("zip", "samples", "sample_seed", "repeats")  # keys of a sweep, which no run has in its config
+COUNTS = ("samples", "sample_seed", "repeats")
+SWEEP_KEYS = ("zip", *COUNTS, "halving", "rungs", "halving_by")  # keys of a sweep, which no run has in its config
 DRAWS_PER_SAMPLE = 100  # draws without a new job after which there are taken to be no more
 
 MOST_RUNS = 100_000  # of a sweep: checking their configs takes about 10 s and 230 MB
@@ -71,20 +72,27 @@ def expand_grid(overrides: Sequence[Override], seed: int) -> list[list[str]]:
     >>> expand_grid(parse(["lr=tag(log,interval(1e-4,1))", "samples=2", "repeats=2"]), seed=0)
     [['lr=0.03531', 'seed=0'], ['lr=0.03531', 'seed=1'], ['lr=0.0012', 'seed=0'], ['lr=0.0012', 'seed=1']]
     """
-    by_key = {override.get_key_element(): override for override in overrides}
-    sweep_keys = {key: by_key.pop(key).value() for key in SWEEP_KEYS if key in by_key}
+    by_key = {
+        override.get_key_element(): override for override in overrides if override.get_key_element() not in SWEEP_KEYS
+    }
+    keys = sweep_keys(overrides)
     counts = {
-        key: validate_value(value, int, Range("", at_least=0 if key == "sample_seed" else 1), key)
-        for key, value in sweep_keys.items()
-        if key != "zip"
+        key: validate_value(keys[key], int, Range("", at_least=0 if key == "sample_seed" else 1), key)
+        for key in COUNTS
+        if key in keys
     }
     check_run_count(counts.get("samples", 1) * counts.get("repeats", 1))
     seeds = _seeds(by_key, counts.get("repeats"), seed)
-    axes = _zip_axes({key: _axis(override) for key, override in by_key.items()}, sweep_keys.get("zip", []))
+    axes = _zip_axes({key: _axis(override) for key, override in by_key.items()}, keys.get("zip", []))
     if "samples" not in counts:
         check_run_count(math.prod(len(_alternatives(axis)) for axis in axes) * len(seeds))
     jobs = _jobs(axes, counts)
     return [[*job, *repeat] for job in jobs for repeat in seeds]
+
+
+def sweep_keys(overrides: Sequence[Override]) -> dict[str, object]:
+    """The values of the sweep's own keys; of a key that is given twice, the last one counts."""
+    return {o.get_key_element(): o.value() for o in overrides if o.get_key_element() in SWEEP_KEYS}
 
 
 def holds_sweep(value: object) -> bool:

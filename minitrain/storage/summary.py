@@ -25,6 +25,7 @@ class Status(StrEnum):
     DIVERGED = "diverged"
     INTERRUPTED = "interrupted"
     FAILED = "failed"
+    PRUNED = "pruned"  # left a sweep early, because others were better
 
 
 @dataclass(frozen=True)
@@ -134,10 +135,10 @@ def exit_status(summaries: Sequence[Summary], fails_on_divergence: bool) -> int:
     """The exit status of a command that trained runs.
 
     Returns:
-        0 if there are runs and all of them completed, else 1. Diverged runs count as completed unless
+        0 if there are runs and all of them completed or were pruned, else 1. Diverged runs count as completed unless
         `fails_on_divergence` (`on_divergence=fail`).
     """
-    accepted = (Status.COMPLETED,) if fails_on_divergence else (Status.COMPLETED, Status.DIVERGED)
+    accepted = {Status.COMPLETED, Status.PRUNED} | (set() if fails_on_divergence else {Status.DIVERGED})
     return 0 if summaries and all(summary.status in accepted for summary in summaries) else 1
 
 

@@ -63,14 +63,25 @@ def read_sweep_title(sweep: Path) -> str:
 
 def read_sweep_overrides(sweep: Path) -> list[str]:
     """The overrides of a sweep; none if its multirun.yaml does not have them."""
+    overrides = _section_of_multirun(sweep, "overrides").get("task")
+    if not isinstance(overrides, list) or not all(isinstance(text, str) for text in overrides):
+        return []  # YAML aliases can multiply lists in lists
+    return upgrade_overrides(overrides)
+
+
+def read_sweep_halving(sweep: Path) -> dict[str, object] | None:
+    """How a sweep is halved, as its multirun.yaml has it; None if it is not."""
+    halving = _section_of_multirun(sweep, "sweep").get("halving")
+    return halving if isinstance(halving, dict) else None
+
+
+def _section_of_multirun(sweep: Path, name: str) -> dict[str, object]:
+    """A mapping in Hydra's section of multirun.yaml; empty if the file does not have it, or is damaged."""
     try:
-        config = yaml.load(read_text(sweep / "multirun.yaml", LONGEST_CONFIG), ConfigLoader)
-        overrides = config["hydra"]["overrides"]["task"]
-        if not isinstance(overrides, list) or not all(isinstance(text, str) for text in overrides):
-            return []  # YAML aliases can multiply lists in lists
-        return upgrade_overrides(overrides)
+        section = yaml.load(read_text(sweep / "multirun.yaml", LONGEST_CONFIG), ConfigLoader)["hydra"][name]
     except (OSError, ValueError, TypeError, KeyError, RecursionError, yaml.YAMLError):
-        return []
+        return {}
+    return section if isinstance(section, dict) else {}
 
 
 def _number_in(path: Path, key: str) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from minitrain.compare.comparison import Comparison, compare
@@ -12,7 +12,7 @@ from minitrain.compare.results import load_runs
 from minitrain.compare.table import format_table
 from minitrain.config.schema import RunConfig
 from minitrain.data.record import check_unchanged
-from minitrain.errors import NewerVersionError, RecordError, first_line
+from minitrain.errors import NewerVersionError, RecordError, first_line, plural
 from minitrain.paths import invocation
 from minitrain.plotting.prediction_plots import draw_plots
 from minitrain.storage.checkpoint import lost_checkpoint
@@ -20,22 +20,26 @@ from minitrain.storage.lock import locked
 from minitrain.storage.summary import Status, exit_status, read_summary
 from minitrain.storage.sweep_directory import run_directories
 from minitrain.sweep.grouping import RunGroup, group_runs, shared_data
+from minitrain.sweep.halving import Halving, has_reached, prune
 from minitrain.sweep.progress import SweepReport, format_plan
 from minitrain.sweep.results_file import ResultsFile
 from minitrain.sweep.state import Job, append_log
-from minitrain.sweep.workers import train_jobs
+from minitrain.sweep.workers import SweepTrainer
 from minitrain.training.experiment import available_cores
 
 log = logging.getLogger("minitrain")
 
 
-def train_incomplete(jobs: Mapping[int, Job], directory: Path, extensions: Sequence[str]) -> bool:
+def train_incomplete(
+    jobs: Mapping[int, Job], directory: Path, extensions: Sequence[str], halving: Halving | None = None
+) -> bool:
     """Train the runs that are not complete in groups, from their checkpoints.
 
     Args:
         jobs: The jobs by number; `check_can_be_trained` has checked them.
         directory: The directory of the sweep.
         extensions: Modules that a worker process imports first.
+        halving: How runs are pruned; None trains all of them to their ends.
 
     Returns:
         Whether all runs ended without a request to stop.
@@ -45,11 +49,48 @@ def train_incomplete(jobs: Mapping[int, Job], directory: Path, extensions: Seque
     for job in incomplete.values():
         if message := lost_checkpoint(job.directory):
             log.warning("%s", message)
-    groups = group_incomplete(incomplete)
-    if groups:
-        log.info("%s", format_plan(groups, available_cores()))
-    with SweepReport(incomplete, directory) as report:
-        return not groups or train_jobs(incomplete, groups, available_cores(), extensions, report)
+    with (
+        SweepReport(incomplete, directory) as report,
+        SweepTrainer(max(jobs) + 1, available_cores(), extensions, report) as trainer,
+    ):
+        if halving is not None:
+            return _train_halved(jobs, halving, trainer, report)
+        return _train(incomplete, trainer)
+
+
+def _train(jobs: Mapping[int, Job], trainer: SweepTrainer, until: int | None = None) -> bool:
+    """Train jobs in groups; returns whether there was no request to stop."""
+    if not jobs:
+        return True
+    groups = group_incomplete(jobs)
+    log.info("%s", format_plan(groups, available_cores()))
+    return trainer.train(jobs, groups, until)
+
+
+def _train_halved(jobs: Mapping[int, Job], halving: Halving, trainer: SweepTrainer, report: SweepReport) -> bool:
+    """Train the jobs of a sweep from rung to rung; returns whether there was no request to stop.
+
+    What was decided before an interruption is decided again, by the same metrics.
+    """
+    active = [job for _, job in sorted(jobs.items())]
+    log.info("%s", halving.describe(active))
+    for rung in halving.rungs:
+        behind = {job.number: job for job in active if not is_complete(job) and not has_reached(job, rung)}
+        if not _train(behind, trainer, until=rung):
+            return False
+        continuing = halving.survivors(active, rung)
+        pruned = [job for job in active if job not in continuing]
+        for job in pruned:
+            prune(job, rung)
+        report.add_pruned(pruned)
+        log.info("step %s: %s of %s continue", f"{rung:,}", f"{len(continuing):,}", plural(len(active), "run"))
+        active = [job for job in continuing if not _has_failed(job, behind)]
+    return _train({job.number: job for job in active if not is_complete(job)}, trainer)
+
+
+def _has_failed(job: Job, trained: Container[int]) -> bool:
+    """Whether a run failed just now: it is not retried before the sweep is resumed."""
+    return job.number in trained and read_summary(job.directory).status is Status.FAILED
 
 
 def select_incomplete(jobs: Mapping[int, Job]) -> dict[int, Job]:

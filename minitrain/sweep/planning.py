@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
@@ -17,9 +18,10 @@ from minitrain.config.hydra_compat import has_grid_sweeper
 from minitrain.config.hydra_files import SUBDIR_BY_NUMBER, HydraSection, JobSpec, write_hydra_files
 from minitrain.config.loading import to_run_config
 from minitrain.config.schema import RunConfig
-from minitrain.config.sweep_grid import SWEEP_KEYS, differing_overrides, expand_grid
+from minitrain.config.sweep_grid import SWEEP_KEYS, differing_overrides, expand_grid, sweep_keys
 from minitrain.errors import ConfigError, naming_run, plural
 from minitrain.sweep.grouping import RunGroup, group_runs
+from minitrain.sweep.halving import Halving, parse_halving
 
 log = logging.getLogger("minitrain")
 
@@ -55,12 +57,14 @@ class ExpandedSweep:
         jobs: The overrides of each job. If another sweeper than the grid chooses the jobs, one job with the overrides
             that all of them share.
         is_grid: Whether the jobs are those of a grid, which are known before the first one starts.
+        keys: The values of the sweep's own keys.
     """
 
     request: SweepRequest
     config: DictConfig
     jobs: list[list[str]]
     is_grid: bool
+    keys: Mapping[str, object]
 
 
 @dataclass(frozen=True)
@@ -72,12 +76,14 @@ class SweepPlan:
         specs: The composed config of each job.
         configs: The typed config of each job.
         groups: The runs that are computed together.
+        halving: How runs are pruned; None if all are trained to their ends.
     """
 
     sweep: ExpandedSweep
     specs: list[JobSpec]
     configs: list[RunConfig]
     groups: list[RunGroup]
+    halving: Halving | None
 
 
 def plan_sweep(composer: Composer, overrides: Sequence[str], cores: int) -> SweepPlan:
@@ -94,7 +100,8 @@ def plan_sweep(composer: Composer, overrides: Sequence[str], cores: int) -> Swee
     sweep = expand(composer, SweepRequest.parse(overrides))
     specs, configs = validate(composer, sweep)
     names = dict(enumerate(differing_overrides(sweep.jobs)))
-    return SweepPlan(sweep, specs, configs, group_runs(dict(enumerate(configs)), cores, names))
+    groups = group_runs(dict(enumerate(configs)), cores, names)
+    return SweepPlan(sweep, specs, configs, groups, parse_halving(sweep.keys, sweep.jobs, configs))
 
 
 def expand(composer: Composer, request: SweepRequest) -> ExpandedSweep:
@@ -105,18 +112,23 @@ def expand(composer: Composer, request: SweepRequest) -> ExpandedSweep:
     """
     config = composer.compose(request.hydra, RunMode.MULTIRUN)
     is_grid = has_grid_sweeper(config)
-    jobs = _grid_jobs(composer, config, request) if is_grid else [_shared_overrides(composer, config, request)]
+    keys: Mapping[str, object] = {}
+    if is_grid:
+        overrides = _grid_overrides(composer, config, request)
+        jobs, keys = expand_grid(overrides, config.seed), sweep_keys(overrides)
+    else:
+        jobs = [_shared_overrides(composer, config, request)]
     if not jobs:
         texts = " ".join([*request.hydra, *request.grid])
         raise ConfigError(f"{texts}: there are no values to train a run for; give each key at least one value")
-    return ExpandedSweep(request, config, jobs, is_grid)
+    return ExpandedSweep(request, config, jobs, is_grid, keys)
 
 
-def _grid_jobs(composer: Composer, config: DictConfig, request: SweepRequest) -> list[list[str]]:
-    """The overrides of each job of a grid; a study's keys come first, and the command line overrides them."""
+def _grid_overrides(composer: Composer, config: DictConfig, request: SweepRequest) -> list[Override]:
+    """The overrides of a grid; a study's keys come first, and the command line overrides them."""
     study = config.hydra.sweeper.get("params") or {}
     overrides = [*(f"{key!s}={value}" for key, value in study.items()), *requested_overrides(config), *request.grid]
-    return expand_grid(composer.parse(overrides), config.seed)
+    return composer.parse(overrides)
 
 
 def _shared_overrides(composer: Composer, config: DictConfig, request: SweepRequest) -> list[str]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("minitrain")
 
 SECONDS_BETWEEN_WRITES = 1.0  # of sweep.csv
+LISTED_AT_ENDS = 5  # jobs of a dry run, at each end of the list
 
 
 def format_plan(groups: Sequence[RunGroup], processes: int) -> str:
@@ -40,18 +41,26 @@ def format_plan(groups: Sequence[RunGroup], processes: int) -> str:
 
 
 def format_dry_run(
-    jobs: Sequence[Sequence[str]], groups: Sequence[RunGroup], processes: int, listed_at_ends: int = 5
+    jobs: Sequence[Sequence[str]], groups: Sequence[RunGroup], processes: int, note: str | None = None
 ) -> str:
-    """What a sweep would train: the jobs (the first and the last of many), the groups, the memory and the time."""
+    """What a sweep would train: the jobs (the first and the last of many), the groups, the memory and the time.
+
+    Args:
+        jobs: The overrides of each job.
+        groups: The runs that are computed together.
+        processes: The number of processes that train groups at the same time.
+        note: A line about which runs are trained to their ends; None if all are.
+    """
     lines = [f"#{number} {' '.join(job)}".rstrip() for number, job in enumerate(jobs)]
-    if len(lines) > 2 * listed_at_ends:
-        omitted = f"... {len(lines) - 2 * listed_at_ends:,} more ..."
-        lines = [*lines[:listed_at_ends], omitted, *lines[-listed_at_ends:]]
+    if len(lines) > 2 * LISTED_AT_ENDS:
+        omitted = f"... {len(lines) - 2 * LISTED_AT_ENDS:,} more ..."
+        lines = [*lines[:LISTED_AT_ENDS], omitted, *lines[-LISTED_AT_ENDS:]]
     seconds = sum(group.seconds for group in groups) / min(processes, len(groups))
     return "\n".join(
         [
             *lines,
             f"{plural(len(jobs), 'run')}: {format_plan(groups, processes)}",
+            *([note] if note else []),
             f"about {seconds:,.1f} s: an estimate for runs trained one by one; groups take less",
             "nothing was trained or written",
         ]
@@ -107,7 +116,10 @@ class SweepReport:
             self._is_stopping = True
             self._print("stopping each run after its current step; press Ctrl-C again to stop at once")
         status = np.array(state.status)
-        for number in map(int, np.flatnonzero(status > STATUS_CODES[Status.RUNNING])):
+        ended = status > STATUS_CODES[Status.RUNNING]
+        if not self._is_stopping:
+            ended &= status != STATUS_CODES[Status.INTERRUPTED]  # at a rung, until it is decided which runs continue
+        for number in map(int, np.flatnonzero(ended)):
             if number in self._jobs and number not in self._ended:
                 self._ended.add(number)
                 self._report(number)
@@ -117,6 +129,12 @@ class SweepReport:
         if self._results.summaries and time.monotonic() - self._last_write > SECONDS_BETWEEN_WRITES:
             self._last_write = time.monotonic()
             self._results.write()
+
+    def add_pruned(self, jobs: Sequence[Job]) -> None:
+        """Add the rows of runs that were pruned."""
+        for job in jobs:
+            self._ended.add(job.number)
+            self._results.add(job.directory, _read_outcome(job))
 
     def _update_best(self, summary: Summary) -> None:
         """Update the best value so far by a run that ended."""

@@ -84,7 +84,7 @@ class _GroupProgress:
         """Rows are not shown: there are too many runs."""
 
 
-def train_group(jobs: Sequence[Job], state: SweepState, report: Callable[[], None]) -> None:
+def train_group(jobs: Sequence[Job], state: SweepState, report: Callable[[], None], until: int | None = None) -> None:
     """Train jobs of one structure from their checkpoints.
 
     Runs are computed together if their tapes and their steps are equal. An error ends the run that raised it.
@@ -93,6 +93,7 @@ def train_group(jobs: Sequence[Job], state: SweepState, report: Callable[[], Non
         jobs: The jobs of the group.
         state: The state of the sweep, which each run updates.
         report: Called several times a second.
+        until: The step at which the runs are interrupted; None trains them to their ends.
     """
     with ExitStack() as locks:
         for runs, engine in _join_runs(_restore_runs(jobs, state, locks)):
@@ -101,9 +102,9 @@ def train_group(jobs: Sequence[Job], state: SweepState, report: Callable[[], Non
                     run.end(Status.INTERRUPTED, run.step)
                 continue
             with compute_context(runs[0].experiment.blas_threads):
-                train_together(runs, engine, _GroupProgress(runs, report), state)
+                train_together(runs, engine, _GroupProgress(runs, report), state, until)
             for run in runs:
-                if not state.is_set():
+                if not state.is_set() and run.summary is not None and run.summary.status is not Status.INTERRUPTED:
                     report()
                     for line in draw_plots(run.config, run.directory, run.experiment.data):
                         append_log(run.directory, line)
@@ -154,45 +155,64 @@ def _join_runs(
 Report = Callable[[SweepState], None]
 
 
-def train_jobs(
-    jobs: Mapping[int, Job],
-    groups: Sequence[RunGroup],
-    processes: int,
-    extensions: Sequence[str],
-    report: Report,
-) -> bool:
-    """Train the groups of a sweep, in this process if worker processes would not be faster.
+class SweepTrainer:
+    """Trains the groups of a sweep, in this process if worker processes would not be faster.
+
+    It is a context manager, in which a signal stops the sweep.
 
     Args:
-        jobs: The jobs by number.
-        groups: The numbers of the jobs that are trained together.
+        runs: The number of runs of the sweep.
         processes: The number of worker processes at most.
         extensions: Modules that a worker process imports first.
         report: Called with the sweep's state several times a second, and once at the end.
-
-    Returns:
-        Whether all runs ended without a request to stop.
     """
-    with tempfile.TemporaryDirectory() as folder, stop_requests() as stop:
-        state = SweepState(Path(folder, "state"), max(jobs) + 1)
 
-        def update() -> None:
-            if stop.is_set():
-                state.set()
-            report(state)
+    def __init__(self, runs: int, processes: int, extensions: Sequence[str], report: Report) -> None:
+        self._runs, self._processes, self._extensions, self._report = runs, processes, extensions, report
+        self._stack = ExitStack()
 
-        tasks = [_Task([jobs[number] for number in group.runs]) for group in groups]
+    def __enter__(self) -> SweepTrainer:
+        with ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory())
+            self._stop = stack.enter_context(stop_requests())
+            self._state = SweepState(Path(folder, "state"), self._runs)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def train(self, jobs: Mapping[int, Job], groups: Sequence[RunGroup], until: int | None = None) -> bool:
+        """Train jobs from their checkpoints.
+
+        Args:
+            jobs: The jobs by number.
+            groups: The numbers of the jobs that are trained together.
+            until: The step of an evaluation at which the runs are interrupted; None trains them to their ends.
+
+        Returns:
+            Whether all runs ended, or were interrupted at `until`, without a request to stop.
+        """
+        state = self._state
+        for number in jobs:
+            state.status[number] = 0
+        tasks = [_Task([jobs[number] for number in group.runs], until) for group in groups]
         seconds = sum(group.seconds for group in groups)
-        if processes == 1 or len(tasks) == 1 or seconds < SECONDS_WORTH_WORKERS:
+        if self._processes == 1 or len(tasks) == 1 or seconds < SECONDS_WORTH_WORKERS:
             for task in tasks:
-                train_group(task.jobs, state, update)
+                train_group(task.jobs, state, self._update, until)
         else:
-            _WorkerPool(tasks, processes, extensions, state).run(update)
+            _WorkerPool(tasks, self._processes, self._extensions, state).run(self._update)
         for number, job in jobs.items():
             if not state.status[number]:
                 end_without_training(job, Status.INTERRUPTED, state)
-        update()
+        self._update()
         return not state.is_set()
+
+    def _update(self) -> None:
+        if self._stop.is_set():
+            self._state.set()
+        self._report(self._state)
 
 
 @dataclass(frozen=True)
@@ -201,10 +221,12 @@ class _Task:
 
     Attributes:
         jobs: The jobs.
+        until: The step at which they are interrupted; None if they are trained to their ends.
         kills: How many worker processes were killed while they trained these jobs.
     """
 
     jobs: Sequence[Job]
+    until: int | None = None
     kills: int = 0
 
     def retries(self, remaining: Sequence[Job]) -> list[_Task]:
@@ -215,9 +237,9 @@ class _Task:
         if not remaining:
             return []
         if self.kills == 0:
-            return [_Task(remaining, kills=1)]
+            return [_Task(remaining, self.until, kills=1)]
         if self.kills == 1 and len(remaining) > 1:
-            return [_Task([job], kills=2) for job in remaining]
+            return [_Task([job], self.until, kills=2) for job in remaining]
         return []
 
 
@@ -270,7 +292,7 @@ class _WorkerPool:
             worker, task = self._idle.pop(), self._pending.popleft()
             with _interrupts_ignored():  # the worker process is started here, and inherits its parent's handler
                 future = worker.submit(
-                    _train_in_worker, self._extensions, task.jobs, self._state.path, self._state.runs
+                    _train_in_worker, self._extensions, task.jobs, task.until, self._state.path, self._state.runs
                 )
             self._running[future] = worker, task
 
@@ -317,14 +339,14 @@ def _interrupts_ignored() -> Iterator[None]:
 _is_training = threading.Lock()  # held while the worker process trains a group
 
 
-def _train_in_worker(extensions: Sequence[str], jobs: Sequence[Job], path: Path, runs: int) -> None:
+def _train_in_worker(extensions: Sequence[str], jobs: Sequence[Job], until: int | None, path: Path, runs: int) -> None:
     """Train a group in a worker process."""
     with _is_training:
         for name in extensions:
             importlib.import_module(name)
         state = SweepState(path, runs)
         if not state.is_set():
-            train_group(jobs, state, lambda: None)
+            train_group(jobs, state, lambda: None, until)
 
 
 def _watch_parent(parent: int, path: Path, runs: int) -> None:

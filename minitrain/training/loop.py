@@ -76,7 +76,13 @@ def compute_context(blas_threads: int) -> Iterator[None]:
         yield
 
 
-def train_together(runs: Sequence[RunRecorder], engine: Engine, progress: ProgressListener, stop: StopRequest) -> None:
+def train_together(
+    runs: Sequence[RunRecorder],
+    engine: Engine,
+    progress: ProgressListener,
+    stop: StopRequest,
+    until: int | None = None,
+) -> None:
     """Train runs, which are at the same step, to their ends.
 
     Row k of metrics.csv describes the network after k updates; the last row, of step `steps`, has a loss without an
@@ -88,6 +94,7 @@ def train_together(runs: Sequence[RunRecorder], engine: Engine, progress: Progre
         engine: Computes the steps of these runs, in this order.
         progress: Is notified of steps and rows.
         stop: Is checked after each step.
+        until: The step of an evaluation after which the runs are interrupted; None trains them to their ends.
     """
     try:
         metrics = [*engine.evaluate(), *runs[0].experiment.step.diagnostics]
@@ -96,22 +103,28 @@ def train_together(runs: Sequence[RunRecorder], engine: Engine, progress: Progre
             runs[0].fail(error, runs[0].step)
             return
         for i, run in enumerate(runs):
-            train_together([run], engine.select([i]), progress, stop)
+            train_together([run], engine.select([i]), progress, stop, until)
         return
     _for_each(runs, lambda run: run.begin(metrics))
     active, engine = _select_active(runs, engine)
     if active:
-        _TrainingLoop(active, engine, active[0].step, progress, stop).train()
+        _TrainingLoop(active, engine, active[0].step, progress, stop, until).train()
 
 
 class _TrainingLoop:
     """Trains runs of one group from the same step on; see `train_together`."""
 
     def __init__(
-        self, runs: list[RunRecorder], engine: Engine, step: int, progress: ProgressListener, stop: StopRequest
+        self,
+        runs: list[RunRecorder],
+        engine: Engine,
+        step: int,
+        progress: ProgressListener,
+        stop: StopRequest,
+        until: int | None,
     ) -> None:
         self.runs, self.engine, self.step = runs, engine, step  # the active runs, and what computes them
-        self.progress, self.stop = progress, stop
+        self.progress, self.stop, self.until = progress, stop, until
         self.config = runs[0].config  # the intervals and the number of steps are common to the group
         self.flushed = time.monotonic()
         _share_time(runs)
@@ -166,9 +179,11 @@ class _TrainingLoop:
                 run.experiment.observe(self.step, {"train_loss": losses.flat[i]} | _of_run(metrics, i))
             metrics |= self.engine.inspect(self.step)  # with the learning rate that follows from the evaluation
         self._write_rows(losses, metrics)
+        active = [run for run in self.runs if not run.ended]
         if self.step == self.config.steps:
-            active = [run for run in self.runs if not run.ended]
             _for_each(active, lambda run: run.end(Status.COMPLETED, self.step, stopped_early=False))
+        elif self.step == self.until:
+            _for_each(active, lambda run: run.end(Status.INTERRUPTED, self.step))
         if self._remove_ended() and self.runs:
             self.engine.loss(self.step)  # the engine is another one, and its update requires the loss
 
@@ -200,7 +215,7 @@ class _TrainingLoop:
             return
         for i, run in enumerate(self.runs):
             if not run.ended:
-                _TrainingLoop([run], self.engine.select([i]), self.step, self.progress, self.stop).train()
+                _TrainingLoop([run], self.engine.select([i]), self.step, self.progress, self.stop, self.until).train()
 
     def _remove_ended(self) -> bool:
         """Remove the runs that have ended from the group; returns whether there were any."""

@@ -256,11 +256,13 @@ def predict_parser() -> CommandParser:
     parser = CommandParser(
         "predict",
         "RUN FILE [--output FILE] [--checkpoint best|last] [data.path=FILE] [extensions=[...]]",
-        "Predict the examples of a csv, npy or npz file by the network of a run. The file has the inputs of the "
-        "training data; a target is ignored. For classes, the output has the probability of each. Only a run of "
-        "version 0.1.0 needs its data; data.path=FILE states where they are now.",
+        "Predict the examples of a csv, npy, npz or idx file by the network of a run. The file has the inputs of the "
+        "training data; a target is ignored. For a run on images, FILE may be an image or a folder of images, and the "
+        "output names the file of each. For classes, the output has the probability of each. Only a run of version "
+        "0.1.0 needs its data; data.path=FILE states where they are now.",
         {
             "predict outputs/2026-11-23/21-06-00-123456 new.csv": "write predictions.csv into the run's directory",
+            "predict RUN photos": "predict every image in the folder photos",
             "predict RUN new.npy --output p.csv --checkpoint last": "predict by the last checkpoint, not the best",
         },
         (0, 1, 2),
@@ -268,7 +270,9 @@ def predict_parser() -> CommandParser:
         takes_data_files=True,
     )
     parser.add_argument("run", metavar="RUN", help="the directory of a run")
-    parser.add_argument("file", metavar="FILE", help="a csv, npy or npz file of examples")
+    parser.add_argument(
+        "file", metavar="FILE", help="a csv, npy, npz or idx file of examples, an image, or a folder of images"
+    )
     parser.add_argument("--output", metavar="FILE", help="the file to write (default: RUN/predictions.csv)")
     _add_checkpoint(parser)
     return parser

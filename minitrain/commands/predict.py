@@ -12,7 +12,7 @@ from pathlib import Path
 
 from minitrain.config.extensions import load_extensions
 from minitrain.data import NPZ
-from minitrain.data.inputs import read_inputs
+from minitrain.data.inputs import read_named_inputs
 from minitrain.errors import ConfigError, plural
 from minitrain.inference.model import Prediction, load_model
 from minitrain.storage.files import write_text
@@ -28,11 +28,14 @@ def main(arguments: argparse.Namespace) -> int:
     _check_output(output, Path(arguments.file))
     model = load_model(run, arguments.checkpoint, arguments.data_files)
     source = model.config.data
-    x = read_inputs(arguments.file, model.preprocessing, source.x if isinstance(source, NPZ) else "x")
+    examples = read_named_inputs(arguments.file, model.preprocessing, source.x if isinstance(source, NPZ) else "x")
+    rows = _rows(model.predict_inputs(examples.inputs), model.preprocessing.labels)
+    if examples.files:
+        rows = ([file, *row] for file, row in zip(("file", *examples.files), rows, strict=True))
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(_rows(model.predict(x), model.preprocessing.labels))
+    csv.writer(text, lineterminator="\n").writerows(rows)
     write_text(output, text.getvalue())
-    log.info("%s, by the network of step %s", plural(len(x), "example"), f"{model.step:,}")
+    log.info("%s, by the network of step %s", plural(len(examples.inputs), "example"), f"{model.step:,}")
     log.info("predictions  %s", os.path.relpath(output))
     return 0
 

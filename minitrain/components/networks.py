@@ -42,7 +42,11 @@ NETWORKS: Registry[type[NetworkConfig]] = Registry("network", implements(Network
 
 @dataclass(frozen=True, kw_only=True)
 class LayerNetworkConfig:
-    """Options that all networks of layers share: initial weights, and frozen parameters."""
+    """Options that all networks of layers share: initial weights, and frozen parameters.
+
+    Attributes:
+        image: The channels, the height and the width of an example, if the data state that it is an image.
+    """
 
     init: str = option("pytorch", "initializer of the weights; biases start at 0, except with pytorch", choices="init")
     init_scale: float = option(1.0, "factor on the initial weights", at_least=0)
@@ -50,6 +54,7 @@ class LayerNetworkConfig:
         None, "initial parameters by name: an npz or safetensors file, or a checkpoint", is_path=True
     )
     frozen: list[str] = option([], "names of parameters that are not trained; * matches any characters")
+    image: tuple[int, int, int] | None = None
 
     def build(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
         """The network for a dataset.

@@ -50,7 +50,7 @@ class SequentialConfig(LayerNetworkConfig):
 @register("network", "cnn")
 @dataclass(frozen=True)
 class CNNConfig(LayerNetworkConfig):
-    """A convolutional network for square images.
+    """A convolutional network for images; data that do not state the size of an image have square gray ones.
 
     (convolution, activation, max pooling) for each entry of `channels`, then a linear layer (LeCun et al. 1998, section
     II, in outline). Convolutions keep the size of an image if `kernel_size` is odd.
@@ -67,25 +67,35 @@ class CNNConfig(LayerNetworkConfig):
 
     def assemble(self, inputs: int, outputs: int, activation: ActivationLayer, seed: int) -> Module:
         """Create the network with its initial weights."""
-        side = isqrt(inputs)
-        if side * side != inputs:
-            raise ConfigError(f"network=cnn: takes square images, the data has {inputs} inputs; set data=digits")
+        shape = self._image_shape(inputs)
+        side, of_images = min(shape[1:]), "the side of the images" if shape[1] == shape[2] else "the shorter side"
         if self.kernel_size > side:
-            raise ConfigError(
-                f"network.kernel_size={self.kernel_size}: expected at most {side}, the side of the images"
-            )
+            raise ConfigError(f"network.kernel_size={self.kernel_size}: expected at most {side}, {of_images}")
         if self.pool ** len(self.channels) > side:
             raise ConfigError(
                 f"network.pool={self.pool}, network.channels={self.channels}: images of side {side} are too small to "
                 f"be pooled {len(self.channels)} times; take fewer channels, or a smaller pool"
             )
-        layers: list[Any] = [{"reshape": [1, side, side]}]
+        layers: list[Any] = [{"reshape": list(shape)}]
         for channels in self.channels:
             conv = {"channels": channels, "kernel_size": self.kernel_size, "padding": self.kernel_size // 2}
             layers += [{"conv": conv}, "activation", {"max_pool": self.pool}]
         shared = {name: getattr(self, name) for name in ("init", "init_scale")}
         return SequentialConfig([*layers, "flatten", "linear"], **shared).assemble(inputs, outputs, activation, seed)
 
+    def _image_shape(self, inputs: int) -> tuple[int, int, int]:
+        """Channels, height and width of an example."""
+        if self.image is not None:
+            return self.image
+        side = isqrt(inputs)
+        if side * side != inputs:
+            raise ConfigError(
+                f"network=cnn: takes images; the data does not state their size, and its {inputs} inputs are not a "
+                "square; set data=digits, or for images in npz and npy files data.axes=hw"
+            )
+        return 1, side, side
+
     def describe(self, inputs: int, outputs: int, activation: str) -> str:
         """Describe the network on one line."""
-        return f"cnn {'-'.join(map(str, [inputs, *self.channels, outputs]))}, {activation}"
+        size = inputs if self.image is None else "x".join(map(str, self.image))
+        return f"cnn {'-'.join(map(str, [size, *self.channels, outputs]))}, {activation}"

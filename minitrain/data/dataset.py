@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -76,7 +78,7 @@ class Dataset:
             f"{train} and {val} examples"
             if self.x_test is None
             else f"{train}, {val} and {len(self.x_test):,} test examples",
-            plural(self.preprocessing.inputs, "input"),
+            self.preprocessing.describe_inputs(),
         ]
         if self.preprocessing.classes is not None:
             parts.append(f"{self.preprocessing.classes} classes")
@@ -95,6 +97,15 @@ class DatasetConfig(Protocol):
 
     def load(self) -> Dataset:
         """Load or generate the examples; the same options always return the same values."""
+        ...
+
+
+@runtime_checkable
+class FolderDataset(Protocol):
+    """A dataset that reads other files than those that its options name: the files in a folder, or beside a file."""
+
+    def files(self) -> Sequence[Path]:
+        """The files that `load` reads."""
         ...
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from minitrain.data.dataset import Dataset, with_class_names
+from minitrain.data.image_format import AXES, ImageFormat, to_channels_first
 from minitrain.data.reading import reporting_errors, require_file, validate_array
 from minitrain.data.rows import row_blocks
 from minitrain.data.targets import FileOptions
@@ -24,9 +25,21 @@ class NamedArray(NamedTuple):
     array: Array
 
 
+@dataclass(frozen=True, kw_only=True)
+class ArrayOptions(FileOptions):
+    """Base class of datasets from arrays, whose examples may be images."""
+
+    axes: str | None = option(
+        None,
+        "axes of an example that is an image: height, width (hw), channels last (hwc) or channels first (chw); images "
+        "have one mean and deviation per channel; null: an example is a list of numbers",
+        choices=AXES,
+    )
+
+
 @register("data", "npz")
 @dataclass(frozen=True)
-class NPZ(FileOptions):
+class NPZ(ArrayOptions):
     """Two arrays of an npz file: x [examples, ...] and y [examples] or [examples, outputs].
 
     If x_val and y_val name two more arrays, those are the validation examples, and all of x is used for training,
@@ -69,7 +82,7 @@ class NPZ(FileOptions):
 
 @register("data", "npy")
 @dataclass(frozen=True)
-class NPY(FileOptions):
+class NPY(ArrayOptions):
     """Two npy files: x [examples, ...] and y [examples] or [examples, outputs].
 
     x stays on disk and may be larger than memory: it is read up to three times at the start, to validate and to scale
@@ -100,26 +113,52 @@ def _map_file(key: str, name: str | None) -> Array:
         return np.lib.format.open_memmap(path, mode="r")
 
 
-def _split_arrays(options: FileOptions, x: NamedArray, y: NamedArray) -> Dataset:
+def _split_arrays(options: ArrayOptions, x: NamedArray, y: NamedArray) -> Dataset:
     """The dataset of two arrays, of which a fraction is held out."""
-    inputs, raw_target = _validate_examples(x, y)
+    raw_inputs, raw_target = _validate_examples(x, y)
     target, class_names = options.encode_array(raw_target, y.name)
-    return with_class_names(options.split(inputs, target), class_names)
+    inputs, image = _arrange_inputs(options, NamedArray(x.name, raw_inputs))
+    return with_class_names(options.split(inputs, target, image=image), class_names)
 
 
-def _join_arrays(options: FileOptions, train: list[NamedArray], val: list[NamedArray]) -> Dataset:
+def _join_arrays(options: ArrayOptions, train: list[NamedArray], val: list[NamedArray]) -> Dataset:
     """The dataset of the arrays x and y for training and for validation."""
     (x, y), (x_val, y_val) = _validate_examples(*train), _validate_examples(*val)
     if x_val.shape[1:] != x.shape[1:] or y_val.shape[1:] != y.shape[1:]:
         shapes = " and ".join(f"{name} has shape {list(array.shape)}" for name, array in (*train, *val))
         raise ConfigError(f"{shapes}; expected examples of the same shape for validation as for training")
+    if options.axes is not None and x_val.dtype != x.dtype:
+        raise ConfigError(
+            f"{train[0].name} has type {x.dtype} and {val[0].name} {x_val.dtype}; expected images of one type"
+        )
     target, class_names = options.encode_array(np.concatenate([y, y_val]), train[1].name)
     partition = options.take_partition(target, len(y))
-    return with_class_names(options.split(np.concatenate([x, x_val]), target, partition), class_names)
+    inputs, image = _arrange_inputs(options, NamedArray(train[0].name, np.concatenate([x, x_val])))
+    return with_class_names(options.split(inputs, target, partition, image), class_names)
+
+
+def _arrange_inputs(options: ArrayOptions, x: NamedArray) -> tuple[Array, ImageFormat | None]:
+    """Inputs as `split` takes them: images [examples, channels, height, width] and their format, or float64 numbers.
+
+    Numbers that are mapped from disk stay as they are.
+    """
+    name, array = x
+    if options.axes is None:
+        is_on_disk = isinstance(array, np.memmap)
+        return array if is_on_disk else array.reshape(len(array), -1).astype(np.float64), None
+    if array.ndim != len(options.axes) + 1:
+        expected = ", ".join({"h": "height", "w": "width", "c": "channels"}[axis] for axis in options.axes)
+        raise ConfigError(
+            f"data.axes={options.axes}: {name} has shape {list(array.shape)}; expected [examples, {expected}]"
+        )
+    images = to_channels_first(array, options.axes)
+    if not isinstance(array, np.memmap):
+        images = np.ascontiguousarray(images)
+    return images, ImageFormat.of(images, channels_last=options.axes != "chw")
 
 
 def _validate_examples(x: NamedArray, y: NamedArray) -> tuple[Array, Array]:
-    """Inputs as float64 [examples, inputs], or as they are if they are mapped from disk; and their targets."""
+    """Inputs and targets of equal numbers of examples, with valid values."""
     _validate_values(x)
     _validate_values(y, "biufU")
     inputs, target = x.array, y.array
@@ -128,7 +167,7 @@ def _validate_examples(x: NamedArray, y: NamedArray) -> tuple[Array, Array]:
             f"{x.name} has shape {list(inputs.shape)} and {y.name} has shape {list(target.shape)}; expected the same "
             "number of examples in both, y [examples] or [examples, outputs]"
         )
-    return inputs if isinstance(inputs, np.memmap) else inputs.reshape(len(inputs), -1).astype(np.float64), target
+    return inputs, target
 
 
 def _validate_values(values: NamedArray, kinds: str = "biuf") -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minitrain.data.preprocessing import Preprocessing, preprocessing_as_json
-from minitrain.data.rows import RowsOnDisk, row_blocks
+from minitrain.data.rows import ImageRows, RowsOnDisk, row_blocks
 from minitrain.errors import plural
 from minitrain.typing import Array
 
@@ -43,7 +43,9 @@ class Fingerprint:
                 continue
             digest.update(f"{tuple(part.shape)};".encode())
             for block in row_blocks(part):
-                digest.update(np.ascontiguousarray(part[block]).data)
+                # The scale of images is that of the preprocessing.
+                values = part.pixels(block) if isinstance(part, ImageRows) else part[block]
+                digest.update(np.ascontiguousarray(values).data)
         examples = sum(len(part) for part in parts[::2] if part is not None)
         return cls(examples, preprocessing.inputs, digest.hexdigest())
 

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from minitrain.data.dialect import MISSING_NUMBERS, is_number
+from minitrain.data.idx import is_idx, open_idx
+from minitrain.data.image_files import is_image, list_images, read_images
+from minitrain.data.image_format import ImageFormat
 from minitrain.data.preprocessing import Column, Preprocessing, TableFormat
 from minitrain.data.reading import reporting_errors, require_file, validate_array
 from minitrain.data.table_files import open_table
@@ -20,8 +26,49 @@ from minitrain.typing import Array
 log = logging.getLogger("minitrain")
 
 
+class NamedInputs(NamedTuple):
+    """Inputs of new examples, not scaled.
+
+    Attributes:
+        inputs: [examples, inputs].
+        files: The image file of each example, relative to the folder; empty if they come from one file of numbers.
+    """
+
+    inputs: Array
+    files: tuple[str, ...] = ()
+
+
+def read_named_inputs(path: str, preprocessing: Preprocessing, array: str = "x") -> NamedInputs:
+    """The inputs in a file that `read_inputs` reads, in an image file, or in a folder of image files.
+
+    Images in a folder are those in it and in its folders, such as one for each class.
+
+    Args:
+        path: The file or the folder.
+        preprocessing: How the examples were encoded in training.
+        array: The name of the inputs in an npz file.
+
+    Raises:
+        ConfigError: A file cannot be read, or its inputs are not those of the dataset.
+    """
+    is_folder = os.path.isdir(path)
+    if not is_folder and not is_image(Path(path)):
+        return NamedInputs(read_inputs(path, preprocessing, array))
+    image = preprocessing.image
+    if image is None:
+        kind = "a folder" if is_folder else "an image file"
+        raise ConfigError(
+            f"FILE={path}: {kind}, and the run was not trained on images of a known size; expected a file of numbers"
+        )
+    place = require_file("FILE", path, "an image file, or a folder of them", or_folder=True)
+    files = list_images("FILE", place) if is_folder else [place]
+    x = read_images("FILE", files, image)
+    names = (file.relative_to(place).as_posix() if is_folder else path for file in files)
+    return NamedInputs(x.reshape(len(x), -1), tuple(names))
+
+
 def read_inputs(path: str, preprocessing: Preprocessing, array: str = "x") -> Array:
-    """The inputs in a table, npy or npz file, not scaled: [examples, inputs].
+    """The inputs in a table, npy, npz or idx file, not scaled: [examples, inputs].
 
     Columns of a table are identified by name if both the file and the dataset have names, otherwise by position. Other
     columns, such as the target, are ignored. Missing values are the means of the training examples; a string that the
@@ -37,6 +84,8 @@ def read_inputs(path: str, preprocessing: Preprocessing, array: str = "x") -> Ar
     """
     if path.endswith((".npy", ".npz")):
         return validate_inputs(read_array(path, array), preprocessing, path)
+    if os.path.isfile(path) and is_idx(Path(path)):
+        return validate_inputs(open_idx("FILE", Path(path)).read(), preprocessing, path)
     file, inputs = open_examples(path, preprocessing)
     texts = [name for name, column in inputs.items() if column.categories]
     table = file.read([name for name in inputs if name not in texts], texts)
@@ -139,7 +188,7 @@ def _log_unknown(table: Table, name: str, categories: Sequence[str]) -> None:
 
 
 def validate_inputs(x: Array, preprocessing: Preprocessing, name: str) -> Array:
-    """An array [examples, ...] as finite float64 numbers [examples, inputs].
+    """An array [examples, ...] as finite numbers [examples, inputs]: of float64, or of any type if they are images.
 
     Args:
         x: The array.
@@ -149,14 +198,37 @@ def validate_inputs(x: Array, preprocessing: Preprocessing, name: str) -> Array:
     Raises:
         ConfigError: The type, the shape or a value is invalid.
     """
+    image = preprocessing.image
+    if image is not None and x.dtype.kind in "biuf" and x.size:
+        return _validate_images(x, image, name)
     if x.dtype.kind not in "biuf" or not x.size or math.prod(x.shape[1:]) != preprocessing.inputs:
         problem = f"has shape {list(x.shape)}" if x.dtype.kind in "biuf" else f"has type {x.dtype}"
         raise ConfigError(f"{name}: {problem}; expected numbers [examples, {preprocessing.inputs}], as in training")
     x = x.reshape(len(x), -1).astype(np.float64, copy=False)
+    _require_finite(x, name)
+    return x
+
+
+def _validate_images(x: Array, image: ImageFormat, name: str) -> Array:
+    """An array of images as numbers [examples, inputs] of any type."""
+    inputs = image.to_inputs(x)
+    if inputs is None:
+        shapes = " or ".join(f"[examples, {', '.join(map(str, shape))}]" for shape in image.array_shapes())
+        raise ConfigError(f"{name}: has shape {list(x.shape)}; expected {shapes}, as in training")
+    if inputs.dtype.kind == "f":
+        _require_finite(inputs, name)
+        if image.white > 1 and 0 < inputs.max() <= 1:
+            raise ConfigError(
+                f"{name}: has values up to {inputs.max():g}, and the images of training had pixels up to "
+                f"{image.white}; multiply by {image.white}"
+            )
+    return inputs
+
+
+def _require_finite(x: Array, name: str) -> None:
     invalid = np.flatnonzero(~np.isfinite(x).all(axis=1))
     if len(invalid):
         raise ConfigError(f"{name}[{invalid[0]}]: contains NaN or Inf; remove or replace it")
-    return x
 
 
 def read_array(path: str, name: str) -> Array:

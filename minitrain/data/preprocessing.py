@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from minitrain.data.dialect import TextOptions
+from minitrain.data.image_format import ImageFormat
+from minitrain.errors import plural
 from minitrain.typing import Array
 
 
@@ -88,6 +90,7 @@ class Preprocessing:
         target: The name of the target's column, if the data come from a table with a header.
         means: The mean of each input on the training examples, which replaces missing ones; empty if there are none.
         table: How the table was read that the data come from.
+        image: What the inputs are as an image, if they are one.
 
     >>> Preprocessing(inputs=2, classes=2).labels, Preprocessing(inputs=2, targets=3).outputs
     (('0', '1'), 3)
@@ -103,6 +106,7 @@ class Preprocessing:
     target: str = ""
     means: tuple[float, ...] = ()
     table: TableFormat = TableFormat()
+    image: ImageFormat | None = None
 
     @property
     def outputs(self) -> int:
@@ -119,6 +123,11 @@ class Preprocessing:
         """The name of each class, by default its number; empty if the target is not a class."""
         return self.class_names or tuple(map(str, range(self.classes or 0)))
 
+    def describe_inputs(self) -> str:
+        """The number of inputs, and what they are as an image: `784 inputs (28 x 28 gray images)`."""
+        inputs = plural(self.inputs, "input")
+        return inputs if self.image is None else f"{inputs} ({self.image.describe()})"
+
     @property
     def input_names(self) -> list[str]:
         """The name of each input: that of its column, or its number from 1."""
@@ -130,12 +139,16 @@ class Preprocessing:
 
 
 def preprocessing_as_json(preprocessing: Preprocessing) -> dict[str, object]:
-    """Preprocessing as values of JSON, from which `parse_preprocessing` restores it exactly."""
-    return {
+    """Preprocessing as values of JSON, from which `parse_preprocessing` restores it exactly.
+
+    It is a part of the fingerprint of data, so that fields which came later are written only if they have a value.
+    """
+    image = preprocessing.image
+    values: dict[str, object] = {
         "inputs": preprocessing.inputs,
         "classes": preprocessing.classes,
         "targets": preprocessing.targets,
-        "x_scale": _scale_as_json(preprocessing.x_scale),
+        "x_scale": _scale_as_json(preprocessing.x_scale, 1 if image is None else image.pixels),
         "y_scale": _scale_as_json(preprocessing.y_scale),
         "class_names": list(preprocessing.class_names),
         "columns": [
@@ -146,10 +159,13 @@ def preprocessing_as_json(preprocessing: Preprocessing) -> dict[str, object]:
         "means": list(preprocessing.means),
         "table": {**asdict(preprocessing.table), "targets": list(preprocessing.table.targets)},
     }
+    return values if image is None else values | {"image": asdict(image)}
 
 
-def _scale_as_json(scale: Scale) -> dict[str, object]:
-    return {"mean": np.asarray(scale.mean).tolist(), "deviation": np.asarray(scale.deviation).tolist()}
+def _scale_as_json(scale: Scale, repeats: int = 1) -> dict[str, object]:
+    """A scale, whose columns have equal numbers in groups of `repeats`: those of the pixels of a channel."""
+    parts = {"mean": np.asarray(scale.mean), "deviation": np.asarray(scale.deviation)}
+    return {name: (part[::repeats] if part.ndim else part).tolist() for name, part in parts.items()}
 
 
 def parse_preprocessing(values: object) -> Preprocessing:
@@ -176,17 +192,19 @@ def _parse(values: object) -> Preprocessing:
     for entry in fields.list("columns"):
         column = _Fields(entry)
         columns.append(Column(column.text("name"), column.count("index"), column.texts("categories")))
+    image = _parse_image(fields.values["image"], inputs) if "image" in fields.values else None
     result = Preprocessing(
         inputs,
         classes,
         targets,
-        _parse_scale(fields.values["x_scale"], inputs),
+        _parse_scale(fields.values["x_scale"], inputs, 1 if image is None else image.pixels),
         _parse_scale(fields.values["y_scale"], targets),
         fields.texts("class_names"),
         tuple(columns),
         fields.text("target"),
         tuple(_parse_numbers("means", fields.values["means"], inputs).tolist()) if fields.list("means") else (),
         _parse_table(fields.values["table"]),
+        image,
     )
     if len(result.class_names) not in (0, classes) or len(result.input_names) != inputs or inputs < 1:
         raise ValueError("preprocessing: numbers of inputs, columns, classes and names contradict each other")
@@ -208,6 +226,15 @@ def _parse_table(values: object) -> TableFormat:
     return TableFormat(TextOptions(delimiter, decimal, *likely), fields.count("width"), tuple(targets))
 
 
+def _parse_image(values: object, inputs: int) -> ImageFormat:
+    fields = _Fields(values)
+    channels, height, width, white = (fields.count(name) for name in ("channels", "height", "width", "white"))
+    if channels * height * width != inputs:
+        raise ValueError(f"image: {channels} channels of {height} x {width}; expected {inputs} inputs")
+    channels_last, resizes, converts = (fields.flag(name) for name in ("channels_last", "resizes", "converts"))
+    return ImageFormat(channels, height, width, white, channels_last, resizes, converts)
+
+
 def _parse_numbers(name: str, values: object, columns: int) -> Array:
     numbers = np.array(values, np.float64)
     if numbers.shape not in ((), (columns,)) or not np.isfinite(numbers).all():
@@ -215,11 +242,11 @@ def _parse_numbers(name: str, values: object, columns: int) -> Array:
     return numbers
 
 
-def _parse_scale(values: object, columns: int) -> Scale:
+def _parse_scale(values: object, columns: int, repeats: int = 1) -> Scale:
     parts = []
     for name in ("mean", "deviation"):
-        numbers = _parse_numbers(f"scale: {name}", _Fields(values).values[name], columns)
-        parts.append(float(numbers) if numbers.ndim == 0 else numbers)
+        numbers = _parse_numbers(f"scale: {name}", _Fields(values).values[name], columns // repeats)
+        parts.append(float(numbers) if numbers.ndim == 0 else np.repeat(numbers, repeats))
     if not np.all(parts[1]):
         raise ValueError("scale: a deviation is 0")
     return Scale(*parts)
@@ -237,6 +264,12 @@ class _Fields:
         value = self.values[name]
         if type(value) is not int or not 0 <= value < 2**31:
             raise TypeError(f"{name}: expected a count")
+        return value
+
+    def flag(self, name: str) -> bool:
+        value = self.values[name]
+        if not isinstance(value, bool):
+            raise TypeError(f"{name}: expected true or false")
         return value
 
     def text(self, name: str) -> str:

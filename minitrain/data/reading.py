@@ -16,19 +16,20 @@ from minitrain.paths import find_file
 from minitrain.typing import Array
 
 
-def require_file(key: str, path: str | None, kind: str) -> Path:
+def require_file(key: str, path: str | None, kind: str, or_folder: bool = False) -> Path:
     """The path of an existing file.
 
     Args:
         key: The option or argument that names the file, for messages.
         path: The path, relative to the current directory; None if the option was not set.
         kind: What is expected, for messages: `a csv file`.
+        or_folder: Whether it may also be a folder.
 
     Raises:
         ConfigError: The path was not set, does not exist, or cannot be accessed.
     """
     if path is None:
-        raise ConfigError(f"{key}=null: expected the path of {kind}; set {key}=FILE")
+        raise ConfigError(f"{key}=null: expected the path of {kind}; set {key}={'FOLDER' if or_folder else 'FILE'}")
     try:
         file = find_file(path)
         kind_of_path = _kind(file)
@@ -41,7 +42,7 @@ def require_file(key: str, path: str | None, kind: str) -> Path:
         raise ConfigError(
             f"{key}={path}: no such file; expected a path relative to the current directory, {Path.cwd()}"
         )
-    if kind_of_path != "a file":
+    if kind_of_path != "a file" and not (or_folder and kind_of_path == "a directory"):
         raise ConfigError(f"{key}={path}: {kind_of_path}, not a regular file; expected the path of {kind}")
     return file
 

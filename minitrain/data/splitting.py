@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from minitrain.data.dataset import Dataset
+from minitrain.data.image_format import ImageFormat
 from minitrain.data.partition import Partition, draw_fold, hold_out
 from minitrain.data.preprocessing import Preprocessing, Scale
-from minitrain.data.rows import RowsOnDisk, mean_and_deviation
+from minitrain.data.rows import ImageRows, RowsOnDisk, mean_and_deviation
 from minitrain.errors import ConfigError, plural
 from minitrain.options import option, options
 from minitrain.rng import generator
@@ -37,27 +39,33 @@ class SplitOptions:
     standardize: bool = option(True, "scale inputs to zero mean and unit variance on the training examples")
     seed: int = option(0, "seed of the split, and of the values of generated datasets", at_least=0)
 
-    def split(self, x: Array, y: Array, partition: Partition | None = None) -> Dataset:
+    def split(
+        self, x: Array, y: Array, partition: Partition | None = None, image: ImageFormat | None = None
+    ) -> Dataset:
         """Split examples into training, validation and test, and scale the inputs.
 
+        Images have one mean and one deviation per channel. If they are not standardized, white is 1.
+
         Args:
-            x: [examples, inputs]; or [examples, ...] mapped from disk, which is not loaded into memory.
+            x: [examples, inputs]; or [examples, ...] mapped from disk, which is not loaded into memory; or images
+                [examples, channels, height, width].
             y: [examples] classes 0, 1, ... as integers, or [examples] or [examples, outputs] float64 numbers.
             partition: The examples of each part; drawn at random if None.
+            image: The format of the images, if x has images.
 
         Raises:
             ConfigError: No training examples remain, or the options contradict each other.
         """
         partition = self.draw_partition(y) if partition is None else partition
-        parts: list[Array | RowsOnDisk]
-        if isinstance(x, np.memmap):
+        parts: Sequence[Array | RowsOnDisk]
+        if isinstance(x, np.memmap) or image is not None:
             partition = Partition(*map(np.sort, partition))  # the file is read from front to back
-            parts = [RowsOnDisk(x, rows) for rows in partition]
+            parts = [RowsOnDisk(x, rows) if image is None else ImageRows(x, rows) for rows in partition]
         else:
             parts = [x[rows] for rows in partition]
         scale = Scale()
-        if self.standardize:
-            scale = Scale(*mean_and_deviation(parts[0]))
+        if self.standardize or image is not None:
+            scale = self._fit_scale(parts[0], image)
             parts = [_scaled(part, scale) for part in parts]
         x_train, x_val, x_test = parts
         if y.dtype.kind == "f":
@@ -65,10 +73,22 @@ class SplitOptions:
             preprocessing = Preprocessing(int(x_train.shape[1]), targets=y.shape[1], x_scale=scale)
         else:
             preprocessing = Preprocessing(int(x_train.shape[1]), classes=int(y.max()) + 1, x_scale=scale)
+        preprocessing = replace(preprocessing, image=image)
         train, val, test = partition
         if not len(test):
             return Dataset(x_train, y[train], x_val, y[val], preprocessing)
         return Dataset(x_train, y[train], x_val, y[val], preprocessing, x_test=x_test, y_test=y[test])
+
+    def _fit_scale(self, x_train: Array | RowsOnDisk, image: ImageFormat | None) -> Scale:
+        """How inputs are scaled, by the training examples."""
+        if not isinstance(x_train, ImageRows) or image is None:
+            return Scale(*mean_and_deviation(x_train))
+        if not self.standardize:
+            return Scale(deviation=float(image.white or 1))
+        mean, deviation = x_train.mean_and_deviation()
+        if image.channels == 1:
+            return Scale(float(mean[0]), float(deviation[0]))
+        return Scale(np.repeat(mean, image.pixels), np.repeat(deviation, image.pixels))
 
     def draw_partition(self, y: Array) -> Partition:
         """Draw the examples for training, validation and testing.
@@ -170,9 +190,11 @@ class RegressionSplitOptions(SplitOptions):
         True, "scale numeric targets to zero mean and unit variance on the training examples"
     )
 
-    def split(self, x: Array, y: Array, partition: Partition | None = None) -> Dataset:
+    def split(
+        self, x: Array, y: Array, partition: Partition | None = None, image: ImageFormat | None = None
+    ) -> Dataset:
         """Split examples as `SplitOptions.split` does, and scale numeric targets."""
-        data = super().split(x, y, partition)
+        data = super().split(x, y, partition, image)
         if not data.preprocessing.targets or data.y_train is None or data.y_val is None or not self.standardize_target:
             return data
         scale = Scale(*mean_and_deviation(data.y_train))
@@ -183,6 +205,25 @@ class RegressionSplitOptions(SplitOptions):
             y_val=scale.apply(data.y_val),
             y_test=None if data.y_test is None else scale.apply(data.y_test),
             preprocessing=preprocessing,
+        )
+
+
+def check_validation_is_default(data: SplitOptions, source: object, advice: str) -> None:
+    """Check that no fraction of the examples was asked for if a dataset has validation examples of its own.
+
+    Args:
+        data: The dataset.
+        source: Where its validation examples are.
+        advice: The option that holds out a fraction instead.
+
+    Raises:
+        ConfigError: `validation` is not the default.
+    """
+    cls: type = type(data)
+    if data.validation != options(cls)["validation"].default:
+        raise ConfigError(
+            f"data.validation={data.validation:g}: the validation examples are those of {source}; set {advice} to hold "
+            "out a fraction of the training examples"
         )
 
 

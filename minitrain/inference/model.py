@@ -16,7 +16,7 @@ from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Tensor
 from minitrain.config.loading import read_run_config
 from minitrain.config.schema import RunConfig
-from minitrain.data import RowsOnDisk, row_blocks
+from minitrain.data import ImageRows, RowsOnDisk, row_blocks
 from minitrain.data.inputs import validate_inputs
 from minitrain.data.preprocessing import Preprocessing
 from minitrain.data.record import check_unchanged, read_data_record
@@ -127,13 +127,24 @@ class Model:
         """Predict for examples in the units of the data.
 
         Args:
-            x: [examples, inputs], or [examples, ...], such as the shape of images.
+            x: [examples, inputs], or [examples, ...], such as the shape of images: [examples, height, width],
+                [examples, height, width, channels] or [examples, channels, height, width].
 
         Raises:
-            ConfigError: The number of inputs differs from that of the training data, or x contains NaN or Inf.
+            ConfigError: The shape differs from that of the training data, or x contains NaN or Inf.
         """
-        raw = validate_inputs(np.asarray(x), self.preprocessing, "x")
-        return self.predict_scaled(self.preprocessing.x_scale.apply(raw))
+        return self.predict_inputs(validate_inputs(np.asarray(x), self.preprocessing, "x"))
+
+    def predict_inputs(self, x: Array) -> Prediction:
+        """Predict for examples in the units of the data, and in the order of the network's inputs.
+
+        Args:
+            x: [examples, inputs]; images are in the order channels, height, width.
+        """
+        image, scale = self.preprocessing.image, self.preprocessing.x_scale
+        if image is None:
+            return self.predict_scaled(scale.apply(x))
+        return self.predict_scaled(ImageRows(x.reshape(len(x), *image.shape), np.arange(len(x)), scale))
 
     def predict_scaled(self, x: Array | RowsOnDisk) -> Prediction:
         """Predict for examples that are scaled like the training data.

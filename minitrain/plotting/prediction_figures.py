@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 import numpy as np
 
 from minitrain.data import Dataset, RowsOnDisk
+from minitrain.data.preprocessing import Preprocessing
 from minitrain.inference.model import Model, Prediction
 from minitrain.nn.module import Module
 from minitrain.plotting.figures import (
@@ -272,41 +273,51 @@ def _draw_prediction(axes: Axes, model: Model, inputs: Array) -> None:
 # Weights
 
 
-def first_weights(network: Module, inputs: int) -> Array | None:
-    """The weights of the first layer as images: [units, height, width]; None if they do not form images."""
+def first_weights(network: Module, preprocessing: Preprocessing) -> Array | None:
+    """The weights of the first layer as images: [units, channels, height, width]; None if they do not form images."""
+    inputs = preprocessing.inputs
     side = math.isqrt(inputs)
+    shape = (1, side, side) if preprocessing.image is None else preprocessing.image.shape
     weights = (p.numpy() for name, p in network.named_parameters().items() if name.endswith("weight"))
     first = next(weights, None)
     if first is None:
         return None
     if first.shape[1:] == (inputs,):
-        return first.reshape(len(first), side, side)
-    return first[:, 0] if first.ndim == 4 and first.shape[1] == 1 else None
+        return first.reshape(len(first), *shape)
+    return first if first.ndim == 4 and first.shape[1] == shape[0] else None
 
 
 def first_layer_weights(model: Model, data: Dataset) -> Figure:
-    """Draw the weights of each unit of the first layer as an image; all share one scale, in which 0 is white."""
-    weights = first_weights(model.network, model.preprocessing.inputs)
+    """Draw the weights of each unit of the first layer as an image; all share one scale, in which 0 is white.
+
+    Those of color images are drawn in colors, in which 0 is gray.
+    """
+    weights = first_weights(model.network, model.preprocessing)
     assert weights is not None  # check_plots has refused other networks
     units = len(weights)
     drawn = weights[:MOST_UNITS].astype(np.float64)
     limit = np.abs(drawn).max() or 1.0
     columns = next((c for c in range(math.ceil(math.sqrt(len(drawn))), 13) if len(drawn) % c == 0), 8)
     rows = math.ceil(len(drawn) / columns)
+    height = drawn.shape[2] / drawn.shape[3]  # of an image of width 1
     color_map = _color_map(DARK_BLUE, BLUE, "white", VERMILION, DARK_RED)
+    has_colors = drawn.shape[1] == 3
 
-    figure = new_constrained_figure(6.6, 5.5 * rows / columns + 0.7)
+    figure = new_constrained_figure(6.6, 5.5 * height * rows / columns + 0.7)
     axes = figure.subplots()
     for i, weight in enumerate(drawn):
         row, column = divmod(i, columns)
-        extent = (column + 0.04, column + 0.96, row + 0.96, row + 0.04)
-        image = axes.imshow(weight, cmap=color_map, vmin=-limit, vmax=limit, extent=extent)
+        extent = (column + 0.04, column + 0.96, height * (row + 0.96), height * (row + 0.04))
+        pixels = (0.5 + 0.5 * weight / limit).transpose(1, 2, 0) if has_colors else weight[0]
+        image = axes.imshow(pixels, cmap=color_map, vmin=-limit, vmax=limit, extent=extent)
         axes.add_patch(_outline(extent))
-    axes.set(xlim=(0, columns), ylim=(rows, 0), xticks=[], yticks=[])
+    axes.set(xlim=(0, columns), ylim=(height * rows, 0), xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
-    _add_color_bar(figure, axes, image, "weight")
+    if not has_colors:
+        _add_color_bar(figure, axes, image, "weight")
     drawn_units = f"first {len(drawn)} of {units:,} units" if units > len(drawn) else f"all {units} units"
-    _set_title(figure, model, f"weights of the first layer, {drawn_units}")
+    meaning = f"; gray is 0, full colors are ±{limit:.2g}" if has_colors else ""
+    _set_title(figure, model, f"weights of the first layer, {drawn_units}{meaning}")
     return figure
 
 

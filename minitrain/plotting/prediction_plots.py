@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset
+from minitrain.data.image_format import COLORS
 from minitrain.data.preprocessing import Preprocessing
 from minitrain.data.record import check_unchanged
 from minitrain.errors import ConfigError, first_line, plural
@@ -95,10 +96,13 @@ def _targets(preprocessing: Preprocessing) -> str:
 
 
 def _requires_images(experiment: Experiment) -> str:
-    inputs = experiment.data.preprocessing.inputs
-    if inputs < 4 or math.isqrt(inputs) ** 2 != inputs:
-        return f"requires square images, but the data has {plural(inputs, 'input')}"
-    has_image_weights = first_weights(experiment.model, inputs) is not None
+    preprocessing = experiment.data.preprocessing
+    inputs, image = preprocessing.inputs, preprocessing.image
+    if image is None and (inputs < 4 or math.isqrt(inputs) ** 2 != inputs):
+        return f"requires images, but the data has {plural(inputs, 'input')}, not a square number"
+    if image is not None and image.channels not in COLORS:
+        return f"requires gray or color images, but the data has {image.describe()}"
+    has_image_weights = first_weights(experiment.model, preprocessing) is not None
     return "" if has_image_weights else "requires a network whose first layer is a linear or conv layer"
 
 

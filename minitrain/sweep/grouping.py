@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from minitrain.config.schema import RunConfig
-from minitrain.data import Dataset
+from minitrain.data import Dataset, FolderDataset
 from minitrain.errors import naming_run
 from minitrain.options import paths_of
 from minitrain.paths import find_file
@@ -156,7 +156,8 @@ _datasets: dict[str, Dataset] = {}
 def shared_data(config: RunConfig) -> Dataset:
     """Load the dataset of a config; the last one is cached until its files change: most runs of a sweep share it."""
     dataset = config.dataset
-    paths = [path for path in map(find_file, paths_of(config.data).values()) if os.path.exists(path)]
+    named = [path for path in map(find_file, paths_of(config.data).values()) if os.path.exists(path)]
+    paths = dataset.files() if isinstance(dataset, FolderDataset) else named
     key = f"{dataset} {[(path, os.stat(path).st_mtime_ns) for path in paths]}"
     if key not in _datasets:
         _datasets.clear()

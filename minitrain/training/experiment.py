@@ -15,7 +15,7 @@ import numpy as np
 from minitrain.compiler.cost import largest_product
 from minitrain.compiler.tracing import is_user_code
 from minitrain.components import losses
-from minitrain.components.networks import LayerNetworkConfig
+from minitrain.components.networks import LayerNetworkConfig, NetworkConfig
 from minitrain.config.schema import MONITORS, RunConfig
 from minitrain.data import Dataset, RowsOnDisk
 from minitrain.data.preprocessing import Preprocessing
@@ -143,7 +143,8 @@ class Experiment:
 def describe_network(config: RunConfig, preprocessing: Preprocessing) -> str:
     """Describe the network of a run: `mlp 64-32-10, relu`."""
     outputs = loss_of(config).outputs(preprocessing)
-    description: str = config.network.describe(preprocessing.inputs, outputs, config.activation)
+    network = _network_for(config, preprocessing)
+    description: str = network.describe(preprocessing.inputs, outputs, config.activation)
     return description
 
 
@@ -194,6 +195,13 @@ def without_initial_weights(config: RunConfig) -> RunConfig:
     return config
 
 
+def _network_for(config: RunConfig, preprocessing: Preprocessing) -> NetworkConfig:
+    """The network's config, which knows the shape of an example if it is an image."""
+    if preprocessing.image is None or not isinstance(config.network, LayerNetworkConfig):
+        return config.network
+    return replace(config.network, image=preprocessing.image.shape)
+
+
 def build_network(config: RunConfig, preprocessing: Preprocessing) -> Module:
     """The network of a run with its initial parameters, in the type of the run.
 
@@ -201,7 +209,7 @@ def build_network(config: RunConfig, preprocessing: Preprocessing) -> Module:
         ConfigError: The network or the loss is not suitable for the data.
     """
     outputs = loss_of(config).outputs(preprocessing)
-    network: Module = config.network.build(
+    network: Module = _network_for(config, preprocessing).build(
         preprocessing.inputs, outputs, activation_layer(config.activation), config.seed
     )
     for tensor in (*network.parameters(), *network.named_buffers().values()):

@@ -4,11 +4,13 @@ import os
 import zipfile
 from dataclasses import replace
 from itertools import pairwise
+from math import prod
 
 import numpy as np
 import pytest
 
 from minitrain import Tensor, nn
+from minitrain import functional as F
 from minitrain.components.networks import Lab2Config, LinearConfig, MLPConfig
 from minitrain.components.sequential import CNNConfig, SequentialConfig
 from minitrain.config.schema import RunConfig, parse_run_config
@@ -318,7 +320,7 @@ def test_frozen_parameters_of_a_run_are_unchanged_and_in_its_checkpoint(tmp_path
         ({"network": MLPConfig(frozen=["*"])}, r"network.frozen=\['\*'\]: no parameter remains to be trained"),
         ({"network": MLPConfig(init_file="nowhere.npz")}, "network.init_file=nowhere.npz: no such file"),
         ({"network": MLPConfig(norm="batch"), "batch_size": 1}, "network=mlp: BatchNorm1d: one value per channel"),
-        ({"network": CNNConfig()}, "network=cnn: takes square images, the data has 2 inputs"),
+        ({"network": CNNConfig()}, "network=cnn: takes images; the data does not state their size, and its 2 inputs"),
     ],
 )  # fmt: skip
 def test_invalid_options_are_reported_on_one_line(changes, message):
@@ -414,6 +416,44 @@ def test_cnn_learns_digits(tmp_path):
         Digits(), CNNConfig(), MomentumRule(), Cosine(), lr=0.05, steps=400, batch_size=32, eval_every=100
     )
     assert run(config, tmp_path).best.value >= 0.98
+
+
+@pytest.mark.parametrize(("shape", "kernel_size"), [((3, 8, 12), 3), ((1, 9, 6), 2), ((2, 6, 6), 5)])
+def test_cnn_of_color_and_rectangular_images_equals_pytorch(shape, kernel_size):
+    torch = pytest.importorskip("torch", reason="the extra peers has PyTorch")
+    net = CNNConfig([4, 5], kernel_size, image=shape).build(prod(shape), 3, nn.ReLU, seed=0)
+    layers = [torch.nn.Unflatten(1, shape)]
+    for before, after in pairwise([shape[0], 4, 5]):
+        conv = torch.nn.Conv2d(before, after, kernel_size, padding=kernel_size // 2)
+        layers += [conv, torch.nn.ReLU(), torch.nn.MaxPool2d(2)]
+    size = [conv_size(conv_size(side, kernel_size), kernel_size) for side in shape[1:]]
+    peer = torch.nn.Sequential(*layers, torch.nn.Flatten(), torch.nn.Linear(5 * prod(size), 3)).double()
+    peer.load_state_dict({name: torch.tensor(value) for name, value in net.state_dict().items()})
+    x = np.random.default_rng(1).normal(size=(6, prod(shape)))
+    y = np.array([0, 1, 2, 0, 1, 2])
+    loss = F.cross_entropy(net(Tensor(x)), y)
+    loss.backward()
+    expected = torch.nn.functional.cross_entropy(peer(torch.tensor(x)), torch.tensor(y))
+    expected.backward()
+    np.testing.assert_allclose(loss.item(), expected.item(), rtol=1e-12)
+    for ours, theirs in zip(net.named_parameters().values(), peer.parameters(), strict=True):
+        np.testing.assert_allclose(ours.grad, theirs.grad.numpy(), rtol=1e-9, atol=1e-12)
+
+
+def conv_size(side, kernel_size):
+    """The side of an image after a convolution and a pooling by 2."""
+    return (side + 2 * (kernel_size // 2) - kernel_size + 1) // 2
+
+
+def test_cnn_of_images_too_small_names_their_shorter_side():
+    for config, message in (
+        (CNNConfig([2], kernel_size=5, image=(3, 4, 9)), "network.kernel_size=5: expected at most 4, the shorter side"),
+        (CNNConfig([2, 2, 2], image=(3, 4, 9)), r"images of side 4 are too small to be pooled 3 times"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            config.build(108, 2, nn.ReLU, seed=0)
+    assert CNNConfig([2], image=(3, 4, 9)).describe(108, 2, "relu") == "cnn 3x4x9-2-2, relu"
+    assert CNNConfig([2]).describe(64, 10, "relu") == "cnn 64-2-10, relu"
 
 
 @pytest.mark.parametrize("widths", [[], [5], [8, 4, 2]])

@@ -160,6 +160,33 @@ def test_first_layer_weights_share_a_symmetric_scale(command, figures, network, 
     assert heading in figures["first_layer_weights"].get_suptitle()
 
 
+@pytest.mark.parametrize("network", [["network=mlp", "network.widths=[6]"], ["network=cnn", "network.channels=[6]"]])
+@pytest.mark.parametrize(("axes", "channels"), [("hw", 1), ("chw", 3), ("chw", 2)])
+def test_first_layer_weights_of_rectangular_and_color_images(command, figures, network, axes, channels):
+    shape = (24, 5, 8) if axes == "hw" else (24, channels, 5, 8)
+    np.savez("x.npz", x=np.random.default_rng(0).integers(0, 256, shape, np.uint8), y=np.arange(24) % 2)
+    data = ["data=npz", "data.path=x.npz", f"data.axes={axes}"]
+    status, _, err = command("plots=[first_layer_weights]", "hydra.run.dir=run", *data, *network, *FAST)
+    if channels == 2:
+        assert status == 2
+        assert err.endswith("requires gray or color images, but the data has 5 x 8 images of 2 channels\n")
+        return
+    assert status == 0
+    axes = figures["first_layer_weights"].axes[0]
+    weights = next(iter(load_model("run").network.state_dict().values())).astype(np.float64)
+    weights = weights.reshape(6, channels, *((5, 8) if "network=mlp" in network else (3, 3)))
+    limit = abs(weights).max()
+    for image, weight in zip(axes.images, weights, strict=True):
+        drawn = np.asarray(image.get_array())
+        if channels == 1:
+            np.testing.assert_array_equal(drawn, weight[0])
+            assert image.get_clim() == (-limit, limit)
+        else:  # red, green and blue last; gray is 0
+            np.testing.assert_allclose((drawn - 0.5) * 2 * limit, np.moveaxis(weight, 0, -1), atol=1e-12)
+        left, right, bottom, top = image.get_extent()
+        assert (bottom - top) / (right - left) == pytest.approx(weight.shape[1] / weight.shape[2])
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -182,7 +209,10 @@ def test_first_layer_weights_share_a_symmetric_scale(command, figures, network, 
             ["data=blobs", "data.features=1", "plots=[fitted_curve]"],
             "requires one numeric target, but the data has 3 classes",
         ),
-        (["data=wine", "plots=[first_layer_weights]"], "requires square images, but the data has 13 inputs"),
+        (
+            ["data=wine", "plots=[first_layer_weights]"],
+            "requires images, but the data has 13 inputs, not a square number",
+        ),
         (
             ["network=sequential", "network.layers=[layer_norm,linear]", "plots=[first_layer_weights]"],
             "requires a network whose first layer is a linear or conv layer",

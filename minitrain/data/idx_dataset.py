@@ -134,19 +134,29 @@ class IDX(FileOptions):
     @staticmethod
     def _open_pair(key: str, images: Path, labels_key: str, labels: str | None) -> tuple[IDXFile, IDXFile]:
         """The files of images and of their labels."""
-        if labels is not None:
-            return open_idx(key, images), open_idx(
-                labels_key, require_file(labels_key, labels, "an IDX file of labels")
+        file = open_idx(key, images)
+        if len(file.shape) < 2:
+            raise ConfigError(
+                f"{key}={images}: has {file.describe()}, as labels have; expected images [examples, height, width]"
             )
+        if labels is not None:
+            return file, open_idx(labels_key, require_file(labels_key, labels, "an IDX file of labels"))
         start, has_images, _ = images.name.rpartition("images")
         names = [name for name in _names(images.parent) if name.startswith(f"{start}labels")] if has_images else []
         name = _choose(key, images.parent, names, f"{start or 'train-'}labels-idx1-ubyte", f"{labels_key}=FILE")
-        return open_idx(key, images), open_idx(labels_key, images.parent / name)
+        return file, open_idx(labels_key, images.parent / name)
 
 
 def _names(folder: Path) -> list[str]:
-    """The names of the files in a folder."""
-    return sorted(path.name for path in folder.iterdir() if path.is_file())
+    """The names of the files in a folder.
+
+    Raises:
+        ConfigError: It cannot be read.
+    """
+    try:
+        return sorted(path.name for path in folder.iterdir() if path.is_file())
+    except OSError as error:
+        raise ConfigError(f"data.path={folder}: cannot be read ({error.strerror}); expected {KIND}") from error
 
 
 def _choose(key: str, folder: Path, names: Sequence[str], expected: str, advice: str) -> str:
@@ -167,16 +177,11 @@ def _choose(key: str, folder: Path, names: Sequence[str], expected: str, advice:
 
 
 def _check_pair(images: IDXFile, labels: IDXFile) -> None:
-    """Check the shapes of images and their labels.
+    """Check the shape of the labels of images.
 
     Raises:
-        ConfigError: They were exchanged, or their numbers of examples differ.
+        ConfigError: They are not labels, or their number of examples differs.
     """
-    if len(images.shape) < 2:
-        raise ConfigError(
-            f"{images.key}={images.path}: has {images.describe()}, as labels have; expected images "
-            "[examples, height, width]"
-        )
     if len(labels.shape) != 1:
         raise ConfigError(f"{labels.key}={labels.path}: has {labels.describe()}; expected labels [examples]")
     if images.shape[0] != labels.shape[0]:

@@ -322,7 +322,8 @@ def _check_diagnostics(experiment: Experiment) -> None:
             raise ConfigError(f"diagnostics=[{name}]: requires validation examples; set data.validation=0.2")
         if kind == "hessian" and isinstance(experiment.data.x_train, RowsOnDisk):
             raise ConfigError(
-                f"diagnostics=[{name}]: requires all training examples in memory, and the data is on disk; leave it out"
+                f"diagnostics=[{name}]: requires all training examples in memory as numbers, and the data is on disk, "
+                "or images; leave it out"
             )
 
 

@@ -37,7 +37,7 @@ def test_main_help_shows_groups_choices_keys_and_examples(command):
     assert (status, err) == (0, "")
     words = " ".join(out.split())
     for part in (
-        "digits, iris, modular_addition, moons",
+        "digits, idx, images, iris, modular_addition, moons",
         "cnn, lab2, linear, mlp, sequential",
         *REGISTRIES["optimizer"],
         *REGISTRIES["schedule"],

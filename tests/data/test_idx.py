@@ -168,30 +168,30 @@ DAMAGED = gzip.compress(IMAGES)[:-60] + b"zzzzzz" + gzip.compress(IMAGES)[-54:]
 BOMB = gzip.compress(struct.pack(">BBBB3I", 0, 0, 8, 3, 24, 1000, 1000) + bytes(24 * 10**6))
 
 
-@pytest.mark.parametrize(
-    ("images", "labels_", "message"),
-    [
-        (IMAGES[:-1], LABELS, "train-images-idx3-ubyte: has 287 bytes after its header, which declares 288"),
-        (IMAGES + b"x", LABELS, "has 289 bytes after its header, which declares 288"),
-        (IMAGES[:10], LABELS, "images-idx3-ubyte: ends within its header"),
-        (b"", LABELS, "begins with the bytes of an empty file; expected an IDX file"),
-        (b"\x89PNG\r\n", LABELS, "begins with the bytes 89 50 4e 47; expected an IDX file"),
-        (b"\0\0\x0a\x03" + IMAGES[4:], LABELS, "begins with the bytes 00 00 0a 03"),
-        (b"\0\0\x08\0" + IMAGES[4:], LABELS, "begins with the bytes 00 00 08 00"),
-        (gzip.compress(IMAGES[:-1]), LABELS, "has 287 bytes after its header"),
-        (gzip.compress(IMAGES + b"x"), LABELS, "has more bytes after its header"),
-        (gzip.compress(IMAGES)[:-40], LABELS, "images-idx3-ubyte: cannot be read ("),
-        (DAMAGED, LABELS, "images-idx3-ubyte: cannot be read ("),
-        (HUGE, LABELS, "has 0 bytes after its header, which declares 9,903,520,314,283,042,199,192,993,792, shape"),
-        (gzip.compress(HUGE), LABELS, "declares 9,903,520,314,283,042,199,192,993,792 bytes, more than 100 times"),
-        (BOMB, LABELS, "declares 24,000,000 bytes, more than 100 times its size"),
-        (idx_bytes(np.zeros((0, 3, 4), int)), LABELS, "has shape [0, 3, 4]; expected at least one example"),
-        (LABELS, LABELS, "images-idx3-ubyte: has shape [24] of type uint8, as labels have; expected images"),
-        (IMAGES, IMAGES, "labels-idx1-ubyte: has shape [24, 3, 4] of type uint8; expected labels [examples]"),
-        (IMAGES, idx_bytes(labels(23)), "has 24 images and m/train-labels-idx1-ubyte 23 labels"),
-        (idx_bytes(pixels(24, 4, 3)), LABELS, "expected examples of the same shape and type for validation"),
-    ],
-)  # fmt: skip
+FAULTS = [
+    (IMAGES[:-1], LABELS, "train-images-idx3-ubyte: has 287 bytes after its header, which declares 288"),
+    (IMAGES + b"x", LABELS, "has 289 bytes after its header, which declares 288"),
+    (IMAGES[:10], LABELS, "images-idx3-ubyte: ends within its header"),
+    (b"", LABELS, "begins with the bytes of an empty file; expected an IDX file"),
+    (b"\x89PNG\r\n", LABELS, "begins with the bytes 89 50 4e 47; expected an IDX file"),
+    (b"\0\0\x0a\x03" + IMAGES[4:], LABELS, "begins with the bytes 00 00 0a 03"),
+    (b"\0\0\x08\0" + IMAGES[4:], LABELS, "begins with the bytes 00 00 08 00"),
+    (gzip.compress(IMAGES[:-1]), LABELS, "has 287 bytes after its header"),
+    (gzip.compress(IMAGES + b"x"), LABELS, "has more bytes after its header"),
+    (gzip.compress(IMAGES)[:-40], LABELS, "images-idx3-ubyte: cannot be read ("),
+    (DAMAGED, LABELS, "images-idx3-ubyte: cannot be read ("),
+    (HUGE, LABELS, "has 0 bytes after its header, which declares 9,903,520,314,283,042,199,192,993,792, shape"),
+    (gzip.compress(HUGE), LABELS, "declares 9,903,520,314,283,042,199,192,993,792 bytes, more than 100 times"),
+    (BOMB, LABELS, "declares 24,000,000 bytes, more than 100 times its size"),
+    (idx_bytes(np.zeros((0, 3, 4), int)), LABELS, "has shape [0, 3, 4]; expected at least one example"),
+    (LABELS, LABELS, "images-idx3-ubyte: has shape [24] of type uint8, as labels have; expected images"),
+    (IMAGES, IMAGES, "labels-idx1-ubyte: has shape [24, 3, 4] of type uint8; expected labels [examples]"),
+    (IMAGES, idx_bytes(labels(23)), "has 24 images and m/train-labels-idx1-ubyte 23 labels"),
+    (idx_bytes(pixels(24, 4, 3)), LABELS, "expected examples of the same shape and type for validation"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("images", "labels_", "message"), FAULTS, ids=[message for *_, message in FAULTS])
 def test_each_fault_is_one_line_that_names_the_file(command, images, labels_, message):
     write_mnist()
     write("m/train-images-idx3-ubyte", images)
@@ -213,6 +213,7 @@ def test_each_fault_is_one_line_that_names_the_file(command, images, labels_, me
             ["data.path=a"],
             "data.path=.: has no file train-labels-idx1-ubyte; files: a, b; rename it, or set data.labels=",
         ),
+        (["data.path=b"], "data.path=b: has shape [24] of type uint8, as labels have; expected images"),
         (["data.path=a", "data.labels=c"], "data.labels=c: no such file"),
         (["data.path=a", "data.labels=b", "data.labels_val=b"], "data.labels_val=b: without images; set data.path_val"),
         (["data.path=a", "data.labels=b", "data.axes=hwc"], "data.axes=hwc; images are [examples, height, width]"),

@@ -132,6 +132,7 @@ def test_an_invalid_record_is_rejected(changes, message):
         (["data.axes=hw"], "data.axes=hw: a.npz x has shape [24, 4, 6, 3]; expected [examples, height, width]"),
         (["data.axes=chw", "network.pool=5"], "images of side 3 are too small"),
         (["data.axes=wh"], "data.axes=wh: expected one of hw, hwc, chw, or null"),
+        (["data.axes=hwc", "diagnostics=[sharpness]"], "diagnostics=[sharpness]: requires all training examples in"),
         ([], "network=cnn: takes images; the data does not state their size, and its 72 inputs are not a square"),
     ],
 )

@@ -10,11 +10,16 @@ import numpy as np
 import pytest
 
 from minitrain import load_model
+from minitrain.components.networks import LinearConfig
+from minitrain.config.schema import RunConfig
 from minitrain.data import IDX, ImageRows
 from minitrain.data.idx import open_idx
 from minitrain.errors import ConfigError
+from minitrain.optim import SGDRule
+from minitrain.optim.schedules import Constant
 from minitrain.storage.metrics_file import read_metrics
 from minitrain.storage.summary import read_summary
+from minitrain.sweep.grouping import shared_data
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 FAST = ["steps=20", "eval_every=10", "batch_size=8", "network.widths=[4]"]
@@ -270,14 +275,25 @@ def test_runs_of_a_sweep_equal_runs_alone(command):
     assert Path("eager/metrics.csv").read_bytes() == Path("run0/metrics.csv").read_bytes()
 
 
-def test_a_changed_label_file_is_read_again_by_the_next_run_of_a_process(command):
+@pytest.mark.parametrize("path", ["m", "m/train-images-idx3-ubyte"])
+def test_runs_of_a_process_share_the_data_until_any_file_changes(path):
     write_mnist()
-    arguments = ["data=idx", "data.path=m/train-images-idx3-ubyte", *FAST]
-    assert command(*arguments, "hydra.run.dir=a")[0] == 0
-    write("m/train-labels-idx1-ubyte", idx_bytes((labels(24) + 1) % 3))
-    os.utime("m/train-labels-idx1-ubyte", (1, 1))
-    assert command(*arguments, "hydra.run.dir=b")[0] == 0
-    assert Path("a/metrics.csv").read_bytes() != Path("b/metrics.csv").read_bytes()
+    config = RunConfig(IDX(path=path), LinearConfig(), SGDRule(), Constant(), lr=0.1)
+    data = shared_data(config)
+    assert shared_data(config) is data
+    write("m/t10k-labels-idx1-ubyte", idx_bytes((labels(9) + 1) % 3))
+    os.utime("m/t10k-labels-idx1-ubyte", (1, 1))
+    assert shared_data(config).y_val.tolist() == ((labels(9) + 1) % 3).tolist()
+
+
+def test_one_pixel_changes_the_fingerprint():
+    write_mnist()
+    fingerprint = load().fingerprint
+    assert load().fingerprint == fingerprint
+    content = bytearray(Path("m/t10k-images-idx3-ubyte").read_bytes())
+    content[-1] ^= 1
+    write("m/t10k-images-idx3-ubyte", bytes(content))
+    assert load().fingerprint != fingerprint
 
 
 def test_a_compressed_file_gives_the_same_bytes(command):

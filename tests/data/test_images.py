@@ -10,10 +10,15 @@ import pytest
 from PIL import Image
 
 from minitrain import load_model
+from minitrain.components.networks import LinearConfig
+from minitrain.config.schema import RunConfig
 from minitrain.data import Images
 from minitrain.data.image_files import read_header
 from minitrain.errors import ConfigError
+from minitrain.optim import SGDRule
+from minitrain.optim.schedules import Constant
 from minitrain.storage.summary import read_summary
+from minitrain.sweep.grouping import shared_data
 
 FAST = ["steps=20", "eval_every=10", "batch_size=8", "network.widths=[4]"]
 
@@ -169,6 +174,16 @@ def test_gray_and_color_images_together_are_refused_or_converted():
     np.testing.assert_array_equal(pixels(color="rgb")[0], np.stack([gray(0)] * 3) / 255)
     x = pixels(color="gray")
     np.testing.assert_array_equal(x[11, 0], np.asarray(Image.fromarray(color()).convert("L")) / 255)
+
+
+def test_runs_of_a_process_share_the_data_until_an_image_changes():
+    write_folder()
+    config = RunConfig(Images(path="p", standardize=False), LinearConfig(), SGDRule(), Constant(), lr=0.1)
+    data = shared_data(config)
+    assert shared_data(config) is data
+    save("p/dog/07.png", gray(9))
+    os.utime("p/dog/07.png", (1, 1))
+    assert shared_data(config).fingerprint != data.fingerprint
 
 
 # Folders

@@ -284,7 +284,8 @@ def evaluate_parser() -> CommandParser:
         "evaluate",
         "RUN [FILE] [--checkpoint best|last] [--json] [data.path=FILE] [extensions=[...]]",
         "Score the network of a run on its test examples, which data.test=0.1 holds back, or on the examples of a csv "
-        "or npz file, which has the inputs and the target of the training data. For classes: loss, accuracy, balanced "
+        "or npz file, which has the inputs and the target of the training data, of an idx file with its labels beside "
+        "it, or of a folder with a folder of images for each class. For classes: loss, accuracy, balanced "
         "accuracy, F1 score, for two of them the area under the ROC curve, and the scores of each class; for numbers: "
         "loss, and rmse, mae and r2 in the units of the target. data.path=FILE states where the data of the run are "
         "now.",
@@ -301,7 +302,7 @@ def evaluate_parser() -> CommandParser:
         "file",
         nargs="?",
         metavar="FILE",
-        help="a csv or npz file of examples with their targets (default: test examples)",
+        help="a csv, npz or idx file of examples with their targets, or a folder (default: test examples)",
     )
     _add_checkpoint(parser)
     parser.add_argument("--json", action="store_true", help="print the scores as JSON, and nothing else")

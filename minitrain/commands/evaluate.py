@@ -54,7 +54,7 @@ def _score_file(model: Model, run: Path, file: str) -> Scores:
     x, y = read_examples(file, preprocessing, targets, arrays)
     if preprocessing.classes is None:
         y = preprocessing.y_scale.apply(y)
-    return evaluate(model, preprocessing.x_scale.apply(x), y, read_class_counts(run))
+    return evaluate(model, model.scale_inputs(x), y, read_class_counts(run))
 
 
 # Output

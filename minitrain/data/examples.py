@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
-from minitrain.data.inputs import encode_inputs, open_examples, read_array, validate_inputs
+from minitrain.data.idx import is_idx
+from minitrain.data.idx_dataset import open_pair
+from minitrain.data.image_files import is_image
+from minitrain.data.inputs import encode_inputs, open_examples, read_array, read_named_inputs, validate_inputs
 from minitrain.data.preprocessing import Preprocessing, TableFormat
 from minitrain.data.tables import Table, TableFile
 from minitrain.data.targets import as_texts, known_classes
@@ -21,11 +26,12 @@ log = logging.getLogger("minitrain")
 def read_examples(
     path: str, preprocessing: Preprocessing, targets: Sequence[str] = (), arrays: tuple[str, str] = ("x", "y")
 ) -> tuple[Array, Array]:
-    """The inputs and the targets in a table or npz file.
+    """The inputs and the targets in a table, an npz or idx file, or a folder of image files.
 
     Columns of a table are identified by name if both the file and the dataset have names, otherwise by position; if the
     dataset is not a table, the target follows the inputs. Rows without a target are left out, and their number is
-    logged; see `read_inputs` for the inputs.
+    logged; see `read_inputs` for the inputs. The labels of an idx file are in the one beside it, those of image files
+    are the names of their folders.
 
     Args:
         path: The file.
@@ -46,10 +52,26 @@ def read_examples(
     if path.endswith(".npz"):
         x = validate_inputs(read_array(path, arrays[0]), preprocessing, f"{path} {arrays[0]}")
         return x, _encode_array(read_array(path, arrays[1]), len(x), preprocessing, f"{path} {arrays[1]}")
+    if os.path.isdir(path) or is_image(Path(path)):
+        return _read_folder(path, preprocessing)
+    if os.path.isfile(path) and is_idx(Path(path)):
+        images, labels = open_pair("FILE", Path(path), "FILE", advice="give an npz file with images and labels")
+        x = validate_inputs(images.read(), preprocessing, path)
+        return x, _encode_array(labels.read(), len(x), preprocessing, str(labels.path))
     return _read_table(path, _with_table(preprocessing), targets)
 
 
-# Arrays
+# Arrays and images
+
+
+def _read_folder(path: str, preprocessing: Preprocessing) -> tuple[Array, Array]:
+    """The inputs and classes of image files in a folder for each class."""
+    x, files = read_named_inputs(path, preprocessing)
+    names = [file.rpartition("/")[0] for file in files]
+    if not os.path.isdir(path) or "" in names or preprocessing.classes is None:
+        raise ConfigError(f"{path}: expected a folder with a folder of images for each class, whose name is the class")
+    values, classes = np.unique(names, return_inverse=True)
+    return x, known_classes(values.tolist(), preprocessing.labels, path)[classes]
 
 
 def _encode_array(y: Array, examples: int, preprocessing: Preprocessing, name: str) -> Array:

@@ -66,8 +66,6 @@ class IDX(FileOptions):
         files = self._pairs()
         if len(files) > 1:
             check_validation_is_default(self, files[1][0].path, "data.validation_files=false")
-        for images, labels in files:
-            _check_pair(images, labels)
         first, last = files[0][0], files[-1][0]
         if (first.shape[1:], first.dtype) != (last.shape[1:], last.dtype):
             raise ConfigError(
@@ -110,14 +108,14 @@ class IDX(FileOptions):
         path = require_file("data.path", self.path, KIND, or_folder=True)
         if path.is_dir():
             names = [name for name in _names(path) if _TRAINING.search(name)]
-            path = path / _choose("data.path", path, names, "train-images-idx3-ubyte", "data.path=FILE")
-        return self._open_pair("data.path", path, "data.labels", self.labels)
+            path = path / _choose("data.path", path, names, "train-images-idx3-ubyte", "set data.path=FILE")
+        return open_pair("data.path", path, "data.labels", self.labels)
 
     def _validation_files(self, training: IDXFile) -> tuple[IDXFile, IDXFile] | None:
         """The files that options name, or those beside the training images; None if there are none."""
         if self.path_val is not None:
             path = require_file("data.path_val", self.path_val, "an IDX file of images")
-            return self._open_pair("data.path_val", path, "data.labels_val", self.labels_val)
+            return open_pair("data.path_val", path, "data.labels_val", self.labels_val)
         folder, match = training.path.parent, _TRAINING.search(training.path.name)
         if match is None or not self.validation_files:
             if self.labels_val is not None:
@@ -128,23 +126,45 @@ class IDX(FileOptions):
         names = [name for name in _names(folder) if pattern.match(name)]
         if not names:
             return None
-        path = folder / _choose("data.path", folder, names, "t10k-images-idx3-ubyte", "data.path_val=FILE")
-        return self._open_pair("data.path_val", path, "data.labels_val", self.labels_val)
+        path = folder / _choose("data.path", folder, names, "t10k-images-idx3-ubyte", "set data.path_val=FILE")
+        return open_pair("data.path_val", path, "data.labels_val", self.labels_val)
 
-    @staticmethod
-    def _open_pair(key: str, images: Path, labels_key: str, labels: str | None) -> tuple[IDXFile, IDXFile]:
-        """The files of images and of their labels."""
-        file = open_idx(key, images)
-        if len(file.shape) < 2:
-            raise ConfigError(
-                f"{key}={images}: has {file.describe()}, as labels have; expected images [examples, height, width]"
-            )
-        if labels is not None:
-            return file, open_idx(labels_key, require_file(labels_key, labels, "an IDX file of labels"))
+
+def open_pair(
+    key: str, images: Path, labels_key: str, labels: str | None = None, advice: str = ""
+) -> tuple[IDXFile, IDXFile]:
+    """Open the files of images and of their labels.
+
+    Args:
+        key: The option or argument that names the images, for messages.
+        images: The file of images.
+        labels_key: The option of the labels, for messages.
+        labels: The file of labels; None for the one beside the images, by its name.
+        advice: What to do if there is none; to set the option by default.
+
+    Raises:
+        ConfigError: A file is missing or damaged, or their numbers of examples differ.
+    """
+    file = open_idx(key, images)
+    if len(file.shape) < 2:
+        raise ConfigError(
+            f"{key}={images}: has {file.describe()}, as labels have; expected images [examples, height, width]"
+        )
+    if labels is None:
         start, has_images, _ = images.name.rpartition("images")
         names = [name for name in _names(images.parent) if name.startswith(f"{start}labels")] if has_images else []
-        name = _choose(key, images.parent, names, f"{start or 'train-'}labels-idx1-ubyte", f"{labels_key}=FILE")
-        return file, open_idx(labels_key, images.parent / name)
+        expected = f"{start or 'train-'}labels-idx1-ubyte"
+        path = images.parent / _choose(key, images.parent, names, expected, advice or f"set {labels_key}=FILE")
+    else:
+        path = require_file(labels_key, labels, "an IDX file of labels")
+    other = open_idx(labels_key, path)
+    if len(other.shape) != 1:
+        raise ConfigError(f"{labels_key}={path}: has {other.describe()}; expected labels [examples]")
+    if file.shape[0] != other.shape[0]:
+        raise ConfigError(
+            f"{images} has {file.shape[0]:,} images and {path} {other.shape[0]:,} labels; expected one label per image"
+        )
+    return file, other
 
 
 def _names(folder: Path) -> list[str]:
@@ -169,26 +189,11 @@ def _choose(key: str, folder: Path, names: Sequence[str], expected: str, advice:
     if len(names) == 1:
         return names[0]
     if names:
-        raise ConfigError(f"{key}={folder}: has the files {abbreviate(', '.join(names))}; choose one by {advice}")
+        raise ConfigError(f"{key}={folder}: has the files {abbreviate(', '.join(names))}; expected one; {advice}")
     raise ConfigError(
         f"{key}={folder}: has no file {expected}; files: {abbreviate(', '.join(_names(folder)) or 'none')}; rename "
-        f"it, or set {advice}"
+        f"it, or {advice}"
     )
-
-
-def _check_pair(images: IDXFile, labels: IDXFile) -> None:
-    """Check the shape of the labels of images.
-
-    Raises:
-        ConfigError: They are not labels, or their number of examples differs.
-    """
-    if len(labels.shape) != 1:
-        raise ConfigError(f"{labels.key}={labels.path}: has {labels.describe()}; expected labels [examples]")
-    if images.shape[0] != labels.shape[0]:
-        raise ConfigError(
-            f"{images.path} has {images.shape[0]:,} images and {labels.path} {labels.shape[0]:,} labels; expected one "
-            "label per image"
-        )
 
 
 def _read_joined(files: Sequence[IDXFile]) -> Array:

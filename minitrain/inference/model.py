@@ -141,10 +141,18 @@ class Model:
         Args:
             x: [examples, inputs]; images are in the order channels, height, width.
         """
+        return self.predict_scaled(self.scale_inputs(x))
+
+    def scale_inputs(self, x: Array) -> Array | RowsOnDisk:
+        """Scale examples in the units of the data like the training data; images are scaled when they are used.
+
+        Args:
+            x: [examples, inputs]; images are in the order channels, height, width.
+        """
         image, scale = self.preprocessing.image, self.preprocessing.x_scale
         if image is None:
-            return self.predict_scaled(scale.apply(x))
-        return self.predict_scaled(ImageRows(x.reshape(len(x), *image.shape), np.arange(len(x)), scale))
+            return scale.apply(x)
+        return ImageRows(x.reshape(len(x), *image.shape), np.arange(len(x)), scale)
 
     def predict_scaled(self, x: Array | RowsOnDisk) -> Prediction:
         """Predict for examples that are scaled like the training data.

@@ -1,6 +1,7 @@
 """IDX files: bytes by the format's specification, the files of a folder, and one line for each error."""
 
 import gzip
+import json
 import os
 import struct
 from dataclasses import replace
@@ -142,7 +143,7 @@ def test_names_with_a_prefix_as_in_emnist():
     assert len(load(path="m/emnist-digits-train-images-idx3-ubyte").x_val) == 9
     for name in ("images-idx3", "labels-idx1"):
         write(f"m/emnist-letters-train-{name}-ubyte", Path(f"m/emnist-digits-train-{name}-ubyte").read_bytes())
-    with pytest.raises(ConfigError, match=r"data.path=m: has the files emnist-digits-\S+, emnist-letters-.*choose one"):
+    with pytest.raises(ConfigError, match=r"data.path=m: has the files emnist-digits-\S+, emnist-letters-.*expected one; set"):
         load()
     assert len(load(path="m/emnist-letters-train-images-idx3-ubyte").x_val) == 5
 
@@ -262,6 +263,22 @@ def test_run_resume_predict_and_changed_data(command):
     os.chdir(elsewhere)
     assert command("resume", "../run", "steps=30")[0] == 0
     assert read_summary(Path("../run")).step == 30
+
+
+def test_evaluation_of_a_file_and_of_test_examples(command):
+    write_mnist()
+    assert command("data=idx", "data.path=m", "data.test=0.25", *FAST, "hydra.run.dir=run")[0] == 0
+    assert command("evaluate", "run")[1].startswith("6 test examples, by the network of step")
+    status, out, _ = command("evaluate", "run", "m/t10k-images-idx3-ubyte", "--json")
+    scores = json.loads(out)
+    assert (status, scores["examples"]) == (0, 9)
+    best = read_summary(Path("run")).best
+    assert scores["metrics"]["accuracy"] == pytest.approx(best.value)
+    Path("m/t10k-labels-idx1-ubyte").unlink()
+    status, _, err = command("evaluate", "run", "m/t10k-images-idx3-ubyte")
+    assert (status, len(err.splitlines())) == (2, 1)
+    assert "FILE=m: has no file t10k-labels-idx1-ubyte; files: " in err
+    assert "give an npz file with images and labels" in err
 
 
 def test_runs_of_a_sweep_equal_runs_alone(command):

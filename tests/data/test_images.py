@@ -1,5 +1,6 @@
 """Folders of image files: pixels as Pillow wrote them, sizes and colors, and one line for each error."""
 
+import json
 import os
 import struct
 import zlib
@@ -322,6 +323,37 @@ def test_run_predict_resume_and_changed_data(command):
     save("p/dog/05.png", color(105))
     assert command("resume", "run", "steps=30")[0] == 0
     assert read_summary(Path("run")).step == 30
+
+
+def test_evaluation_of_a_folder(command):
+    write_folder(color, root="p/train")
+    write_folder(color, root="p/val", count=5)
+    assert command("data=images", "data.path=p", *FAST, "hydra.run.dir=run")[0] == 0
+    status, out, _ = command("evaluate", "run", "p/val", "--json")
+    scores = json.loads(out)
+    assert (status, scores["examples"]) == (0, 10)
+    assert scores["metrics"]["accuracy"] == pytest.approx(read_summary(Path("run")).best.value)
+    assert [row["class"] for row in scores["classes"]] == ["cat", "dog"]
+    os.rename("p/val/dog", "p/val/cow")
+    for path, message in (
+        ("p/val", "p/val: has class cow, which the network does not know; its classes: cat, dog"),
+        ("p/val/cat", "p/val/cat: expected a folder with a folder of images for each class, whose name is the class"),
+        ("p/val/cat/00.png", "p/val/cat/00.png: expected a folder with a folder of images for each class"),
+    ):
+        status, _, err = command("evaluate", "run", path)
+        assert (status, len(err.splitlines())) == (2, 1)
+        assert err.startswith(f"minitrain: {message}")
+
+
+def test_folds_of_a_folder(command):
+    write_folder()
+    data = Images(path="p", folds=4, fold=1).load()
+    assert np.bincount(data.y_val).tolist() == [2, 2]
+    write_folder(root="q/train")
+    write_folder(root="q/val", count=2)
+    with pytest.raises(ConfigError, match=r"^data.folds=4: the data have validation examples of their own"):
+        Images(path="q", folds=4, fold=1).load()
+    assert len(Images(path="q", folds=4, fold=1, validation_folder=False).load().x_val) == 4
 
 
 def test_prediction_of_unsuitable_images_is_one_line(command):

@@ -143,7 +143,9 @@ def test_names_with_a_prefix_as_in_emnist():
     assert len(load(path="m/emnist-digits-train-images-idx3-ubyte").x_val) == 9
     for name in ("images-idx3", "labels-idx1"):
         write(f"m/emnist-letters-train-{name}-ubyte", Path(f"m/emnist-digits-train-{name}-ubyte").read_bytes())
-    with pytest.raises(ConfigError, match=r"data.path=m: has the files emnist-digits-\S+, emnist-letters-.*expected one; set"):
+    with pytest.raises(
+        ConfigError, match=r"data.path=m: has the files emnist-digits-\S+, emnist-letters-.*expected one"
+    ):
         load()
     assert len(load(path="m/emnist-letters-train-images-idx3-ubyte").x_val) == 5
 

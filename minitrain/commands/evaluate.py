@@ -49,10 +49,10 @@ def _score_test_examples(model: Model, run: Path) -> Scores:
 
 def _score_file(model: Model, run: Path, file: str) -> Scores:
     preprocessing, source = model.preprocessing, model.config.data
-    targets = (source.target_names if isinstance(source, CSV) else []) or [preprocessing.target]
+    targets = (source.target_names if isinstance(source, CSV) else []) or preprocessing.target_names
     arrays = (source.x, source.y) if isinstance(source, NPZ) else ("x", "y")
     x, y = read_examples(file, preprocessing, targets, arrays)
-    if preprocessing.classes is None:
+    if preprocessing.targets:
         y = preprocessing.y_scale.apply(y)
     return evaluate(model, model.scale_inputs(x), y, read_class_counts(run))
 

@@ -49,19 +49,24 @@ def _check_output(output: Path, examples: Path) -> None:
 
 
 def _rows(prediction: Prediction, labels: Sequence[str]) -> Iterator[Sequence[object]]:
-    """A header, and for each example its class and the probabilities of the classes, or its target values.
+    """A header, and for each example its class and their probabilities, or its labels and theirs, or its values.
 
     Outputs of the network that are not predictions are written as they are.
     """
-    if prediction.labels is None:
+    if prediction.labels is None and prediction.has_label is None:
         name = "output" if prediction.values is None else "prediction"
         values = prediction.outputs if prediction.values is None else prediction.values
         yield [name] if values.shape[1] == 1 else [f"{name} {i + 1}" for i in range(values.shape[1])]
         yield from values.astype(prediction.outputs.dtype)  # no more digits than the network has
         return
+    if prediction.has_label is not None:
+        names, predicted = list(labels), prediction.has_label.astype(int)
+    else:
+        assert prediction.labels is not None
+        names, predicted = ["prediction"], prediction.labels[:, None]
     if prediction.probabilities is None:
-        yield ["prediction"]
-        yield from ([label] for label in prediction.labels)
+        yield names
+        yield from predicted
         return
-    yield ["prediction", *(f"p({label})" for label in labels)]
-    yield from ([label, *row] for label, row in zip(prediction.labels, prediction.probabilities, strict=True))
+    yield [*names, *(f"p({label})" for label in labels)]
+    yield from ([*row, *shares] for row, shares in zip(predicted, prediction.probabilities, strict=True))

@@ -22,6 +22,7 @@ from minitrain.config.job_directory import claim_job_directory, current_job
 from minitrain.config.loading import to_run_config
 from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset
+from minitrain.data.record import read_data_record
 from minitrain.errors import ConfigError, Interrupted, RecordError, first_line
 from minitrain.optim import SGDRule
 from minitrain.paths import invocation
@@ -29,7 +30,7 @@ from minitrain.plotting.figures import SUFFIXES
 from minitrain.plotting.run_curves import draw_run
 from minitrain.storage.lock import locked
 from minitrain.storage.summary import Status, Summary, exit_status, read_summary
-from minitrain.training.experiment import Experiment, build_experiment
+from minitrain.training.experiment import Experiment, build_experiment, describe_briefly
 from minitrain.training.loop import train
 from minitrain.training.progress import format_outcome, format_outcome_briefly, stop_requests
 
@@ -210,7 +211,9 @@ def _resume_command(directory: Path) -> str:
 def draw_missing_figures(config: RunConfig, directory: Path, overrides: Sequence[str]) -> None:
     """Draw the figures that a complete run lacks: it was killed while it drew them, or they could not be drawn."""
     if not all(_is_drawn(directory, name) for name in _curves(config)):
-        draw_curves(config, directory, overrides, build_experiment(config).describe_briefly(), missing=True)
+        record = read_data_record(directory)
+        preprocessing = build_experiment(config).data.preprocessing if record is None else record.preprocessing
+        draw_curves(config, directory, overrides, describe_briefly(config, preprocessing), missing=True)
     draw_requested_plots(config, directory, missing=True)
 
 

@@ -32,8 +32,9 @@ class Loss:
     Attributes:
         function: (output, target, reduction="mean" or "sum") -> scalar.
         outputs: Returns the number of outputs of a network for data; raises ConfigError for unsuitable data.
-        probabilities: Output [batch, outputs] -> class probabilities [batch, classes]; None if the loss has none.
-        target: What a target in a file is taken for if it can be classes or numbers; None: classes if it can be.
+        probabilities: Output [batch, outputs] -> probabilities of classes [batch, classes], or of several labels
+            [batch, labels]; None if the loss has none.
+        target: What a target is taken for if it can be classes, labels or numbers; None: classes if it can be.
 
     >>> from minitrain.data import Moons
     >>> LOSSES["hinge"].outputs(Moons().load().preprocessing)
@@ -51,6 +52,12 @@ class Loss:
 
 
 LOSSES: Registry[Loss | LossFunction] = Registry("loss", accepts("output", "target"))
+
+
+def expected_target(name: str) -> TargetKind | None:
+    """What the loss of a name requires as its target; None if it does not say."""
+    loss = LOSSES[name]
+    return loss.target if isinstance(loss, Loss) else None
 
 
 def build_loss(name: str, *, loss_scale: float | None = None, **options: Any) -> Loss:
@@ -147,6 +154,11 @@ def _as_in_data(name: str, data: Preprocessing) -> int:
 
 def _per_class(name: str, data: Preprocessing) -> int:
     outputs = _as_in_data(name, data)
+    if data.multilabel:
+        raise ConfigError(
+            f"loss={name}: requires one class per example, and the data has several labels; set "
+            "loss=binary_cross_entropy"
+        )
     if data.classes is None:
         raise ConfigError(f"loss={name}: requires classes, and the targets are numbers; set loss=mse")
     return outputs
@@ -158,6 +170,8 @@ def _per_class_or_binary(name: str, data: Preprocessing) -> int:
 
 
 def _binary(name: str, data: Preprocessing) -> int:
+    if data.multilabel:
+        return len(data.multilabel)
     classes = _per_class(name, data)
     if classes != 2:
         raise ConfigError(f"loss={name}: is for 2 classes, and the data has {classes}; set loss=cross_entropy")
@@ -168,7 +182,7 @@ _TARGETS: dict[Callable[[str, Preprocessing], int], TargetKind] = {
     _as_in_data: "numbers",
     _per_class: "classes",
     _per_class_or_binary: "classes",
-    _binary: "classes",
+    _binary: "labels",
 }
 
 
@@ -206,7 +220,12 @@ def cross_entropy(
 
 
 def _binary_probabilities(logit: Tensor) -> Tensor:
-    """The probabilities of the classes 0 and 1 from the logit of class 1: [batch, 1] -> [batch, 2]."""
+    """The probabilities of the classes 0 and 1 from the logit of class 1: [batch, 1] -> [batch, 2].
+
+    Several logits are those of labels: [batch, labels] -> [batch, labels].
+    """
+    if logit.shape[-1] > 1:
+        return F.sigmoid(logit)
     return F.concatenate([F.sigmoid(-logit), F.sigmoid(logit)], axis=-1)
 
 
@@ -216,9 +235,15 @@ def binary_cross_entropy(
 ) -> Tensor:
     """The negative log-likelihood of the target class, 0 or 1; the output is the logit of class 1.
 
+    Of several labels [batch, labels], each has a logit, and the loss is the mean or the sum over labels and examples.
+
     >>> binary_cross_entropy(Tensor([[1000.0]]), Tensor([0])).item()
     1000.0
+    >>> binary_cross_entropy(Tensor([[1000.0, 0.0]]), Tensor([[False, True]]), "sum").item()
+    1000.6931471805599
     """
+    if target.ndim == 2:
+        return F.binary_cross_entropy_with_logits(output, target, reduction)
     if class_weight is not None:
         return _weighted(
             F.binary_cross_entropy_with_logits(output[:, 0], target, "none"), target, class_weight, reduction
@@ -305,7 +330,7 @@ def _rows(output: Tensor, target: Tensor) -> Tensor:
 
 def _without_target(name: str, data: Preprocessing) -> int:
     if data.has_target:
-        suitable = "mse" if data.classes is None else "cross_entropy"
+        suitable = "cross_entropy" if data.classes is not None else "binary_cross_entropy" if data.multilabel else "mse"
         raise ConfigError(f"loss={name}: is for data without a target, and this data has one; set loss={suitable}")
     return data.outputs
 

@@ -13,9 +13,11 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
+from minitrain.components.losses import expected_target
 from minitrain.config.schema import RunConfig, options_named, parse_run_config
-from minitrain.data.record import read_data_record
-from minitrain.errors import ConfigError, RecordError, first_line
+from minitrain.data.record import DataRecord, read_data_record
+from minitrain.data.targets import FileOptions
+from minitrain.errors import ConfigError, RecordError, abbreviate, first_line
 from minitrain.options import with_paths_from
 from minitrain.storage.maker import check_format, explain_by_version
 from minitrain.storage.stored_config import ConfigLoader, read_stored_config
@@ -37,6 +39,7 @@ def to_run_config(config: DictConfig) -> RunConfig:
             raise ConfigError("lr: not given, and the optimizer has no default_lr; give one of them") from error
         key = f"{error.full_key}: " if error.full_key else ""
         raise ConfigError(f"{key}{_reason_of(error)}") from error
+    _require_unicode(values)
     return parse_run_config({str(key): value for key, value in values.items()})
 
 
@@ -44,6 +47,15 @@ def _reason_of(error: OmegaConfBaseException) -> str:
     """Why a value cannot be resolved: what a resolver such as `oc.env` said, or else OmegaConf's message."""
     message = first_line(error)
     return message.partition("raised while resolving interpolation: ")[2].strip("\"'") or message
+
+
+def _require_unicode(values: object) -> None:
+    """Raise ConfigError for a string that YAML cannot store: the name of a file may have bytes that are not Unicode."""
+    for key, text in _texts(values):
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ConfigError(
+                f"{key}={abbreviate(text)}: has bytes that are not Unicode and cannot be stored; rename the file"
+            )
 
 
 def fix_environment(config: DictConfig) -> None:
@@ -105,12 +117,24 @@ def from_start_folder(config: RunConfig, directory: Path) -> RunConfig:
         RecordError: The record of the folder is damaged.
     """
     record = read_data_record(directory)
+    config = _with_target_of(config, record)
     return config if record is None else starting_in(config, record.folder)
 
 
 def starting_in(config: RunConfig, folder: Path) -> RunConfig:
     """A config whose relative paths begin in a folder."""
     return replace(config, data=with_paths_from(config.data, folder), network=with_paths_from(config.network, folder))
+
+
+def _with_target_of(config: RunConfig, record: DataRecord | None) -> RunConfig:
+    """The config, whose target in a file is what it was when the run started.
+
+    Version 0.1.0, which wrote no record, took it for classes if it could be, whatever the loss requires.
+    """
+    had_classes = record is None or record.preprocessing.classes is not None
+    if isinstance(config.data, FileOptions) and expected_target(config.loss) == "numbers" and had_classes:
+        return replace(config, data=replace(config.data, expected_target="any"))
+    return config
 
 
 def load_stored_config(directory: Path) -> tuple[Path, DictConfig]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from minitrain.components.losses import LOSSES, Loss
+from minitrain.components.losses import expected_target
 from minitrain.components.networks import NetworkConfig
 from minitrain.data.dataset import DatasetConfig
 from minitrain.data.targets import FileOptions
@@ -20,8 +20,8 @@ from minitrain.storage.legacy import replacement
 from minitrain.suggestions import closest, unknown_key
 
 MONITORS = (
-    "auto", "val_accuracy", "val_loss", "val_balanced_accuracy", "val_f1", "val_auc", "val_rmse", "val_mae", "val_r2",
-    "train_loss",
+    "auto", "val_accuracy", "val_loss", "val_balanced_accuracy", "val_exact_match", "val_f1", "val_auc", "val_rmse",
+    "val_mae", "val_r2", "train_loss",
 )  # fmt: skip
 ENGINES = ("numpy", "eager")
 PLOTS = ("confusion_matrix", "decision_boundary", "first_layer_weights", "fitted_curve")
@@ -87,10 +87,9 @@ class RunConfig:
 
     @property
     def dataset(self) -> DatasetConfig:
-        """The dataset; a target in a file that can be classes or numbers is what the loss requires."""
-        loss = LOSSES[self.loss]
-        if isinstance(self.data, FileOptions) and isinstance(loss, Loss):
-            return dataclasses.replace(self.data, expected_target=loss.target)
+        """The dataset; a target that can be classes, labels or numbers is what the loss requires, if not decided."""
+        if isinstance(self.data, FileOptions) and self.data.expected_target is None:
+            return dataclasses.replace(self.data, expected_target=expected_target(self.loss))
         return self.data
 
     @property

@@ -1,5 +1,6 @@
 """Datasets: bundled, generated, and read from the user's files. Imports storage and the loose modules."""
 
+from minitrain.data.arrays import ArrayData
 from minitrain.data.bundled import BreastCancer, Diabetes, Digits, Iris, Wine
 from minitrain.data.dataset import Dataset, FolderDataset
 from minitrain.data.files import NPY, NPZ
@@ -17,6 +18,7 @@ __all__ = [
     "IDX",
     "NPY",
     "NPZ",
+    "ArrayData",
     "Blobs",
     "BreastCancer",
     "Circles",

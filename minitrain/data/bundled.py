@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import numpy as np
 
-from minitrain.data.dataset import Dataset, with_class_names
+from minitrain.data.dataset import Dataset, with_label_names
 from minitrain.data.splitting import RegressionSplitOptions, SplitOptions
 from minitrain.registry import register
 from minitrain.typing import Array
@@ -43,7 +43,7 @@ class Iris(SplitOptions):
 
     def load(self) -> Dataset:
         """Read the examples."""
-        return with_class_names(self.split(*_read("iris")), ("setosa", "versicolor", "virginica"))
+        return with_label_names(self.split(*_read("iris")), ("setosa", "versicolor", "virginica"))
 
 
 @register("data", "wine")
@@ -71,7 +71,7 @@ class BreastCancer(SplitOptions):
 
     def load(self) -> Dataset:
         """Read the examples."""
-        return with_class_names(self.split(*_read("breast_cancer")), ("malignant", "benign"))
+        return with_label_names(self.split(*_read("breast_cancer")), ("malignant", "benign"))
 
 
 @register("data", "diabetes")

@@ -13,7 +13,6 @@ import numpy as np
 from minitrain.data.fingerprint import Fingerprint
 from minitrain.data.preprocessing import Preprocessing
 from minitrain.data.rows import RowsOnDisk
-from minitrain.errors import plural
 from minitrain.registry import Registry, implements
 from minitrain.typing import Array
 
@@ -24,7 +23,8 @@ class Dataset:
 
     Attributes:
         x_train: [examples, inputs].
-        y_train: [examples] classes as integers, or [examples, targets] numbers, or None without a target.
+        y_train: [examples] classes as integers; [examples, labels] truth values; [examples, targets] numbers; or None
+            without a target.
         x_val, y_val: The same for validation; without rows if no example is held out.
         preprocessing: How raw examples were encoded as these.
         is_generated: Whether the values are a function of the options alone. They cannot change, but another processor
@@ -72,7 +72,7 @@ class Dataset:
         return tuple(np.sum(counts, axis=0).tolist()) if counts else ()
 
     def describe(self) -> str:
-        """The number of examples, inputs, and classes or targets, as text."""
+        """The number of examples, inputs, and classes, labels or targets, as text."""
         train, val = f"{len(self.x_train):,} training", f"{len(self.x_val):,} validation"
         parts = [
             f"{train} and {val} examples"
@@ -80,15 +80,15 @@ class Dataset:
             else f"{train}, {val} and {len(self.x_test):,} test examples",
             self.preprocessing.describe_inputs(),
         ]
-        if self.preprocessing.classes is not None:
-            parts.append(f"{self.preprocessing.classes} classes")
-        elif self.preprocessing.has_target:
-            parts.append(f"{plural(self.preprocessing.targets, 'number')} to predict")
+        if self.preprocessing.has_target:
+            parts.append(self.preprocessing.describe_target())
         return "; ".join([", ".join(parts), *self.notes])
 
 
-def with_class_names(data: Dataset, names: tuple[str, ...]) -> Dataset:
-    """The same data, whose classes 0, 1, ... have names."""
+def with_label_names(data: Dataset, names: tuple[str, ...]) -> Dataset:
+    """The same data, whose classes 0, 1, ... or several labels have names; `names` is empty for other targets."""
+    if data.preprocessing.multilabel:
+        return replace(data, preprocessing=replace(data.preprocessing, multilabel=names))
     return replace(data, preprocessing=replace(data.preprocessing, class_names=names))
 
 

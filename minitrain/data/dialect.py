@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from minitrain.errors import ConfigError, abbreviate
 
+INVALID = "\ufffd"  # Unicode's replacement character
 SPACES = " "  # as a delimiter: any number of spaces and tabs
 DELIMITERS = (",", "\t", ";", "|", SPACES)
 DECIMAL_MARKS = (".", ",")
@@ -49,8 +50,11 @@ class Dialect:
         return text
 
     def rows(self, texts: Iterable[bytes]) -> Iterator[tuple[int, list[str]]]:
-        """The rows of parts of a file that are not empty: the number of the last line of each, and its cells."""
-        lines = (line.decode() for text in texts for line in self.clean(text).splitlines(keepends=True))
+        """The rows of parts of a file that are not empty: the number of the last line of each, and its cells.
+
+        Bytes that are not UTF-8 are replaced by `INVALID`; a column that is read must not have any.
+        """
+        lines = (line.decode(errors="replace") for text in texts for line in self.clean(text).splitlines(keepends=True))
         reader = csv.reader(lines, delimiter=self.delimiter)
         return ((reader.line_num, [cell.strip() for cell in row]) for row in reader if row)
 

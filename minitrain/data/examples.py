@@ -16,7 +16,7 @@ from minitrain.data.image_files import is_image
 from minitrain.data.inputs import encode_inputs, open_examples, read_array, read_named_inputs, validate_inputs
 from minitrain.data.preprocessing import Preprocessing, TableFormat
 from minitrain.data.tables import Table, TableFile
-from minitrain.data.targets import as_texts, known_classes
+from minitrain.data.targets import as_texts, known_classes, numbers_of_target
 from minitrain.errors import ConfigError, plural
 from minitrain.typing import Array
 
@@ -40,7 +40,8 @@ def read_examples(
         arrays: The names of the inputs and of the targets in an npz file.
 
     Returns:
-        The inputs, not scaled: [examples, inputs]; and the classes [examples], or the numbers [examples, targets].
+        The inputs, not scaled: [examples, inputs]; and the classes [examples], the labels as truth values
+        [examples, labels], or the numbers [examples, targets].
 
     Raises:
         ConfigError: The file cannot be read, has other columns, or a class that the dataset does not have.
@@ -77,9 +78,10 @@ def _read_folder(path: str, preprocessing: Preprocessing) -> tuple[Array, Array]
 def _encode_array(y: Array, examples: int, preprocessing: Preprocessing, name: str) -> Array:
     """The targets in an array."""
     columns = 1 if y.ndim == 1 else y.shape[-1]
-    expected = {1, preprocessing.classes} if preprocessing.classes is not None else {preprocessing.targets}
+    count = _target_columns(preprocessing)
+    expected = {1, preprocessing.classes} if preprocessing.classes is not None else {count}
     if y.ndim not in (1, 2) or len(y) != examples or columns not in expected:
-        shape = f"[{examples}]" if 1 in expected else f"[{examples}, {preprocessing.targets}]"
+        shape = f"[{examples}]" if 1 in expected else f"[{examples}, {count}]"
         raise ConfigError(f"{name}: has shape {list(y.shape)}; expected {shape}, a target for each example")
     if preprocessing.classes is not None and columns == 1:
         values, classes = np.unique(y.ravel(), return_inverse=True)
@@ -90,12 +92,21 @@ def _encode_array(y: Array, examples: int, preprocessing: Preprocessing, name: s
 
 
 def _encode_numbers(y: Array, preprocessing: Preprocessing, name: str) -> Array:
-    """Numbers [examples, columns] as they are, or the classes of one-hot rows."""
+    """Numbers [examples, columns] as they are, as labels, or the classes of one-hot rows."""
+    if preprocessing.multilabel:
+        if not np.isin(y, (0, 1)).all():
+            raise ConfigError(f"{name}: expected labels, each 0 or 1, as in training")
+        return y == 1
     if preprocessing.classes is None:
         return y
     if not np.isin(y, (0, 1)).all() or (y.sum(axis=1) != 1).any():
         raise ConfigError(f"{name}: expected one-hot rows (a single 1, else 0), as in training")
     return y.argmax(axis=1)
+
+
+def _target_columns(preprocessing: Preprocessing) -> int:
+    """The number of columns of the target; one-hot classes may have more."""
+    return preprocessing.targets or len(preprocessing.multilabel) or 1
 
 
 # Tables
@@ -105,7 +116,7 @@ def _with_table(preprocessing: Preprocessing) -> Preprocessing:
     """The preprocessing with a table in which the target follows the inputs, if the dataset is not a table."""
     if preprocessing.table.width:
         return preprocessing
-    targets = range(preprocessing.inputs, preprocessing.inputs + (preprocessing.targets or 1))
+    targets = range(preprocessing.inputs, preprocessing.inputs + _target_columns(preprocessing))
     return replace(preprocessing, table=TableFormat(width=targets.stop, targets=tuple(targets)))
 
 
@@ -113,13 +124,16 @@ def _read_table(path: str, preprocessing: Preprocessing, targets: Sequence[str])
     file, inputs = open_examples(path, preprocessing)
     names = _find_targets(file, preprocessing, targets)
     is_text = preprocessing.classes is not None and len(names) == 1
-    texts = [name for name, column in inputs.items() if column.categories] + (names if is_text else [])
+    texts = [name for name, column in inputs.items() if column.categories]
+    texts += names if is_text or preprocessing.multilabel else []
     table = file.read([name for name in (*inputs, *names) if name not in texts], texts)
     table.require_numbers()
     rows = _rows_with_target(table, names)
     x, source = encode_inputs(table, inputs, preprocessing)[rows], f"{path} column {', '.join(names)}"
     if not is_text:
-        return x, _encode_numbers(np.stack([table.numbers(n) for n in names], axis=1)[rows], preprocessing, source)
+        return x, _encode_numbers(
+            np.stack([numbers_of_target(table, name) for name in names], axis=1)[rows], preprocessing, source
+        )
     column, options = table.texts[names[0]], preprocessing.table.options
     decimals = options.likely_decimal or ".", file.dialect.decimal
     return x, known_classes(column.values, preprocessing.labels, source, decimals)[column.codes[rows]]

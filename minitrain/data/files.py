@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from minitrain.data.dataset import Dataset, with_class_names
+from minitrain.data.dataset import Dataset, with_label_names
 from minitrain.data.image_format import AXES, ImageFormat, to_channels_first
 from minitrain.data.reading import reporting_errors, require_file, validate_array
 from minitrain.data.rows import row_blocks
@@ -61,8 +62,9 @@ class NPZ(ArrayOptions):
         if (self.x_val is None) != (self.y_val is None):
             raise ConfigError(f"data.x_val={self.x_val}, data.y_val={self.y_val}: expected names for both, or neither")
         if self.x_val is None:
-            return _split_arrays(self, *self._read_arrays("x", "y"))
-        return _join_arrays(self, self._read_arrays("x", "y"), self._read_arrays("x_val", "y_val"))
+            x, y = self._read_arrays("x", "y")
+            return split_arrays(self, x, y)
+        return join_arrays(self, self._read_arrays("x", "y"), self._read_arrays("x_val", "y_val"))
 
     def _read_arrays(self, *keys: str) -> list[NamedArray]:
         """The arrays that options name."""
@@ -103,7 +105,7 @@ class NPY(ArrayOptions):
             ConfigError: A file is missing or invalid.
         """
         x, y = _map_file("data.x", self.x), _map_file("data.y", self.y)
-        return _split_arrays(self, NamedArray(str(self.x), x), NamedArray(str(self.y), np.array(y)))
+        return split_arrays(self, NamedArray(str(self.x), x), NamedArray(str(self.y), np.array(y)))
 
 
 def _map_file(key: str, name: str | None) -> Array:
@@ -113,16 +115,28 @@ def _map_file(key: str, name: str | None) -> Array:
         return np.lib.format.open_memmap(path, mode="r")
 
 
-def _split_arrays(options: ArrayOptions, x: NamedArray, y: NamedArray) -> Dataset:
-    """The dataset of two arrays, of which a fraction is held out."""
+def split_arrays(options: ArrayOptions, x: NamedArray, y: NamedArray, columns: Sequence[str] = ()) -> Dataset:
+    """The dataset of two arrays, of which a fraction is held out.
+
+    Args:
+        options: The options of the dataset.
+        x: Inputs [examples, ...].
+        y: Targets [examples] or [examples, outputs].
+        columns: The names of the columns of y; by default 0, 1, ...
+
+    Raises:
+        ConfigError: An array is invalid.
+    """
     raw_inputs, raw_target = _validate_examples(x, y)
-    target, class_names = options.encode_array(raw_target, y.name)
+    target, names = options.encode_array(raw_target, y.name, columns)
     inputs, image = _arrange_inputs(options, NamedArray(x.name, raw_inputs))
-    return with_class_names(options.split(inputs, target, image=image), class_names)
+    return with_label_names(options.split(inputs, target, image=image), names)
 
 
-def _join_arrays(options: ArrayOptions, train: list[NamedArray], val: list[NamedArray]) -> Dataset:
-    """The dataset of the arrays x and y for training and for validation."""
+def join_arrays(
+    options: ArrayOptions, train: Sequence[NamedArray], val: Sequence[NamedArray], columns: Sequence[str] = ()
+) -> Dataset:
+    """The dataset of the arrays x and y for training and for validation; see `split_arrays`."""
     (x, y), (x_val, y_val) = _validate_examples(*train), _validate_examples(*val)
     if x_val.shape[1:] != x.shape[1:] or y_val.shape[1:] != y.shape[1:]:
         shapes = " and ".join(f"{name} has shape {list(array.shape)}" for name, array in (*train, *val))
@@ -131,10 +145,10 @@ def _join_arrays(options: ArrayOptions, train: list[NamedArray], val: list[Named
         raise ConfigError(
             f"{train[0].name} has type {x.dtype} and {val[0].name} {x_val.dtype}; expected images of one type"
         )
-    target, class_names = options.encode_array(np.concatenate([y, y_val]), train[1].name)
+    target, names = options.encode_array(np.concatenate([y, y_val]), train[1].name, columns)
     partition = options.take_partition(target, len(y))
     inputs, image = _arrange_inputs(options, NamedArray(train[0].name, np.concatenate([x, x_val])))
-    return with_class_names(options.split(inputs, target, partition, image), class_names)
+    return with_label_names(options.split(inputs, target, partition, image), names)
 
 
 def _arrange_inputs(options: ArrayOptions, x: NamedArray) -> tuple[Array, ImageFormat | None]:

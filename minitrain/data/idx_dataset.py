@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minitrain.data.dataset import Dataset, with_class_names
+from minitrain.data.dataset import Dataset, with_label_names
 from minitrain.data.idx import IDXFile, open_idx
 from minitrain.data.image_format import AXES, ImageFormat, to_channels_first
 from minitrain.data.partition import Partition
@@ -76,7 +76,7 @@ class IDX(FileOptions):
         y = np.concatenate([labels.read() for _, labels in files])
         target, class_names = self.encode_array(y, str(files[0][1].path))
         partition = self.take_partition(target, first.shape[0]) if len(files) > 1 else None
-        return with_class_names(self._split_images(x, target, partition), class_names)
+        return with_label_names(self._split_images(x, target, partition), class_names)
 
     def files(self) -> list[Path]:
         """The files of images and labels."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from minitrain.data.dataset import Dataset, with_class_names
+from minitrain.data.dataset import Dataset, with_label_names
 from minitrain.data.image_files import (
     WHITE_8,
     WHITE_16,
@@ -75,7 +75,7 @@ class Images(SplitOptions):
         partition = self.take_partition(y, sum(map(len, parts[0].values()))) if len(parts) > 1 else None
         if count := sum(header.has_alpha for header in headers):
             notes.append(f"{plural(count, 'image')} with transparency drawn on white")
-        return replace(with_class_names(self.split(x, y, partition, image), names), notes=tuple(notes))
+        return replace(with_label_names(self.split(x, y, partition, image), names), notes=tuple(notes))
 
     def files(self) -> list[Path]:
         """The image files."""

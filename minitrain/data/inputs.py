@@ -1,4 +1,4 @@
-"""New examples from a file, as inputs of a network that was trained on a dataset."""
+"""New examples from a file or from memory, as inputs of a network that was trained on a dataset."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from minitrain.data.arrow_tables import FrameTable, is_frame, to_arrow
 from minitrain.data.dialect import MISSING_NUMBERS, is_number
 from minitrain.data.idx import is_idx, open_idx
 from minitrain.data.image_files import is_image, list_images, read_images
@@ -86,7 +87,27 @@ def read_inputs(path: str, preprocessing: Preprocessing, array: str = "x") -> Ar
         return validate_inputs(read_array(path, array), preprocessing, path)
     if os.path.isfile(path) and is_idx(Path(path)):
         return validate_inputs(open_idx("FILE", Path(path)).read(), preprocessing, path)
-    file, inputs = open_examples(path, preprocessing)
+    return _read_table(*open_examples(path, preprocessing), preprocessing)
+
+
+def convert_inputs(x: Any, preprocessing: Preprocessing) -> Array:
+    """Examples in memory as inputs of a network, not scaled: [examples, inputs].
+
+    Args:
+        x: An array, lists, or a data frame, whose columns are used as those of a table in a file.
+        preprocessing: How the examples were encoded in training.
+
+    Raises:
+        ConfigError: The examples are not inputs of the dataset.
+    """
+    if is_frame(x):
+        table = FrameTable.of("x", to_arrow(x, "x"))
+        return _read_table(table, _find_inputs(table, preprocessing), preprocessing)
+    return validate_inputs(np.asarray(x), preprocessing, "x")
+
+
+def _read_table(file: TableFile, inputs: Mapping[str, Column], preprocessing: Preprocessing) -> Array:
+    """The inputs in a table, not scaled: [examples, inputs]."""
     texts = [name for name, column in inputs.items() if column.categories]
     table = file.read([name for name in inputs if name not in texts], texts)
     table.require_numbers()
@@ -106,13 +127,24 @@ def open_examples(path: str, preprocessing: Preprocessing) -> tuple[TableFile, d
     Raises:
         ConfigError: The file cannot be read, or its columns are not those of the dataset.
     """
-    columns = preprocessing.columns or tuple(Column("", index) for index in range(preprocessing.inputs))
-    file = open_table("FILE", path, preprocessing.table.options, partial(_is_header, columns))
-    names = file.header.columns
+    columns = _columns(preprocessing)
+    rules = partial(_is_header, columns), {column.name for column in columns}.issubset
+    file = open_table("FILE", path, preprocessing.table.options, *rules)
+    return file, _find_inputs(file, preprocessing)
+
+
+def _columns(preprocessing: Preprocessing) -> tuple[Column, ...]:
+    """The columns of the inputs; without names if the data do not come from a table."""
+    return preprocessing.columns or tuple(Column("", index) for index in range(preprocessing.inputs))
+
+
+def _find_inputs(file: TableFile, preprocessing: Preprocessing) -> dict[str, Column]:
+    """The inputs by the names of their columns in a table."""
+    columns, names = _columns(preprocessing), file.header.columns
     if file.header.has_names and any(column.name for column in columns):
-        return file, _match_names(path, names, columns)
-    positions = _match_positions(path, len(names), columns, preprocessing.table)
-    return file, {names[i]: column for i, column in zip(positions, columns, strict=True)}
+        return _match_names(file.name, names, columns)
+    positions = _match_positions(file.name, len(names), columns, preprocessing.table)
+    return {names[i]: column for i, column in zip(positions, columns, strict=True)}
 
 
 def encode_inputs(table: Table, inputs: Mapping[str, Column], preprocessing: Preprocessing) -> Array:

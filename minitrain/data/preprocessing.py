@@ -83,7 +83,7 @@ class Preprocessing:
     Attributes:
         inputs: The number of inputs.
         classes: The number of classes; None if the target is not a class.
-        targets: The number of numeric targets; 0 if the target is a class, or there is none.
+        targets: The number of numeric targets; 0 if the target is a class or several labels, or there is none.
         x_scale, y_scale: How inputs and numeric targets are scaled.
         class_names: The names of the classes 0, 1, ...; empty if those are their numbers.
         columns: The columns of the inputs, if the data come from a table.
@@ -91,6 +91,7 @@ class Preprocessing:
         means: The mean of each input on the training examples, which replaces missing ones; empty if there are none.
         table: How the table was read that the data come from.
         image: What the inputs are as an image, if they are one.
+        multilabel: The names of labels of which an example has any number; empty unless that is the target.
 
     >>> Preprocessing(inputs=2, classes=2).labels, Preprocessing(inputs=2, targets=3).outputs
     (('0', '1'), 3)
@@ -107,21 +108,40 @@ class Preprocessing:
     means: tuple[float, ...] = ()
     table: TableFormat = TableFormat()
     image: ImageFormat | None = None
+    multilabel: tuple[str, ...] = ()
 
     @property
     def outputs(self) -> int:
-        """The number of outputs of a network: one per class, one per numeric target, or one without a target."""
-        return self.targets or 1 if self.classes is None else self.classes
+        """The number of outputs of a network: one per class, label or numeric target, or one without a target."""
+        return self.targets or len(self.multilabel) or 1 if self.classes is None else self.classes
 
     @property
     def has_target(self) -> bool:
-        """Whether the data have a target: a class or numbers."""
-        return self.classes is not None or self.targets > 0
+        """Whether the data have a target: a class, labels or numbers."""
+        return self.has_labels or self.targets > 0
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether the target is a class or several labels."""
+        return self.classes is not None or bool(self.multilabel)
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The name of each class, by default its number; empty if the target is not a class."""
-        return self.class_names or tuple(map(str, range(self.classes or 0)))
+        """The name of each class, by default its number, or of each of several labels; empty for numbers."""
+        return self.class_names or self.multilabel or tuple(map(str, range(self.classes or 0)))
+
+    @property
+    def target_names(self) -> list[str]:
+        """The names of the target's columns, if the data come from a table with a header."""
+        return [self.target] if len(self.table.targets) < 2 else self.target.split(", ")
+
+    def describe_target(self) -> str:
+        """What the target is: `3 classes`, `3 labels`, `2 numbers to predict` or `no target`."""
+        if self.classes is not None:
+            return f"{self.classes} classes"
+        if self.multilabel:
+            return f"{len(self.multilabel)} labels"
+        return f"{plural(self.targets, 'number')} to predict" if self.targets else "no target"
 
     def describe_inputs(self) -> str:
         """The number of inputs, and what they are as an image: `784 inputs (28 x 28 gray images)`."""
@@ -159,6 +179,8 @@ def preprocessing_as_json(preprocessing: Preprocessing) -> dict[str, object]:
         "means": list(preprocessing.means),
         "table": {**asdict(preprocessing.table), "targets": list(preprocessing.table.targets)},
     }
+    if preprocessing.multilabel:
+        values["multilabel"] = list(preprocessing.multilabel)
     return values if image is None else values | {"image": asdict(image)}
 
 
@@ -205,9 +227,12 @@ def _parse(values: object) -> Preprocessing:
         tuple(_parse_numbers("means", fields.values["means"], inputs).tolist()) if fields.list("means") else (),
         _parse_table(fields.values["table"]),
         image,
+        fields.texts("multilabel") if "multilabel" in fields.values else (),
     )
     if len(result.class_names) not in (0, classes) or len(result.input_names) != inputs or inputs < 1:
         raise ValueError("preprocessing: numbers of inputs, columns, classes and names contradict each other")
+    if result.multilabel and (classes is not None or targets or len(result.multilabel) == 1):
+        raise ValueError("preprocessing: several labels beside another target")
     table = result.table
     if any(column.index >= table.width or column.index in table.targets for column in columns):
         raise ValueError("preprocessing: a column has an invalid position")

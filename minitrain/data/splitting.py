@@ -49,7 +49,8 @@ class SplitOptions:
         Args:
             x: [examples, inputs]; or [examples, ...] mapped from disk, which is not loaded into memory; or images
                 [examples, channels, height, width].
-            y: [examples] classes 0, 1, ... as integers, or [examples] or [examples, outputs] float64 numbers.
+            y: [examples] classes 0, 1, ... as integers; [examples, labels] truth values; or [examples] or
+                [examples, outputs] float64 numbers.
             partition: The examples of each part; drawn at random if None.
             image: The format of the images, if x has images.
 
@@ -71,6 +72,9 @@ class SplitOptions:
         if y.dtype.kind == "f":
             y = y.reshape(len(y), -1)
             preprocessing = Preprocessing(int(x_train.shape[1]), targets=y.shape[1], x_scale=scale)
+        elif y.ndim == 2:
+            names = tuple(map(str, range(y.shape[1])))
+            preprocessing = Preprocessing(int(x_train.shape[1]), multilabel=names, x_scale=scale)
         else:
             preprocessing = Preprocessing(int(x_train.shape[1]), classes=int(y.max()) + 1, x_scale=scale)
         preprocessing = replace(preprocessing, image=image)
@@ -94,12 +98,13 @@ class SplitOptions:
         """Draw the examples for training, validation and testing.
 
         Args:
-            y: [examples] classes 0, 1, ... as integers, or [examples] or [examples, outputs] float64 numbers.
+            y: The targets, as of `split`; only classes can be stratified.
 
         Raises:
             ConfigError: No training examples remain, or the options contradict each other.
         """
-        classes = y.astype(np.intp, copy=False) if self.stratify and y.dtype.kind != "f" else None
+        is_class = y.ndim == 1 and y.dtype.kind != "f"
+        classes = y.astype(np.intp, copy=False) if self.stratify and is_class else None
         self._check_fold()
         order = generator(self.seed, "split").permutation(len(y))
         held_out = round(self.validation * len(y)) if self.folds is None else 0

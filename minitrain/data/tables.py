@@ -21,19 +21,22 @@ class Header:
         columns: The name of each column; its number, from 1, if it has none.
         has_names: Whether the file names its columns.
         ignored: Columns without a name that have no values, or that number the rows.
+        numeric, categorical: Columns whose type says that their values are numbers, or categories, whatever these are.
     """
 
     columns: tuple[str, ...]
     has_names: bool = True
     ignored: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
 
 
 class TableFile(Protocol):
-    """A file that contains a table."""
+    """A file that contains a table, or a data frame in memory."""
 
     @property
     def name(self) -> str:
-        """Its path as the user wrote it, for messages."""
+        """Its path as the user wrote it, or the name of the data frame, for messages."""
 
     @property
     def header(self) -> Header:
@@ -41,7 +44,7 @@ class TableFile(Protocol):
 
     @property
     def dialect(self) -> Dialect:
-        """How it is divided into cells; for parquet, how strings are read."""
+        """How it is divided into cells; for columns that have types, how strings are read."""
 
     def read(self, numbers: Sequence[str], texts: Sequence[str] = ()) -> Table:
         """Read columns as numbers and columns as strings.

@@ -1,10 +1,10 @@
-"""Targets of examples from files: classes and their names, or numbers."""
+"""Targets of examples from files: classes and their names, several labels, or numbers."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from typing import Literal, NamedTuple
@@ -13,51 +13,59 @@ import numpy as np
 
 from minitrain.data.dialect import is_number, parse_number
 from minitrain.data.splitting import RegressionSplitOptions
-from minitrain.data.tables import TextColumn
+from minitrain.data.tables import Table, TextColumn
 from minitrain.errors import ConfigError, abbreviate
 from minitrain.options import option
 from minitrain.typing import Array
 
+_TRUTH_VALUES = {"true": "1", "false": "0"}
 _LEADING_ZERO = re.compile(r"[+-]?0\d")
 
-TargetKind = Literal["classes", "numbers"]
+# What a loss requires. With "labels", one column is two classes, and several columns are labels, each present or not;
+# with "any", one column is classes if it can be.
+TargetKind = Literal["classes", "labels", "numbers", "any"]
 
 
 class Target(NamedTuple):
     """A target as `split` takes it.
 
     Attributes:
-        values: Classes 0, 1, ... as integers, [examples]; or float64 numbers, [examples, outputs].
-        class_names: The names of the classes; empty for numbers.
+        values: Classes 0, 1, ... as integers, [examples]; several labels as truth values, [examples, labels]; or
+            float64 numbers, [examples, outputs].
+        names: The names of the classes or of the labels; empty for numbers.
     """
 
     values: Array
-    class_names: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileOptions(RegressionSplitOptions):
-    """Base class of datasets from files, whose target is a class or numbers.
+    """Base class of datasets from files and of arrays from Python, whose target is a class, several labels or numbers.
 
     Attributes:
-        expected_target: What the loss of the run requires; decides for `task=auto`.
+        expected_target: What the loss of the run requires; decides for `task=auto`. None: not decided, as "any".
     """
 
     task: str = option(
         "auto",
         "type of the target; auto: what the loss requires; strings, integers from 0 or 1 without gaps, and one-hot "
-        "columns can be classes",
+        "columns can be classes; several columns of 0 and 1 are labels with loss=binary_cross_entropy",
         choices=("auto", "classification", "regression"),
     )
     expected_target: TargetKind | None = None
 
-    def encode_array(self, y: Array, name: str, columns: Sequence[str] = ()) -> Target:
+    def encode_array(
+        self, y: Array, name: str, columns: Sequence[str] = (), locate: Callable[[int], str] | None = None
+    ) -> Target:
         """The target in an array.
 
         Args:
             y: [examples] numbers or strings, or [examples, outputs] numbers.
             name: The name of the target in messages.
-            columns: The names of its columns, which are those of classes if they are one-hot; by default 0, 1, ...
+            columns: The names of its columns, which are those of classes if they are one-hot, or of labels; by default
+                0, 1, ...
+            locate: Returns the location of an example, for messages; by default its index in the array.
 
         Raises:
             ConfigError: The target does not fit `task` or the loss, or there is only one class.
@@ -70,7 +78,8 @@ class FileOptions(RegressionSplitOptions):
         if y.ndim == 2:
             if is_text:
                 raise ConfigError(f"{name}: has shape {list(y.shape)}; expected [examples], one class per example")
-            return self._encode_columns(y, name, columns)
+            names = tuple(columns or map(str, range(y.shape[1])))
+            return self._encode_columns(y, name, names, locate or (lambda example: f"{name}[{example}]"))
         if self.task == "regression" or (not is_text and self.task == "auto" and self.expected_target == "numbers"):
             return Target(y.astype(np.float64))
         values, classes = np.unique(y, return_inverse=True)
@@ -79,17 +88,30 @@ class FileOptions(RegressionSplitOptions):
             return Target(y.astype(np.float64))
         return _classes(classes, as_texts(values), name)
 
-    def _encode_columns(self, y: Array, name: str, columns: Sequence[str]) -> Target:
-        """The target in an array of several columns: numbers, or one-hot classes if classes are expected."""
-        if self.task == "regression" or (self.task == "auto" and self.expected_target != "classes"):
+    def _encode_columns(self, y: Array, name: str, names: tuple[str, ...], locate: Callable[[int], str]) -> Target:
+        """The target in an array of several columns: numbers, labels, or one-hot classes, as the loss expects."""
+        is_undecided = self.task == "auto" and self.expected_target in (None, "any", "numbers")
+        if self.task == "regression" or is_undecided:
             return Target(y.astype(np.float64))
-        if not np.isin(y, (0, 1)).all() or (y.sum(axis=1) != 1).any():
+        is_label = np.isin(y, (0, 1)).all(axis=1)
+        if self.expected_target == "labels":
+            if not is_label.all():
+                row = int(is_label.argmin())
+                raise ConfigError(
+                    f"{locate(row)}: has the targets {_shown(y[row])}, and the loss requires labels, each 0 or 1; "
+                    "correct the row, or set loss=mse"
+                )
+            return Target(y == 1, names)
+        is_one_hot = is_label & (y.sum(axis=1) == 1)
+        if not is_one_hot.all():
+            row = int(is_one_hot.argmin())
             reason = "data.task=classification" if self.task == "classification" else "the loss"
+            advice = ", or loss=binary_cross_entropy for labels, of which an example has any number"
             raise ConfigError(
-                f"{name}: has shape {list(y.shape)}, and {reason} requires one class per example, or one-hot rows (a "
-                "single 1, else 0); train a run for each column, or set loss=mse data.task=regression"
+                f"{locate(row)}: has the targets {_shown(y[row])}, and {reason} requires one class per example, or one "
+                f"1 among 0s; correct the row, or set loss=mse data.task=regression{advice * bool(is_label.all())}"
             )
-        return _classes(y.argmax(axis=1), tuple(columns or map(str, range(y.shape[1]))), name)
+        return _classes(y.argmax(axis=1), names, name)
 
     def encode_text(self, column: TextColumn, decimal: str, name: str) -> Target:
         """The target in a column of a table.
@@ -115,11 +137,32 @@ class FileOptions(RegressionSplitOptions):
 
     def _require_numbers(self, values: Array, name: str) -> None:
         """Raise ConfigError if the loss requires classes; `values` are the distinct numbers of the target."""
-        if self.expected_target == "classes":
-            shown = ", ".join(f"{value:g}" for value in values[:5].tolist()) + (", ..." if len(values) > 5 else "")
+        if self.expected_target in ("classes", "labels"):
+            shown = _shown(values)
             are_integers = (values == np.trunc(values)).all()
             advice = ", or data.task=classification if they are classes" if are_integers else ""
             raise ConfigError(f"{name}: has numbers ({shown}), and the loss requires classes; set loss=mse{advice}")
+
+
+def _shown(values: Array) -> str:
+    """The first numbers as text: `0, 1, 2.5, 3, 4, ...`."""
+    return ", ".join(f"{value:g}" for value in values[:5].tolist()) + (", ..." if len(values) > 5 else "")
+
+
+def numbers_of_target(table: Table, name: str) -> Array:
+    """A column of a target that is not a class, as numbers: [rows], NaN if missing; in strings, true is 1, false 0.
+
+    Raises:
+        ConfigError: A string is neither.
+    """
+    if name not in table.texts:
+        return table.numbers(name)
+    column, decimal = table.texts[name], table.file.dialect.decimal
+    texts = tuple(_TRUTH_VALUES.get(value.lower(), value) for value in column.values)
+    numbers, invalid = replace(column, values=texts).numbers(decimal)
+    if invalid.any():
+        raise table.number_error(int(invalid.argmax()), name)
+    return numbers
 
 
 def _classes(classes: Array, names: tuple[str, ...], name: str) -> Target:

@@ -12,19 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from minitrain.data.dialect import MISSING_NUMBERS, Dialect, TextOptions, is_number, sniff_comments
+from minitrain.data.dialect import INVALID, MISSING_NUMBERS, Dialect, TextOptions, is_number, sniff_comments
 from minitrain.data.reading import open_file, reporting_errors
 from minitrain.data.tables import Header, Table, TextColumn
-from minitrain.errors import ConfigError, plural
+from minitrain.errors import ConfigError, abbreviate, plural
 from minitrain.typing import Array
 
 HEAD_SIZE = 2**16  # bytes that the dialect is found from
 CHUNK_SIZE = 2**22  # bytes that are parsed at once
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 _UNNAMED = re.compile(r"Unnamed: \d+")  # pandas names such columns so
 
 
 HeaderRule = Callable[[Sequence[Sequence[str]], str], bool]  # (first rows, decimal mark) -> the first names the columns
+CommentRule = Callable[[Sequence[str]], bool]  # (names in the comment above the first row) -> they name the columns
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class TextFile:
                     reader.add(self.dialect.clean(chunk))
                 except ValueError:  # pyarrow does not state the row
                     self._require_equal_rows()
+                    self._require_unicode([*numbers, *texts])
                     raise
             return reader.table()
 
@@ -109,6 +112,17 @@ class TextFile:
                     f"{self.name} row {number}: {plural(len(cells), 'cell')}; expected {expected}, {first}; "
                     "correct the row, or set data.delimiter"
                 )
+
+    def _require_unicode(self, names: Sequence[str]) -> None:
+        """Raise ConfigError for the first cell of some columns that is not UTF-8; rows have equal numbers of cells."""
+        indices = {name: self.header.columns.index(name) for name in names}
+        for number, cells in self._rows():
+            for name, i in indices.items():
+                if INVALID in cells[i]:
+                    raise ConfigError(
+                        f"{self.name} row {number}, column {name}: {abbreviate(repr(cells[i]))} is not UTF-8; save the "
+                        "file as UTF-8, or list the column in data.drop"
+                    )
 
 
 class _Reader:
@@ -191,7 +205,9 @@ def text_column(cells: Sequence[Any]) -> TextColumn:
 # The first lines
 
 
-def open_text_file(key: str, name: str, path: Path, options: TextOptions, is_header: HeaderRule) -> TextFile:
+def open_text_file(
+    key: str, name: str, path: Path, options: TextOptions, is_header: HeaderRule, is_comment_header: CommentRule
+) -> TextFile:
     """Find the dialect and the columns of a file from its first lines.
 
     Args:
@@ -200,14 +216,18 @@ def open_text_file(key: str, name: str, path: Path, options: TextOptions, is_hea
         path: The file.
         options: What is known of the file.
         is_header: Decides whether the first row names the columns.
+        is_comment_header: Decides whether the comment above the first row names the columns, as `numpy.savetxt` writes
+            them, if the first row does not.
 
     Raises:
-        ConfigError: The file is empty, an option is invalid, or the lines can be understood in several ways.
+        ConfigError: The file is empty, not UTF-8, an option is invalid, or the lines can be understood in several ways.
     """
     with reporting_errors(key, path, "a table of UTF-8 text"), open_file(path) as file:
         lines = file.readlines(HEAD_SIZE)
         lines += islice(file, 10) if len(lines) < 10 else []
         head = b"".join(lines).removeprefix(BYTE_ORDER_MARK)
+        if head.startswith(UTF_16):
+            raise ConfigError(f"{name}: is UTF-16; save it as UTF-8")
         comments = sniff_comments(head)
         dialect = Dialect(options.find_delimiter(head, comments), comments=comments)
         numbered_rows = list(dialect.rows([head]))
@@ -217,15 +237,44 @@ def open_text_file(key: str, name: str, path: Path, options: TextOptions, is_hea
     dialect = replace(dialect, decimal=options.find_decimal(name, rows))
     names = _complete_names(rows)
     body = [row for row in rows[1:] if len(row) == len(names)]
-    has_names = is_header([names, *body], dialect.decimal)
+    comment = _names_in_comment(head, numbered_rows[0][0], dialect, _width(rows))
+    if not is_comment_header(comment):
+        comment = []
+    try:
+        has_names = is_header([names, *body], dialect.decimal)
+    except ConfigError:  # the first row can be either
+        if not comment:
+            raise
+        has_names = False
     if has_names and len(rows) == 1:
         advice = "; if the first row is an example, set data.header=false" if key.startswith("data.") else ""
         raise ConfigError(f"{name}: has a header but no other rows{advice}")
     if not has_names:
         width = _width(rows)
-        body, names = [row for row in rows if len(row) == width], [""] * width
-    header = _build_header(name, names, body, has_names)
+        body, names = [row for row in rows if len(row) == width], comment or [""] * width
+    if any(INVALID in column for column in names):
+        first = abbreviate(", ".join(names))
+        raise ConfigError(f"{name} row {numbered_rows[0][0]}: {first}: is not UTF-8; save the file as UTF-8")
+    header = _build_header(name, names, body, has_names or bool(comment))
     return TextFile(key, name, path, dialect, header, numbered_rows[0][0] if has_names else 0, body)
+
+
+def _names_in_comment(head: bytes, row: int, dialect: Dialect, width: int) -> list[str]:
+    """The names of the columns in the comment above the first row; empty if it does not have one for each column.
+
+    Args:
+        head: The first lines of the file.
+        row: The number of the line of the first row.
+        dialect: How the file is divided into cells.
+        width: The number of columns.
+    """
+    above = [line for line in head.splitlines()[: row - 1] if line.strip()]
+    if not above or not above[-1].lstrip().startswith(b"#") or not dialect.comments or width == 1:
+        return []
+    rows = list(replace(dialect, comments=False).rows([above[-1].lstrip(b"# ")]))
+    names = rows[0][1] if rows else []
+    are_names = len(names) == len(set(names)) == width and not any(name == "" or is_number(name) for name in names)
+    return names if are_names else []
 
 
 def _width(rows: Sequence[Sequence[str]]) -> int:

@@ -30,7 +30,7 @@ class Scores:
         metrics: Loss, accuracy and the metrics of `training.metrics`, by their columns in metrics.csv (`val_loss`); NaN
             where a metric is not defined. A loss that depends on unknown numbers of training examples is left out, and
             so is all but the loss if the outputs of the network are no predictions.
-        classes: The scores of each class; empty if there are none.
+        classes: The scores of each class or label; empty for regression.
     """
 
     examples: int
@@ -44,7 +44,8 @@ def evaluate(model: Model, x: Array | RowsOnDisk, y: Array, class_counts: tuple[
     Args:
         model: The network.
         x: [examples, inputs], scaled like `x_train` of the dataset.
-        y: Classes [examples], or numbers [examples, targets], scaled like `y_train`.
+        y: Classes [examples], labels as truth values [examples, labels], or numbers [examples, targets], scaled like
+            `y_train`.
         class_counts: The number of training examples of each class, for the loss if `class_weight=balanced`.
     """
     config, preprocessing = model.config, model.preprocessing
@@ -58,13 +59,12 @@ def evaluate(model: Model, x: Array | RowsOnDisk, y: Array, class_counts: tuple[
     if not are_predictions(outputs, preprocessing):
         return Scores(len(y), metrics, [])
     of = Evaluation(outputs, y, preprocessing)
-    if preprocessing.classes is not None:
+    if preprocessing.has_labels:
         metrics["val_accuracy"] = float(np.mean(of.predicted == y))
     for name, diagnostic in diagnostics.DIAGNOSTICS.items():
-        kind = diagnostic.kind
-        if kind in diagnostics.VALIDATION_KINDS and not diagnostics.unsuitable(kind, preprocessing):
+        if diagnostics.is_of_validation(name) and not diagnostics.unsuitable(diagnostic.kind, preprocessing):
             metrics[name] = float(diagnostic.function(of))
-    return Scores(of.size, metrics, [] if preprocessing.classes is None else class_scores(of))
+    return Scores(of.size, metrics, class_scores(of) if preprocessing.has_labels else [])
 
 
 def load_test_examples(config: RunConfig, directory: Path) -> Dataset:

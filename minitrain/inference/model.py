@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from minitrain.autograd.graph import no_grad
 from minitrain.autograd.tensor import Tensor
 from minitrain.config.loading import read_run_config
 from minitrain.config.schema import RunConfig
 from minitrain.data import ImageRows, RowsOnDisk, row_blocks
-from minitrain.data.inputs import validate_inputs
+from minitrain.data.inputs import convert_inputs
 from minitrain.data.preprocessing import Preprocessing
 from minitrain.data.record import check_unchanged, read_data_record
 from minitrain.errors import ConfigError, RecordError
@@ -85,8 +84,10 @@ class Prediction:
         values: For regression, the outputs in the units of the target: [examples, outputs]; else None.
         classes: For classification, the index of the predicted class: [examples]; else None.
         labels: The names of these classes: [examples]; else None.
-        probabilities: The probability of each class: [examples, classes]; None unless the loss defines it
-            (cross_entropy, binary_cross_entropy).
+        probabilities: The probability of each class, [examples, classes], or of each of several labels,
+            [examples, labels]; None unless the loss defines it (cross_entropy, binary_cross_entropy).
+        has_label: For several labels, whether an example has them, each by its output above 0, a probability above one
+            half: [examples, labels]; else None. Their names are `preprocessing.labels` of the model.
     """
 
     outputs: Array
@@ -94,6 +95,7 @@ class Prediction:
     classes: Array | None = None
     labels: Array | None = None
     probabilities: Array | None = None
+    has_label: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -123,17 +125,19 @@ class Model:
     network: Module
     step: int
 
-    def predict(self, x: ArrayLike) -> Prediction:
+    def predict(self, x: Any) -> Prediction:
         """Predict for examples in the units of the data.
 
         Args:
             x: [examples, inputs], or [examples, ...], such as the shape of images: [examples, height, width],
-                [examples, height, width, channels] or [examples, channels, height, width].
+                [examples, height, width, channels] or [examples, channels, height, width]; or a data frame of pandas,
+                polars or pyarrow, whose columns are identified by name, and missing cells replaced, as in a file of
+                `minitrain predict`.
 
         Raises:
-            ConfigError: The shape differs from that of the training data, or x contains NaN or Inf.
+            ConfigError: The inputs are not those of the training data, or an array contains NaN or Inf.
         """
-        return self.predict_inputs(validate_inputs(np.asarray(x), self.preprocessing, "x"))
+        return self.predict_inputs(convert_inputs(x, self.preprocessing))
 
     def predict_inputs(self, x: Array) -> Prediction:
         """Predict for examples in the units of the data, and in the order of the network's inputs.
@@ -165,11 +169,13 @@ class Model:
             outputs = np.concatenate(parts)
             if not are_predictions(outputs, self.preprocessing):
                 return Prediction(outputs)
-            if self.preprocessing.classes is None:
+            if not self.preprocessing.has_labels:
                 return Prediction(outputs, values=self.preprocessing.y_scale.undo(outputs.astype(np.float64)))
-            classes = predicted_classes(outputs)
             to_probabilities = loss_of(self.config).probabilities
             probabilities = None if to_probabilities is None else to_probabilities(Tensor(outputs)).numpy()
+        if self.preprocessing.multilabel:
+            return Prediction(outputs, probabilities=probabilities, has_label=np.greater(outputs, 0))
+        classes = predicted_classes(outputs)
         labels = np.array(self.preprocessing.labels)[classes]
         return Prediction(outputs, classes=classes, labels=labels, probabilities=probabilities)
 

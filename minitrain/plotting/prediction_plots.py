@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from minitrain.config.schema import RunConfig
 from minitrain.data import Dataset
 from minitrain.data.image_format import COLORS
-from minitrain.data.preprocessing import Preprocessing
 from minitrain.data.record import check_unchanged
 from minitrain.errors import ConfigError, first_line, plural
 from minitrain.inference.model import Model, restore_model
@@ -75,7 +74,9 @@ def draw_plots(config: RunConfig, directory: Path, data: Dataset | None = None, 
 
 
 def _requires_classes(experiment: Experiment) -> str:
-    return "" if experiment.data.preprocessing.classes is not None else "requires classes, but the data has none"
+    preprocessing = experiment.data.preprocessing
+    is_class = preprocessing.classes is not None
+    return "" if is_class else f"requires one class per example, but the data has {preprocessing.describe_target()}"
 
 
 def _requires_inputs(count: int, experiment: Experiment) -> str:
@@ -85,14 +86,8 @@ def _requires_inputs(count: int, experiment: Experiment) -> str:
 
 def _requires_one_target(experiment: Experiment) -> str:
     preprocessing = experiment.data.preprocessing
-    has_one_target = preprocessing.targets == 1
-    return "" if has_one_target else f"requires one numeric target, but the data has {_targets(preprocessing)}"
-
-
-def _targets(preprocessing: Preprocessing) -> str:
-    if preprocessing.classes is not None:
-        return f"{preprocessing.classes} classes"
-    return f"{preprocessing.targets} targets" if preprocessing.targets else "no target"
+    target = preprocessing.describe_target()
+    return "" if preprocessing.targets == 1 else f"requires one number to predict, but the data has {target}"
 
 
 def _requires_images(experiment: Experiment) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import SupportsFloat
 
-SHARES = ("val_f1", "val_auc")
+SHARES = ("exact_match", "f1", "auc")  # of the validation (val_f1) or of a batch (train_f1), besides accuracies
 MOST_DECIMALS = 14  # of a percentage: the float64 below 1 is 99.99999999999999%
 
 
@@ -59,9 +59,10 @@ class Metric:
 
     @classmethod
     def named(cls, name: str) -> Metric:
-        """The metric of a column: accuracies, F1 scores and areas under a curve are shares; higher is better."""
-        is_share = "accuracy" in name or name in SHARES
-        return cls(name, higher_is_better=is_share or name == "val_r2", is_share=is_share)
+        """The metric of a column: higher is better for shares, such as accuracies and F1 scores, and for R²."""
+        kind = name.removeprefix("val_").removeprefix("train_")
+        is_share = "accuracy" in name or kind in SHARES
+        return cls(name, higher_is_better=is_share or kind == "r2", is_share=is_share)
 
     def is_better(self, value: float, other: float, by: float = 0.0) -> bool:
         """Whether a value is strictly better than another one, and by at least `by`, rounding aside.

@@ -43,7 +43,7 @@ class Best:
     step: int
 
 
-# "class": the label of the class; "examples": how many validation examples it has
+# "class": the name of the class, or of one of several labels; "examples": how many validation examples it has
 ClassScores = TypedDict(
     "ClassScores", {"class": str, "precision": float, "recall": float, "f1": float, "examples": int}
 )
@@ -84,8 +84,8 @@ class Summary:
         first_parameter: The parameter that this operation depends on.
         final: The metrics of the last evaluation, by name.
         best: The best value of the monitored metric; None before the first evaluation.
-        classes: Precision, recall and F1 score of each class on the validation examples, when a run with classes has
-            completed.
+        classes: Precision, recall and F1 score of each class, or of each of several labels, on the validation examples,
+            when a run with classes or labels has completed.
         classes_of: The network that `classes` describes: `best`, or `last` if there is no best one.
         seconds: The time spent training, sessions before a resume included; of a group of runs, a run has its share.
         wall_seconds: The time that passed meanwhile, which the runs of a group have in common.

@@ -23,7 +23,7 @@ from minitrain.optim.schedules import Schedule, schedule_factor
 from minitrain.rng import generator
 from minitrain.training.diagnostics import kind_of
 from minitrain.training.step_tapes import diagnostics_tapes, hessian_tapes, metrics_tapes, output_tapes, training_tape
-from minitrain.training.training_step import TrainingStep
+from minitrain.training.training_step import BATCH_OUTPUT, TrainingStep
 from minitrain.typing import Array
 
 MAX_RUNS = 64  # of a group: the overhead of a call per run is then small, and more runs save no time (measured)
@@ -114,11 +114,12 @@ class CompiledEngine:
             self._metrics = self._executor(self._optimize(metrics_tapes(self.steps, output_of_run)), self._arrays())
         self._metrics.inputs["output"][...] = output
         self._metrics.run()
-        return {name: array.copy() for name, array in self._metrics.outputs.items()} | self._measure(output)
+        return {name: array.copy() for name, array in self._metrics.outputs.items()} | self._join(
+            [step.measure(output[run]) for run, step in self._indexed_steps()]
+        )
 
-    def _measure(self, output: Array) -> dict[str, Array]:
-        """The metrics that are computed outside of the tape: name -> [] or [runs]."""
-        values = [step.measure(output[run]) for run, step in self._indexed_steps()]
+    def _join(self, values: Sequence[Mapping[str, float]]) -> dict[str, Array]:
+        """The metrics of each run, which are computed outside of the tape: name -> [] or [runs]."""
         arrays = {name: np.array([of_run[name] for of_run in values]) for name in values[0]}
         return arrays if self.runs is not None else {name: array.reshape(()) for name, array in arrays.items()}
 
@@ -133,6 +134,9 @@ class CompiledEngine:
         self._set_scalars(k)
         self._diagnostics.run()
         values = {name: array.copy() for name, array in self._diagnostics.outputs.items()} | self._inspect_hessian()
+        if self.first.batch_metrics:
+            output = values[BATCH_OUTPUT]
+            values |= self._join([step.measure_batch(k, output[run]) for run, step in self._indexed_steps()])
         return {name: values[name] for name in columns if name in values}
 
     @property

@@ -3,8 +3,8 @@
 Each is a column of metrics.csv, or a column for each parameter or activation layer: `layer_grad_norm/0.weight`. Most
 describe one step: the network before the update, in training mode, on the batch and with the random numbers of that
 step. Those of the Hessian describe the training objective over all training examples, L2 penalty included, in
-evaluation mode; those of the validation examples are described in `metrics`. Values have the run's dtype, and metrics
-of the validation examples float64.
+evaluation mode. Those that are described in `metrics` are of the validation examples (`val_f1`) or of the batch of a
+step (`train_f1`). Values have the run's dtype, and these metrics float64.
 """
 
 from __future__ import annotations
@@ -22,8 +22,11 @@ from minitrain.registry import Registry, register
 from minitrain.training import metrics
 from minitrain.typing import Array
 
-Kind = Literal["step", "classes", "parameter", "activation", "hessian", "regression", "classification", "binary"]
-VALIDATION_KINDS = ("regression", "classification", "binary")
+Kind = Literal[
+    "step", "classes", "parameter", "activation", "hessian", "regression", "classification", "multiclass", "multilabel",
+    "binary",
+]  # fmt: skip
+EVALUATION_KINDS = ("regression", "classification", "multiclass", "multilabel", "binary")
 HessianProduct = Callable[[Array], Array]  # direction [n] -> product with the Hessian [n]
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -58,7 +61,7 @@ class StepObservation:
             return self.gradients
         if kind == "activation":
             return self.outputs
-        return {} if kind in ("hessian", *VALIDATION_KINDS) else {"": self}
+        return {} if kind in ("hessian", *EVALUATION_KINDS) else {"": self}
 
 
 @dataclass(frozen=True)
@@ -71,16 +74,20 @@ class Diagnostic:
         kind: The argument of `function`:
 
             - "step": a `StepObservation`,
-            - "classes": the same; the data must have classes,
+            - "classes": the same; the data must have classes or several labels,
             - "parameter": the gradient of one parameter; a column for each,
             - "activation": the output of one activation layer; a column for each,
             - "hessian": two arguments, a `HessianProduct` and a random vector [n]; see `largest_eigenvalue`,
-            - "regression", "classification", "binary": an `Evaluation` on the validation examples; the data must have
-              numeric targets, classes, or two classes.
+            - "regression": an `Evaluation`, see `examples`; the data must have numeric targets,
+            - "classification", "multiclass", "multilabel", "binary": the same; the data must have classes or several
+              labels, classes, several labels, or two classes or several labels.
+
+        examples: The examples of an `Evaluation`: those for validation, or the batch of the step.
     """
 
     function: Callable[..., Any]  # its arguments depend on `kind`
     kind: Kind
+    examples: Literal["validation", "batch"] = "validation"
 
 
 def _check_diagnostic(component: object) -> str:
@@ -111,8 +118,8 @@ def columns(names: Iterable[str], parameters: Iterable[str], layers: Iterable[st
     ['grad_norm', 'dead_units/1', 'dead_units/3']
     """
     parts: dict[str, Iterable[str]] = {"parameter": parameters, "activation": layers}
-    of_training = [name for name in dict.fromkeys(names) if kind_of(name) not in VALIDATION_KINDS]
-    return [_column(name, part) for name in of_training for part in parts.get(kind_of(name), [""])]
+    of_step = [name for name in dict.fromkeys(names) if not is_of_validation(name)]
+    return [_column(name, part) for name in of_step for part in parts.get(kind_of(name), [""])]
 
 
 def validation_metrics(names: Iterable[str], preprocessing: Preprocessing) -> list[str]:
@@ -123,17 +130,31 @@ def validation_metrics(names: Iterable[str], preprocessing: Preprocessing) -> li
         preprocessing: Describes the targets.
     """
     defaults = REGRESSION_METRICS if preprocessing.targets else ()
-    return [*dict.fromkeys([*defaults, *(n for n in names if n in DIAGNOSTICS and kind_of(n) in VALIDATION_KINDS)])]
+    return [*dict.fromkeys([*defaults, *(n for n in names if n in DIAGNOSTICS and is_of_validation(n))])]
+
+
+def is_of_validation(name: str) -> bool:
+    """Whether a registered diagnostic is a metric of the validation examples."""
+    return kind_of(name) in EVALUATION_KINDS and DIAGNOSTICS[name].examples == "validation"
+
+
+def batch_metrics(names: Iterable[str]) -> list[str]:
+    """The diagnostics among some that are metrics of the batch of a step."""
+    return [name for name in names if kind_of(name) in EVALUATION_KINDS and not is_of_validation(name)]
 
 
 def unsuitable(kind: Kind, preprocessing: Preprocessing) -> str:
     """Why a kind of diagnostic is not suitable for the targets; empty if it is."""
-    classes = preprocessing.classes
+    classes, multilabel = preprocessing.classes, preprocessing.multilabel
     if kind == "regression" and not preprocessing.targets:
         return "the data has no numeric target"
-    if kind in ("classes", "classification", "binary") and classes is None:
+    if kind in ("classes", "classification", "multiclass", "binary") and not preprocessing.has_labels:
         return "the data has no classes"
-    return f"is for 2 classes, and the data has {classes}" if kind == "binary" and classes != 2 else ""
+    if (kind == "multiclass" and multilabel) or (kind == "multilabel" and not multilabel):
+        expected = "one class per example" if kind == "multiclass" else "several labels per example"
+        return f"is for {expected}, and the data has {preprocessing.describe_target()}"
+    is_binary = bool(multilabel) or classes == 2
+    return f"is for 2 classes, and the data has {classes}" if kind == "binary" and not is_binary else ""
 
 
 def compute(names: Iterable[str], observation: StepObservation) -> dict[str, Tensor]:
@@ -193,7 +214,7 @@ def update_ratio(step: StepObservation) -> Tensor:
 
 @_diagnostic("train_accuracy", "classes")
 def train_accuracy(step: StepObservation) -> Tensor:
-    """The accuracy on the batch."""
+    """The accuracy on the batch; of several labels, the fraction that is predicted correctly."""
     return F.accuracy(step.output, step.target).astype(step.output.dtype)
 
 
@@ -228,16 +249,22 @@ def dead_units(output: Tensor) -> Tensor:
     return (output.abs().max(other_axes) == 0.0).astype(output.dtype).mean()
 
 
-# Of the validation examples
+# Metrics of the validation examples, and of the batch of a step
 
 REGRESSION_METRICS = ("val_rmse", "val_mae", "val_r2")
+_METRICS: dict[str, tuple[Kind, Callable[[metrics.Evaluation], float]]] = {
+    "rmse": ("regression", metrics.rmse),
+    "mae": ("regression", metrics.mae),
+    "r2": ("regression", metrics.r2),
+    "balanced_accuracy": ("multiclass", metrics.balanced_accuracy),
+    "exact_match": ("multilabel", metrics.exact_match),
+    "f1": ("classification", metrics.f1),
+    "auc": ("binary", metrics.auc),
+}
 
-_diagnostic("val_rmse", "regression")(metrics.rmse)
-_diagnostic("val_mae", "regression")(metrics.mae)
-_diagnostic("val_r2", "regression")(metrics.r2)
-_diagnostic("val_balanced_accuracy", "classification")(metrics.balanced_accuracy)
-_diagnostic("val_f1", "classification")(metrics.f1)
-_diagnostic("val_auc", "binary")(metrics.auc)
+for _name, (_kind, _function) in _METRICS.items():
+    register("diagnostic", f"val_{_name}")(Diagnostic(_function, _kind))
+    register("diagnostic", f"train_{_name}")(Diagnostic(_function, _kind, examples="batch"))
 
 
 # Of the Hessian

@@ -13,7 +13,7 @@ import numpy as np
 from minitrain.autograd.graph import no_grad, topological_order
 from minitrain.autograd.tensor import Tensor
 from minitrain.data import row_blocks
-from minitrain.training.training_step import TrainingStep
+from minitrain.training.training_step import BATCH_OUTPUT, TrainingStep
 from minitrain.typing import Array
 
 
@@ -109,6 +109,9 @@ class EagerEngine:
         self._forward(k)  # the buffers have changed since `loss`, and `update` needs a graph of their present values
         values = {name: t.numpy() for name, t in tensors.items()}
         values |= step.inspect_hessian(self._hessian_product)
+        if step.batch_metrics:
+            metrics = step.measure_batch(k, values[BATCH_OUTPUT])
+            values |= {name: np.asarray(value) for name, value in metrics.items()}
         return {name: values[name] for name in step.diagnostics if name in values}
 
     def _hessian_product(self, direction: Array) -> Array:

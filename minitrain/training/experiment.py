@@ -79,7 +79,7 @@ class Experiment:
         preprocessing = self.data.preprocessing
         metrics = [name for name in MONITORS if name in diagnostics.DIAGNOSTICS]
         suitable = [name for name in metrics if not diagnostics.unsuitable(diagnostics.kind_of(name), preprocessing)]
-        standard = ["val_accuracy", "val_loss"] if preprocessing.classes is not None else ["val_loss"]
+        standard = ["val_accuracy", "val_loss"] if preprocessing.has_labels else ["val_loss"]
         return [*standard, *suitable, "train_loss"]
 
     @property
@@ -116,7 +116,13 @@ class Experiment:
 
     def warnings(self) -> list[str]:
         """What may make the results worse than they could be, one line each."""
-        labels, counts = self.data.preprocessing.labels, self.data.class_counts
+        preprocessing, y = self.data.preprocessing, self.data.y_train
+        if preprocessing.multilabel and y is not None:
+            missing = [label for label, count in zip(preprocessing.labels, y.sum(axis=0), strict=True) if not count]
+            noun = "label" if len(missing) == 1 else "labels"
+            advice = f"{noun} without a training example, which cannot be learned"
+            return [f"{advice}: {abbreviate(', '.join(missing))}"] if missing else []
+        labels, counts = preprocessing.labels, self.data.class_counts
         held_out = self.data.held_out_class_counts
         classes = list(zip(labels, counts, held_out, strict=True)) if counts else []
         missing = [f"{label} ({plural(others, 'example')})" for label, count, others in classes if not count]
@@ -181,9 +187,10 @@ def weighted_loss(config: RunConfig, preprocessing: Preprocessing, class_counts:
         return loss
     loss.outputs(preprocessing)  # most losses that have weights require classes, and say so
     if preprocessing.classes is None:
-        raise ConfigError(
-            f"class_weight={abbreviate(config.class_weight)}: the data has no classes; set class_weight=null"
-        )
+        problem = f"is for one class per example, and the data has {preprocessing.describe_target()}"
+        if not preprocessing.multilabel:
+            problem = "the data has no classes"
+        raise ConfigError(f"class_weight={abbreviate(config.class_weight)}: {problem}; set class_weight=null")
     weights = losses.class_weights(config.class_weight, preprocessing.labels, class_counts)
     return losses.build_loss(config.loss, **(config.loss_options | {"class_weight": weights}))
 
@@ -318,7 +325,7 @@ def _check_diagnostics(experiment: Experiment) -> None:
             raise ConfigError(f"diagnostics=[{name}]: the network has no activation layer; leave it out")
         if problem := diagnostics.unsuitable(kind, experiment.data.preprocessing):
             raise ConfigError(f"diagnostics=[{name}]: {problem}; leave it out")
-        if kind in diagnostics.VALIDATION_KINDS and not len(experiment.data.x_val):
+        if diagnostics.is_of_validation(name) and not len(experiment.data.x_val):
             raise ConfigError(f"diagnostics=[{name}]: requires validation examples; set data.validation=0.2")
         if kind == "hessian" and isinstance(experiment.data.x_train, RowsOnDisk):
             raise ConfigError(

@@ -39,7 +39,8 @@ class Evaluation:
 
     Attributes:
         outputs: [examples, outputs], which `are_predictions` of the targets.
-        targets: Classes [examples], or scaled numbers [examples, targets].
+        targets: Classes [examples], several labels as truth values [examples, labels], or scaled numbers
+            [examples, targets].
         preprocessing: How the targets were encoded.
     """
 
@@ -73,12 +74,15 @@ class Evaluation:
 
     @cached_property
     def predicted(self) -> Array:
-        """The class of each example that the network predicts: [examples]."""
-        return predicted_classes(self.outputs)
+        """The class of each example that the network predicts, [examples]; or its labels, [examples, labels]."""
+        return np.greater(self.outputs, 0) if self.preprocessing.multilabel else predicted_classes(self.outputs)
 
     @cached_property
     def counts(self) -> tuple[Array, Array, Array]:
-        """How many examples a class has, is predicted for, and is predicted for correctly: [classes] each."""
+        """How many examples a class or label has, is predicted for, and is predicted for correctly: [labels] each."""
+        if self.preprocessing.multilabel:
+            parts = self.targets, self.predicted, self.targets & self.predicted
+            return parts[0].sum(axis=0), parts[1].sum(axis=0), parts[2].sum(axis=0)
         hits = self.targets[self.predicted == self.targets]
         classes = self.preprocessing.classes or 0
         actual, predicted, correct = (
@@ -87,10 +91,12 @@ class Evaluation:
         return actual, predicted, correct
 
     @property
-    def scores(self) -> Array:
-        """A number that rises with the probability of class 1, of two classes: [examples]."""
+    def binary_scores(self) -> Array:
+        """Numbers that rise with the probability of class 1, of two classes, or of each label: [examples, labels]."""
         outputs = self.outputs.astype(np.float64)
-        return outputs[:, 0] if outputs.shape[1] == 1 else outputs[:, 1] - outputs[:, 0]
+        if self.preprocessing.multilabel or outputs.shape[1] == 1:
+            return outputs
+        return outputs[:, 1:] - outputs[:, :1]
 
 
 def rmse(of: Evaluation) -> float:
@@ -127,31 +133,48 @@ def balanced_accuracy(of: Evaluation) -> float:
     return float((correct[actual > 0] / actual[actual > 0]).mean())
 
 
+def exact_match(of: Evaluation) -> float:
+    """The fraction of the examples of which every label is predicted correctly (subset accuracy)."""
+    return float((of.predicted == of.targets).all(axis=1).mean())
+
+
 def f1(of: Evaluation) -> float:
-    """The mean F1 score (macro) of the classes that have examples or are predicted."""
+    """The mean F1 score (macro) of the classes that have examples or are predicted, or of all of several labels.
+
+    It is 0 for a label that no example has and that is never predicted.
+    """
     actual, predicted, correct = of.counts
     total = actual + predicted
+    if of.preprocessing.multilabel:
+        total = np.maximum(total, 1)
     return float((2 * correct[total > 0] / total[total > 0]).mean())
 
 
 def auc(of: Evaluation) -> float:
-    """The area under the ROC curve of two classes; NaN if a class has no example or a score is NaN.
+    """The area under the ROC curve of two classes, or the mean of those of several labels.
 
-    It is the fraction of pairs, one example of each class, in which class 1 has the larger score; ties count half
-    (Mann and Whitney 1947).
+    It is NaN if a class has no example, if all or no examples have a label, or if a score is NaN.
     """
-    positives = int(of.targets.sum())
-    pairs = positives * (of.size - positives)
-    scores = of.scores
+    columns = zip(of.binary_scores.T, of.targets.reshape(of.size, -1).T, strict=True)
+    return float(np.mean([_auc(scores, target == 1) for scores, target in columns]))
+
+
+def _auc(scores: Array, is_positive: Array) -> float:
+    """The fraction of pairs of a positive and another example in which the positive one has the larger score.
+
+    Ties count half (Mann and Whitney 1947).
+    """
+    positives = int(is_positive.sum())
+    pairs = positives * (len(scores) - positives)
     if not pairs or np.isnan(scores).any():
         return math.nan
     _, place, count = np.unique(scores, return_inverse=True, return_counts=True)
     ranks = (np.cumsum(count) - (count - 1) / 2)[place]
-    return float((ranks[of.targets == 1].sum() - positives * (positives + 1) / 2) / pairs)
+    return float((ranks[is_positive].sum() - positives * (positives + 1) / 2) / pairs)
 
 
 def class_scores(of: Evaluation) -> list[ClassScores]:
-    """Precision, recall and F1 score of each class; 0 where a class is never predicted or has no example."""
+    """Precision, recall and F1 score of each class or label; 0 where it is never predicted or has no example."""
     rows = zip(of.preprocessing.labels, *(counts.tolist() for counts in of.counts), strict=True)
     return [
         {

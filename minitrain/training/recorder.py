@@ -200,9 +200,9 @@ class RunRecorder:
         write_summary(self.directory, self.summary)
 
     def _describe_classes(self) -> EndDetails:
-        """The scores of each class for the best network, on the validation examples; empty if there are none."""
+        """The scores of each class or label for the best network, on the validation examples; empty without any."""
         step = self.experiment.step
-        if self.experiment.data.preprocessing.classes is None or not len(step.val):
+        if not step.preprocessing.has_labels or not len(step.val):
             return {}
         last = {name: view.copy() for name, view in step.arrays().items()}
         network = "last"

@@ -5,7 +5,7 @@ Engines execute these functions: the eager engine calls them, and the compiled e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,8 @@ from minitrain.training import diagnostics
 from minitrain.training.metrics import Evaluation, are_predictions
 from minitrain.typing import Array
 
+BATCH_OUTPUT = "batch output"
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -36,7 +38,8 @@ class Examples:
 
     Attributes:
         x: Inputs: [examples, inputs]; `RowsOnDisk` if they are on disk.
-        y: Targets: integer classes [examples], or numbers [examples, outputs]; None if the data has no targets.
+        y: Targets: integer classes [examples], truth values of labels [examples, labels], or numbers
+            [examples, outputs]; None if the data has no targets.
     """
 
     x: Array | RowsOnDisk
@@ -46,7 +49,7 @@ class Examples:
         return len(self.x)
 
     def astype(self, dtype: str) -> Examples:
-        """Convert inputs and floating-point targets; classes remain integers."""
+        """Convert inputs and floating-point targets; classes remain integers, and labels truth values."""
         y = self.y
         return Examples(self.x.astype(dtype), y.astype(dtype) if y is not None and y.dtype.kind == "f" else y)
 
@@ -74,6 +77,7 @@ class TrainingStep:
         buffers: The network's buffers, such as running statistics.
         state: The state of the optimizer: name -> vector [n].
         metrics: The columns of metrics.csv that `measure` fills.
+        batch_metrics: Those that `measure_batch` fills.
         preprocessing: How the examples were encoded.
         schedule: The learning-rate schedule of the run.
         layers: The activation layers of the network, by name.
@@ -84,8 +88,9 @@ class TrainingStep:
         self.config, self.model, self.objective = config, model, loss
         self.train = Examples(data.x_train, data.y_train).astype(config.dtype)
         self.val = Examples(data.x_val, data.y_val).astype(config.dtype)
-        self.preprocessing, self._val_targets = data.preprocessing, data.y_val
+        self.preprocessing, self._train_targets, self._val_targets = data.preprocessing, data.y_train, data.y_val
         self.metrics = diagnostics.validation_metrics([*config.diagnostics, config.monitor], data.preprocessing)
+        self.batch_metrics = diagnostics.batch_metrics(config.diagnostics)
         self.parameters = FlatParameters(model.named_parameters(), config.dtype)
         self.buffers = FlatTensors(model.named_buffers(), config.dtype)
         params = Tensor(self.parameters.vector)
@@ -194,7 +199,7 @@ class TrainingStep:
     def compute_metrics(self, output: Tensor, y: Tensor | None) -> dict[str, Tensor]:
         """Metrics of the network's output on the validation examples: [examples, outputs] -> [] each."""
         metrics = {"val_loss": self.objective(output, y)}
-        if self.preprocessing.classes is not None and y is not None:
+        if self.preprocessing.has_labels and y is not None:
             metrics["val_accuracy"] = F.accuracy(output, y)
         return metrics
 
@@ -204,17 +209,32 @@ class TrainingStep:
         Raises:
             ConfigError: A metric is requested, and the outputs are not predictions of the targets.
         """
-        if not self.metrics:
+        if not self.metrics or not self._check_predictions(output, self.metrics):
             return {}
-        if not are_predictions(output, self.preprocessing):
-            if requested := {*self.config.diagnostics, self.config.monitor} & {*self.metrics}:
-                raise ConfigError(
-                    f"{min(requested)}: the outputs of the network, {list(output.shape[1:])} for each example, are no "
-                    "predictions of the target; leave it out of diagnostics and monitor"
-                )
+        return _evaluate(self.metrics, self.evaluation(output))
+
+    def measure_batch(self, k: int, output: Array) -> dict[str, float]:
+        """The metrics of the network's output on the batch of step k, by column: [batch, outputs].
+
+        Raises:
+            ConfigError: The outputs are not predictions of the targets.
+        """
+        targets, rows = self._train_targets, self.rows(k)
+        if targets is None or not self._check_predictions(output, self.batch_metrics):
             return {}
-        evaluation = self.evaluation(output)
-        return {name: diagnostics.DIAGNOSTICS[name].function(evaluation) for name in self.metrics}
+        evaluation = Evaluation(output, targets if rows is None else targets[rows], self.preprocessing)
+        return _evaluate(self.batch_metrics, evaluation)
+
+    def _check_predictions(self, output: Array, metrics: Sequence[str]) -> bool:
+        """Whether outputs are predictions of the targets; an error if a metric that requires them is requested."""
+        if are_predictions(output, self.preprocessing):
+            return True
+        if requested := {*self.config.diagnostics, self.config.monitor} & {*metrics}:
+            raise ConfigError(
+                f"{min(requested)}: the outputs of the network, {list(output.shape[1:])} for each example, are no "
+                "predictions of the target; leave it out of diagnostics and monitor"
+            )
+        return False
 
     def evaluation(self, output: Array) -> Evaluation:
         """The network's predictions of the validation examples beside their targets: [examples, outputs].
@@ -234,7 +254,10 @@ class TrainingStep:
         state: Mapping[str, Tensor],
         scalars: Mapping[str, Tensor],
     ) -> dict[str, Tensor]:
-        """The diagnostics of a step, by column, except those of the Hessian: [] each. Buffers are updated."""
+        """The diagnostics of a step, by column, except those of the Hessian: [] each. Buffers are updated.
+
+        `BATCH_OUTPUT` is the output of the network, [batch, outputs], if `measure_batch` needs it.
+        """
         with record_outputs({**self.layers, "": self.model}) as outputs:
             loss = self.compute_loss(x, y, params)
         output = outputs.pop("")
@@ -251,7 +274,8 @@ class TrainingStep:
             target=y,
         )
         with no_grad():
-            return diagnostics.compute(self.config.diagnostics, observation)
+            values = diagnostics.compute(self.config.diagnostics, observation)
+        return values | ({BATCH_OUTPUT: output.detach()} if self.batch_metrics else {})
 
     def compute_hessian_product(self, x: Tensor, y: Tensor | None, params: Tensor, direction: Tensor) -> Tensor:
         """The product of the Hessian of the training objective with a direction: [n] -> [n].
@@ -324,3 +348,7 @@ class TrainingStep:
             view[...] = arrays[name]
         for flat in self.flat_tensors().values():
             flat.assign(flat.vector)
+
+
+def _evaluate(names: Sequence[str], evaluation: Evaluation) -> dict[str, float]:
+    return {name: diagnostics.DIAGNOSTICS[name].function(evaluation) for name in names}

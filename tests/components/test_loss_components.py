@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn import metrics
 
 from minitrain import Parameter, Tensor
 from minitrain import functional as F
@@ -160,6 +161,20 @@ def test_weights_of_classes(request, weights, output, target, mean, total):
         assert equal.item() == pytest.approx(
             build_loss(name, reduction=reduction)(Tensor(output), np.array(target)).item()
         )
+
+
+def test_weighted_mean_is_that_of_scikit_learn():
+    # The mean is divided by the sum of the weights; PyTorch's binary_cross_entropy(weight=...) divides by their number.
+    random = np.random.default_rng(0)
+    scores, target, weights = random.normal(size=(40, 1)), random.integers(2, size=40), [0.5, 3.0]
+    sample_weight = np.array(weights)[target]
+    expected = {
+        "binary_cross_entropy": metrics.log_loss(target, 1 / (1 + np.exp(-scores[:, 0])), sample_weight=sample_weight),
+        "hinge": metrics.hinge_loss(2 * target - 1, scores[:, 0], sample_weight=sample_weight),
+    }
+    for name, value in expected.items():
+        loss = build_loss(name, class_weight=weights)
+        assert loss(Tensor(scores), Tensor(target)).item() == pytest.approx(value, rel=1e-12)
 
 
 def test_weights_and_smoothing_of_cross_entropy():

@@ -145,11 +145,11 @@ MISTAKES = [
     (["activation=foo"], "activation=foo: expected one of elu, gelu"),
     (["network=foo"], "network=foo: expected one of cnn, lab2, linear, mlp, sequential"),
     (["network=null"], "network=null: expected one of"),
-    (["data.name=[moons]"], "data.name=['moons']: expected one of blobs, breast_cancer"),
+    (["data.name=[moons]"], "data.name=['moons']: expected one of arrays, blobs, breast_cancer"),
     (["seed=" + "9" * 400], "9…: too large; expected an integer at least 0"),
     (["lr=" + "9" * 400], "9…: too large; expected a number at least 0"),
     (["data=sine", "data.samples=1e19"], "data.samples=1e+19: expected an integer at least 2 and at most 1e+09"),
-    (["data=foo"], "data=foo: expected one of blobs, breast_cancer, circles"),
+    (["data=foo"], "data=foo: expected one of arrays, blobs, breast_cancer"),
     (["foo=1"], "foo=1: unknown key; valid keys: lr, activation"),
     (["network.width=3"], "network.width=3: unknown key; did you mean network.widths"),
     (["lr=abc"], "lr=abc: expected a number"),
@@ -359,3 +359,14 @@ def test_run_keeps_the_environment_that_it_started_with(command, monkeypatch, sw
     direct = ["data=moons", "data.noise=0.05", "lr=0.05", "network.widths=[3,4]", "steps=50", "hydra.run.dir=direct"]
     assert command(*FAST, *direct)[0] == 0
     assert Path(run, "metrics.csv").read_bytes() == Path("direct/metrics.csv").read_bytes()
+
+
+@pytest.mark.parametrize("arguments", [["data=csv", "data.path=caf\udce9.csv"], ["network.init_file=\udce9.npz"]])
+def test_name_that_is_not_unicode_is_rejected_before_anything_is_written(command, arguments):
+    # A name of a file may have any bytes, which Python represents by surrogates, and YAML cannot store.
+    for mode in ([], ["-m"], ["--dry-run"]):
+        status, out, err = command(*mode, *arguments)
+        key, value = arguments[-1].encode("unicode_escape").decode().split("=")
+        assert (status, out) == (2, "")
+        assert err.startswith(f"minitrain: {key}={value}: has bytes that are not Unicode and cannot be stored; rename")
+    assert list(Path().iterdir()) == []

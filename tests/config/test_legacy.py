@@ -154,6 +154,28 @@ def test_old_sweep_resumes(command, old):
     assert_close_columns(actual, expected)
 
 
+def test_old_run_whose_classes_are_targets_of_mse_is_resumed_and_predicts(command):
+    # Version 0.1.0 took integers in a table for classes, whatever the loss, and encoded them one-hot for loss=mse.
+    rows = [f"{a / 7},{b / 5},{(a + b) % 3}" for a in range(7) for b in range(5)]
+    Path("table.csv").write_text("\n".join(["a,b,kind", *rows]) + "\n")
+    arguments = ["data=csv", "data.path=table.csv", "loss=mse", "batch_size=8", "steps=20", "hydra.run.dir=run"]
+    assert command(*arguments, "data.task=classification")[0] == 0
+    path = Path("run/.hydra/config.yaml")
+    path.write_text(path.read_text().replace("task: classification", "task: auto"))
+    Path("run/data.json").unlink()
+    for steps in (30, 40):  # the first time without a record of the data, the second time with one
+        status, out, err = command("resume", "run", f"steps={steps}")
+        assert status == 0, out + err
+        assert read_summary(Path("run")).step == steps
+    model = load_model("run")
+    assert (model.preprocessing.classes, model.predict([[0.5, 0.5]]).outputs.shape) == (3, (1, 3))
+    Path("run/data.json").unlink()
+    assert load_model("run").preprocessing.classes == 3
+    assert command("predict", "run", "table.csv")[0] == 0
+    assert command(*arguments[:-1], "hydra.run.dir=new")[0] == 0  # a new run predicts numbers
+    assert load_model("new").preprocessing.targets == 1
+
+
 COMMAND_LINES = [
     *((key, "1", f"{key}=1: renamed; use {new}=1") for key, new in RENAMED_KEYS.items() if "." not in key),
     *((key, old, f"{key}={old}: renamed; use {' '.join(new)}") for (key, old), new in RENAMED_VALUES.items()),

@@ -97,7 +97,7 @@ def test_values_of_a_sweep_are_quoted_one_by_one(command):
         ("lr=0.1;", "lr is a number at least 0"),
         ("network.widths=[8;16]", "network.widths is a list of integers at least 1"),
         ("größe=3", "größe=3: unknown key; valid keys: lr"),
-        ("data=größe", "data=größe: expected one of blobs"),
+        ("data=größe", "data=größe: expected one of arrays, blobs"),
         ("activation=rélu", "activation=rélu: did you mean relu?"),
         ("data.path='a.csv", "data.path='a.csv: expected key=value"),
     ],

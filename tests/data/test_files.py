@@ -385,7 +385,7 @@ BROKEN[41, 2] = np.nan
             X,
             NUMBERS,
             {"task": "classification"},
-            "Y: has shape [60, 2], and data.task=classification requires one class",
+            "Y[0]: has the targets -13.1808, 3.74299, and data.task=classification requires one class per example, or",
         ),
         (X, np.array([["a", "b"]] * 60), {}, "Y: has shape [60, 2]; expected [examples], one class per example"),
         (

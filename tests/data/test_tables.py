@@ -285,7 +285,14 @@ def test_classes_are_named_by_their_exact_text(targets, names, classes):
         ([0.5, 4, 4], "classes", "has numbers (0.5, 4), and the loss requires classes; set loss=mse"),
         ([[0, 1], [1, 0]], "classes", [1, 0]),
         ([[0, 1], [1, 0]], "numbers", [[0, 1], [1, 0]]),
-        ([[0, 1], [1, 1]], "classes", "and the loss requires one class per example, or one-hot rows"),
+        ([[0, 1], [1, 1]], "labels", [[False, True], [True, True]]),
+        ([0, 1, 1], "labels", [0, 1, 1]),
+        ([2, 4, 4], "labels", "has numbers (2, 4), and the loss requires classes; set loss=mse, or data.task=classifi"),
+        (
+            [[0, 1], [1, 1]],
+            "classes",
+            "has the targets 1, 1, and the loss requires one class per example, or one 1 among",
+        ),
     ],
 )
 def test_loss_decides_what_a_target_is(kind, targets, expected, result):

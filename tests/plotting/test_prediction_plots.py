@@ -202,12 +202,12 @@ def test_first_layer_weights_of_rectangular_and_color_images(command, figures, n
         ),
         (
             ["data=diabetes", "loss=mse", "plots=[confusion_matrix]"],
-            "plots=[confusion_matrix]: requires classes, but the data has none",
+            "plots=[confusion_matrix]: requires one class per example, but the data has 1 number to predict",
         ),
         (["plots=[confusion_matrix,fitted_curve]"], "plots=[fitted_curve]: requires 1 input, but the data has 64"),
         (
             ["data=blobs", "data.features=1", "plots=[fitted_curve]"],
-            "requires one numeric target, but the data has 3 classes",
+            "requires one number to predict, but the data has 3 classes",
         ),
         (
             ["data=wine", "plots=[first_layer_weights]"],

@@ -27,6 +27,14 @@ def test_a_share_is_not_rounded_to_0_or_100_percent(share, digits, text):
     assert Metric.named("val_accuracy").format(share, digits) == text
 
 
+def test_direction_of_metrics_of_validation_and_batch():
+    for name in ("accuracy", "balanced_accuracy", "exact_match", "f1", "auc", "r2", "rmse", "mae", "loss"):
+        for column in (f"val_{name}", f"train_{name}"):
+            metric = Metric.named(column)
+            assert metric.higher_is_better == (name not in ("rmse", "mae", "loss"))
+            assert metric.is_share == (name not in ("rmse", "mae", "loss", "r2"))
+
+
 @pytest.mark.parametrize(
     ("share", "text"), [(0.5, "50%"), (0.975, "97.5%"), (1, "100%"), (0, "0%"), (0.99999, "99.999%")]
 )

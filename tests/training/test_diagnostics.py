@@ -24,13 +24,13 @@ from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.storage.metrics_file import read_metrics
 from minitrain.storage.summary import read_summary
 from minitrain.training.compiled_engine import CompiledEngine
-from minitrain.training.diagnostics import REGRESSION_METRICS, VALIDATION_KINDS, Diagnostic, kind_of, largest_eigenvalue
+from minitrain.training.diagnostics import EVALUATION_KINDS, REGRESSION_METRICS, Diagnostic, kind_of, largest_eigenvalue
 from minitrain.training.eager_engine import EagerEngine
 from minitrain.training.experiment import assemble_experiment, build_experiment
 from minitrain.training.loop import train
 
-# Metrics of the validation examples are tested in test_metrics.py
-ALL = [name for name in sorted(REGISTRIES["diagnostic"]) if kind_of(name) not in VALIDATION_KINDS]
+# Metrics of the validation examples and of a batch are tested in test_metrics.py
+ALL = [name for name in sorted(REGISTRIES["diagnostic"]) if kind_of(name) not in EVALUATION_KINDS]
 REGRESSION = [name for name in ALL if name != "train_accuracy"]  # where there are no classes
 LAYER_DIAGNOSTICS = ("activation_mean", "activation_std", "dead_units")
 CLASSES = Blobs(samples=24, centers=3, features=4, spread=4.0)

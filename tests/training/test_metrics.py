@@ -9,8 +9,8 @@ import pytest
 from engine_checks import BASE, CLASSES, NUMBERS, check_engines, with_seeds
 from small_runs import SMALL, recorded_state, signal_at_step, train_run
 
+from minitrain import Tensor, register
 from minitrain import functional as F
-from minitrain import register
 from minitrain.components.losses import Loss
 from minitrain.data import NPY, Iris, Moons, Preprocessing, Scale, Sine, rows
 from minitrain.errors import ConfigError, Interrupted
@@ -18,6 +18,8 @@ from minitrain.inference.model import restore_model
 from minitrain.storage.checkpoint import load_checkpoint
 from minitrain.storage.metrics_file import read_metrics
 from minitrain.storage.summary import Status, read_summary
+from minitrain.training.compiled_engine import CompiledEngine
+from minitrain.training.eager_engine import EagerEngine
 from minitrain.training.experiment import build_experiment
 from minitrain.training.loop import train
 from minitrain.training.metrics import Evaluation, auc, balanced_accuracy, class_scores, f1, mae, r2, rmse
@@ -249,6 +251,67 @@ def test_a_run_of_an_earlier_version_resumes_with_more_columns(tmp_path, monkeyp
     assert np.isnan(after["val_rmse"][before["step"] < 31]).all()
     assert after["val_rmse"][-1] == before["val_rmse"][-1]
     assert recorded_state(tmp_path / "stopped")[1:] == recorded_state(tmp_path / "uninterrupted")[1:]
+
+
+# Metrics of the batch of a step
+
+TRAIN_CLASSES = ["train_balanced_accuracy", "train_f1", "train_auc"]
+TRAIN_NUMBERS = ["train_rmse", "train_mae", "train_r2"]
+
+
+@pytest.mark.parametrize("engine", ["numpy", "eager"])
+@pytest.mark.parametrize("batch_size", [16, None])
+def test_metrics_of_the_batch_before_the_update(engine, batch_size):
+    for data, loss, names in (
+        (Moons(samples=100, noise=0.6), "cross_entropy", TRAIN_CLASSES),
+        (Sine(samples=100, noise=0.5), "mse", TRAIN_NUMBERS),
+    ):
+        base = replace(SMALL, data=data, loss=loss, batch_size=batch_size, dtype="float64", engine=engine)
+        experiment = build_experiment(replace(base, diagnostics=[*names, "grad_norm"]))
+        step, loaded = experiment.step, data.load()
+        for k in range(4):
+            experiment.engine.loss(k)
+            rows = slice(None) if batch_size is None else step.rows(k)
+            output = step.model.eval()(Tensor(loaded.x_train[rows])).numpy()
+            of = Evaluation(output, loaded.y_train[rows], loaded.preprocessing)
+            functions = (balanced_accuracy, f1, auc) if loss == "cross_entropy" else (rmse, mae, r2)
+            values = experiment.engine.inspect(k)
+            assert list(values) == [*names, "grad_norm"]
+            for name, function in zip(names, functions, strict=True):
+                assert values[name] == pytest.approx(function(of), rel=1e-9)
+            experiment.engine.update(k)
+
+
+def test_groups_of_runs_compute_equal_metrics_of_their_batches():
+    base = replace(BASE, data=Moons(samples=48, noise=0.5), diagnostics=TRAIN_CLASSES)
+    steps = [build_experiment(replace(base, seed=seed)).step for seed in range(3)]
+    group = CompiledEngine(*[build_experiment(replace(base, seed=seed)).step for seed in range(3)])
+    for k in range(4):
+        group.loss(k)
+        values = group.inspect(k)
+        for run, step in enumerate(steps):
+            alone = EagerEngine(step)
+            alone.loss(k)
+            assert {name: float(value[run]) for name, value in values.items()} == alone.inspect(k)
+            alone.update(k)
+        group.update(k)
+
+
+def test_metrics_of_the_batch_are_columns_and_do_not_change_the_run(tmp_path):
+    config = replace(RUN, diagnostics=["train_r2", "grad_norm", "train_rmse"], data=Sine(samples=100, validation=0.0))
+    train_run(config, tmp_path / "with")
+    assert columns(tmp_path / "with") == ["step", "lr", "train_loss", "train_r2", "grad_norm", "train_rmse"]
+    train_run(replace(config, diagnostics=[]), tmp_path / "without")
+    assert recorded_state(tmp_path / "with")[1] == recorded_state(tmp_path / "without")[1]
+    with_table, without = read_metrics(tmp_path / "with"), read_metrics(tmp_path / "without")
+    assert with_table["train_loss"].tobytes() == without["train_loss"].tobytes()
+    for changes, message in (
+        ({"diagnostics": ["train_f1"]}, r"diagnostics=\[train_f1\]: the data has no classes; leave it out"),
+        ({"diagnostics": ["train_exact_match"], "data": Moons(), "loss": "hinge"}, "is for several labels per example"),
+        ({"diagnostics": ["train_auc"], "data": Iris(), "loss": "hinge"}, "is for 2 classes, and the data has 3"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            build_experiment(replace(RUN, **changes))
 
 
 # The scores of each class in the summary

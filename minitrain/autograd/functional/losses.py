@@ -267,19 +267,26 @@ def accuracy(logits: TensorLike, target: Any) -> Tensor:
 
     The predicted class is that of the largest logit; for a single logit [batch, 1], it is 1 where that is positive.
 
+    Several labels are truth values [batch, labels]: the result is the fraction of entries in which a label is present
+    where its logit is positive, and absent where it is not.
+
     Raises:
-        ValueError: The target is not one class per row.
+        ValueError: The target is neither one class per row nor a truth value per logit.
 
     >>> accuracy([[2.0, 1.0], [0.0, 3.0]], [0, 0]).item()
     0.5
     >>> accuracy([[2.0], [-1.0]], [1, 0]).item()
     1.0
+    >>> accuracy([[2.0, -1.0]], [[True, True]]).item()
+    0.5
     """
     logits, target = to_tensor(logits), to_tensor(target)
+    if logits.ndim == 2 and target.dtype == bool and target.shape == logits.shape:
+        return ((logits > 0) == target).astype("float64").mean()
     if logits.ndim != 2 or target.shape != logits.shape[:1]:
         raise ValueError(
             f"accuracy: logits {list(logits.shape)}, target {list(target.shape)}: expected logits [batch, classes] and "
-            "one class per row"
+            "one class per row, or a truth value per logit"
         )
     predicted = logits[:, 0] > 0 if logits.shape[-1] == 1 else logits.argmax()
     return (predicted == target).astype("float64").mean()

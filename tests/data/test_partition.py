@@ -10,9 +10,14 @@ from minitrain.data import CSV, NPY, NPZ, Diabetes, Digits, Iris, ModularAdditio
 from minitrain.data.dataset import DATASETS
 from minitrain.data.partition import draw_fold, hold_out
 from minitrain.errors import ConfigError
+from minitrain.options import options
 from minitrain.rng import generator
 
-SPLIT_DATASETS = {name: cls for name, cls in DATASETS.items() if name not in ("point", "csv", "npz", "npy")}
+SPLIT_DATASETS = {  # those that need no file
+    name: cls
+    for name, cls in DATASETS.items()
+    if name != "point" and not any(option.range.is_path for option in options(cls).values())
+}
 
 
 def count(partition, y):

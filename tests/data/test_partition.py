@@ -13,10 +13,10 @@ from minitrain.errors import ConfigError
 from minitrain.options import options
 from minitrain.rng import generator
 
-SPLIT_DATASETS = {  # those that need no file
+SPLIT_DATASETS = {  # those that need no file and no arrays
     name: cls
     for name, cls in DATASETS.items()
-    if name != "point" and not any(option.range.is_path for option in options(cls).values())
+    if name not in ("point", "arrays") and not any(option.range.is_path for option in options(cls).values())
 }
 
 

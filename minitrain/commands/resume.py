@@ -11,6 +11,7 @@ from pathlib import Path
 from minitrain.commands.run import draw_missing_figures, train_in_directory
 from minitrain.commands.stored_run import StoredRun, extends_patience, read_stored_run, store_changes
 from minitrain.config.extensions import load_extensions
+from minitrain.data.record import was_started_without_record
 from minitrain.errors import ConfigError, NewerVersionError, RecordError, plural
 from minitrain.optim.schedules import schedule_factor, schedule_for_run
 from minitrain.paths import invocation
@@ -64,7 +65,7 @@ def _warn_of_schedule(run: StoredRun) -> None:
 
 def _warn_without_record(run: Path) -> None:
     """Warn that a run of version 0.1.0 cannot be compared with the data that it was started with."""
-    if not (run / "data.json").exists() and (run / "checkpoints" / "last.npz").exists():
+    if was_started_without_record(run):
         log.warning("%s: a run of version 0.1.0, which did not record its data: changed data are not noticed", run)
 
 

@@ -15,7 +15,7 @@ from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from minitrain.components.losses import expected_target
 from minitrain.config.schema import RunConfig, options_named, parse_run_config
-from minitrain.data.record import DataRecord, read_data_record
+from minitrain.data.record import DataRecord, read_data_record, was_started_without_record
 from minitrain.data.targets import FileOptions
 from minitrain.errors import ConfigError, RecordError, abbreviate, first_line
 from minitrain.options import with_paths_from
@@ -117,7 +117,7 @@ def from_start_folder(config: RunConfig, directory: Path) -> RunConfig:
         RecordError: The record of the folder is damaged.
     """
     record = read_data_record(directory)
-    config = _with_target_of(config, record)
+    config = _with_target_of(config, record, directory)
     return config if record is None else starting_in(config, record.folder)
 
 
@@ -126,12 +126,15 @@ def starting_in(config: RunConfig, folder: Path) -> RunConfig:
     return replace(config, data=with_paths_from(config.data, folder), network=with_paths_from(config.network, folder))
 
 
-def _with_target_of(config: RunConfig, record: DataRecord | None) -> RunConfig:
+def _with_target_of(config: RunConfig, record: DataRecord | None, directory: Path) -> RunConfig:
     """The config, whose target in a file is what it was when the run started.
 
     Version 0.1.0, which wrote no record, took it for classes if it could be, whatever the loss requires.
     """
-    had_classes = record is None or record.preprocessing.classes is not None
+    if record is None:
+        had_classes = was_started_without_record(directory)
+    else:
+        had_classes = record.preprocessing.classes is not None
     if isinstance(config.data, FileOptions) and expected_target(config.loss) == "numbers" and had_classes:
         return replace(config, data=replace(config.data, expected_target="any"))
     return config

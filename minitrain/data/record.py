@@ -83,6 +83,11 @@ def _parse_counts(values: object, preprocessing: Preprocessing) -> tuple[int, ..
     return tuple(values)
 
 
+def was_started_without_record(directory: Path) -> bool:
+    """Whether version 0.1.0 started a run, which did not record its data; a run that has not begun has no record yet."""
+    return not (directory / "data.json").exists() and (directory / "checkpoints" / "last.npz").exists()
+
+
 def check_unchanged(data: Dataset, directory: Path) -> None:
     """Check that the data are those that a run was started with.
 

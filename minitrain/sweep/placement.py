@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from minitrain.config.hydra_compat import to_yaml
 from minitrain.config.hydra_files import JobSpec
 from minitrain.config.loading import read_run_config, starting_in
 from minitrain.config.schema import RunConfig
+from minitrain.data.targets import FileOptions
 from minitrain.errors import ConfigError, RecordError
 from minitrain.storage.summary import read_summary
 from minitrain.storage.sweep_directory import read_run_text, run_directories, run_number
@@ -119,7 +120,10 @@ def _match(existing: Sequence[Path], specs: Sequence[JobSpec], configs: Sequence
 def _values_of(run: Path) -> str:
     """The representation of a run's typed config with complete paths; empty if it is none of today's."""
     try:
-        return repr(starting_in(read_run_config(run), Path.cwd()))
+        config = starting_in(read_run_config(run), Path.cwd())
+        if isinstance(config.data, FileOptions):  # the loss decides, unless the run was started by an earlier version
+            config = replace(config, data=replace(config.data, expected_target=None))
+        return repr(config)
     except ConfigError:  # such as a component of the user that is not imported
         return ""
     except RecordError as error:

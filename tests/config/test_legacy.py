@@ -174,6 +174,10 @@ def test_old_run_whose_classes_are_targets_of_mse_is_resumed_and_predicts(comman
     assert command("predict", "run", "table.csv")[0] == 0
     assert command(*arguments[:-1], "hydra.run.dir=new")[0] == 0  # a new run predicts numbers
     assert load_model("new").preprocessing.targets == 1
+    Path("new/data.json").unlink()
+    shutil.rmtree("new/checkpoints")  # as of a run that was killed before it began
+    assert command("resume", "new", "steps=30")[0] == 0
+    assert load_model("new").preprocessing.targets == 1
 
 
 COMMAND_LINES = [

@@ -185,7 +185,7 @@ def test_error_in_a_csv_file_is_one_line(text, options, message):
 
 
 def test_csv_in_another_encoding_is_rejected():
-    with pytest.raises(ConfigError, match=r"data.path=people.csv: cannot be read .*; expected a table of UTF-8 text"):
+    with pytest.raises(ConfigError, match=r"people.csv row 2, column b: '\ufffd' is not UTF-8; save the file as UTF-8"):
         CSV(path=write_text_file("a,b\n1,ü\n2,v\n", encoding="latin-1")).load()
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from minitrain.compare.results import Results, load_runs
-from minitrain.plotting.figures import BLUE, VERMILION, new_figure, own_style, save_figure
+from minitrain.plotting.figures import new_figure, own_style, save_figure
+from minitrain.plotting.palette import BLUE, VERMILION
 from minitrain.storage.metric import format_share
 
 METRIC, KEY = "val_accuracy", "activation"

@@ -13,7 +13,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from minitrain.plotting.figures import BLUE, GRAY, GREEN, ORANGE
+from minitrain.plotting.palette import BLUE, GRAY, GREEN, ORANGE
 from minitrain.storage.files import write_atomically
 
 BEGIN, END = "<!-- steps.py writes from here -->", "<!-- to here -->"

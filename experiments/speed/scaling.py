@@ -21,7 +21,7 @@ from libraries.minitrain import Compiled
 from matplotlib.figure import Figure
 
 from minitrain.errors import plural
-from minitrain.plotting.figures import BLUE, ORANGE
+from minitrain.plotting.palette import BLUE, ORANGE
 from minitrain.storage.files import write_atomically
 
 CASES = {"A": BLUE, "digits-Adam": ORANGE}

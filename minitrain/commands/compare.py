@@ -10,12 +10,15 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from minitrain.compare.comparison import Comparison, compare, filter_results
-from minitrain.compare.curves_plot import View
-from minitrain.compare.figures import draw_comparison, write_figures
+from minitrain.compare.comparison import Comparison, compare
+from minitrain.compare.figures import FigureOptions, draw_comparison, write_figures
+from minitrain.compare.filtering import filter_results
+from minitrain.compare.lines import View
 from minitrain.compare.results import Results, load_runs
 from minitrain.compare.table import format_table, groups_as_csv, groups_as_json
 from minitrain.errors import ConfigError, plural, printable
+from minitrain.plotting.figures import FONT_SIZE
+from minitrain.plotting.smoothing import Smoothing
 from minitrain.storage.files import write_text
 from minitrain.storage.sweep_directory import read_sweep_title
 
@@ -41,7 +44,7 @@ def main(options: argparse.Namespace) -> int:
     _check_paths(options)
     results = _load(options)
     keys = None if options.group_by is None else [key for key in options.group_by.split(",") if key]
-    comparison = compare(results, options.metric, options.best, keys)
+    comparison = compare(results, options.metric, options.best, keys, options.allow_diverged)
     if _print_table(options, comparison):
         return 0
     _write_outputs(options, comparison)
@@ -77,10 +80,14 @@ def _write_outputs(options: argparse.Namespace, comparison: Comparison) -> None:
     paths = {kind: Path(path) for kind in TABLE_FORMATS if (path := getattr(options, kind)) is not None}
     texts = {kind: TABLE_FORMATS[kind](comparison) for kind in paths}
     sweep = _single_sweep(options)
-    title = read_sweep_title(sweep) if sweep else " ".join(options.directories)
-    figures = draw_comparison(comparison, title, View(options.x, True if options.log else None, options.smooth))
+    command = read_sweep_title(sweep) if sweep else " ".join(options.directories)
+    kind, reach = options.smooth
+    view = View(options.x, True if options.log else None, Smoothing(reach, kind))
+    formats = tuple(dict.fromkeys(["png", *(options.format or ["svg"])]))
+    look = FigureOptions(options.title, options.size, options.font_size or FONT_SIZE, formats)
+    figures = draw_comparison(comparison, view, look)
     log.info("%s\n\n%s\n", describe(comparison), format_table(comparison))
-    written = write_figures(comparison, figures, _output_directory(options, sweep), title)
+    written = write_figures(comparison, figures, _output_directory(options, sweep), command, look)
     for kind, path in paths.items():
         write_text(path, texts[kind])
         written[kind] = path

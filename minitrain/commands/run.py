@@ -26,7 +26,7 @@ from minitrain.data.record import read_data_record
 from minitrain.errors import ConfigError, Interrupted, RecordError, first_line
 from minitrain.optim import SGDRule
 from minitrain.paths import invocation
-from minitrain.plotting.figures import SUFFIXES
+from minitrain.plotting.figures import DEFAULT_FORMATS
 from minitrain.plotting.run_curves import draw_run
 from minitrain.storage.lock import locked
 from minitrain.storage.summary import Status, Summary, exit_status, read_summary
@@ -254,7 +254,7 @@ def draw_curves(
 
 
 def _is_drawn(directory: Path, name: str) -> bool:
-    return all((directory / f"{name}.{suffix}").exists() for suffix in SUFFIXES)
+    return all((directory / f"{name}.{suffix}").exists() for suffix in DEFAULT_FORMATS)
 
 
 def _curves(config: RunConfig) -> dict[str, tuple[str, Callable[[Path, str, str], Path | None]]]:

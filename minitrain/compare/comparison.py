@@ -1,17 +1,15 @@
-"""Groups of runs that differ only in seed and fold, and how runs and groups are scored, ranked and filtered."""
+"""Groups of runs that differ only in seed and fold, and how runs and groups are scored and ranked."""
 
 from __future__ import annotations
 
 import math
-import operator
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import yaml
 
+from minitrain.compare.comparability import Differences, comparable_metric, default_metric
 from minitrain.compare.results import (
     MISSING,
     Result,
@@ -23,18 +21,16 @@ from minitrain.compare.results import (
     value_of,
 )
 from minitrain.errors import ConfigError, plural
-from minitrain.plotting.figures import truncate
 from minitrain.storage.metric import Metric
 from minitrain.storage.summary import Status
 from minitrain.typing import Array
 
-OPERATORS = {"<=": operator.le, ">=": operator.ge, "!=": operator.ne, "==": operator.eq, "=": operator.eq,
-             "<": operator.lt, ">": operator.gt}  # fmt: skip
-CONDITION = re.compile(r"([\w.]+)\s*(<=|>=|!=|==|=|<|>)\s*(.+)")
-EXPONENT = re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+")  # 1e-3, which YAML 1.1 reads as a string
 REPEATS = ("seed", "data.fold")  # keys of runs that repeat an experiment, over which means are computed
-MOST_LISTED = 12  # keys or values that an error message lists
-LONGEST_LISTED = 200  # characters of such a list
+# Keys that change what is logged, stored or drawn, or how it is computed, but no result
+KEYS_WITHOUT_EFFECT = (
+    "plots", "diagnostics", "engine", "blas_threads", "log_every", "checkpoint_every", "on_divergence", "extensions",
+)  # fmt: skip
+MOST_LISTED = 12  # keys that an error message lists
 
 
 @dataclass(frozen=True)
@@ -44,6 +40,8 @@ class Ranking:
     Attributes:
         metric: The name of the metric.
         by: Which of a run's values is its score: `last`, `min` or `max`.
+        allows_diverged: Whether a group of which some runs diverged is ranked by its other runs; if not, it is ranked
+            below the groups of which none did.
 
     >>> Ranking("val_loss", "last").higher_is_better, Ranking("val_accuracy", "last").higher_is_better
     (False, True)
@@ -51,6 +49,7 @@ class Ranking:
 
     metric: str
     by: str = "last"
+    allows_diverged: bool = False
 
     @property
     def name(self) -> str:
@@ -67,11 +66,21 @@ class Ranking:
         _, values = run.curve(self.metric)
         if run.status is Status.DIVERGED or not len(values):
             return math.nan
-        return float(values[{"last": -1, "min": int(values.argmin()), "max": int(values.argmax())}[self.by]])
+        return float(values[-1]) if self.by == "last" else self.best(run)[0]
 
-    def best_index(self, values: Array) -> int:
-        """The index of the best of several values."""
-        return int(values.argmax() if self.higher_is_better else values.argmin())
+    def best(self, run: Result) -> tuple[float, float]:
+        """The best value of a run and its step; nan, nan if it diverged or has no value of the metric.
+
+        For the monitored metric, it is the value of the best checkpoint, as in summary.json.
+        """
+        steps, values = run.curve(self.metric)
+        if run.status is Status.DIVERGED or not len(values):
+            return math.nan, math.nan
+        best = run.summary.best if run.summary else None
+        if best and best.metric == self.metric and Metric.named(self.metric).higher_is_better == self.higher_is_better:
+            return best.value, float(best.step)
+        index = int(values.argmax() if self.higher_is_better else values.argmin())
+        return float(values[index]), float(steps[index])
 
     def sort_key(self, score: float) -> float:
         """A key that sorts the best score first and nan last."""
@@ -119,14 +128,8 @@ class Group:
 
     @property
     def best(self) -> tuple[float, float]:
-        """The best value that any run reached at any step, and that step; nan, nan if there is none."""
-        curves = [run.curve(self.ranking.metric) for run in self.runs if run.status is not Status.DIVERGED]
-        candidates = []
-        for steps, values in curves:
-            if len(values):
-                index = self.ranking.best_index(values)
-                candidates.append((float(values[index]), float(steps[index])))
-        return min(candidates, key=lambda candidate: self.ranking.sort_key(candidate[0]), default=(math.nan, math.nan))
+        """The best value of any run, and its step; nan, nan if there is none."""
+        return min(map(self.ranking.best, self.runs), key=lambda best: self.ranking.sort_key(best[0]))
 
     @property
     def seconds(self) -> float:
@@ -138,22 +141,39 @@ class Group:
         """The number of runs with a status."""
         return sum(run.status == status for run in self.runs)
 
+    @property
+    def sort_key(self) -> tuple[bool, bool, float]:
+        """A key that sorts the best group first, and groups without a score last."""
+        is_set_back = not self.ranking.allows_diverged and self.count(Status.DIVERGED) > 0
+        return math.isnan(self.mean), is_set_back, self.ranking.sort_key(self.mean)
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """Groups of runs, the best first.
+    """Groups of runs, the best first; if they cannot be ranked, in the order of their values.
 
     Attributes:
         results: The runs.
         keys: The keys that they are grouped by.
         ranking: The score that they are ranked by.
         groups: The groups, sorted by their mean score.
+        unranked: Why the groups are not ranked: their values of the metric do not mean the same. Empty if they are.
+        notes: What to know of the ranking, a line each.
     """
 
     results: Results
     keys: list[str]
     ranking: Ranking
     groups: list[Group]
+    unranked: str = ""
+    notes: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> Group | None:
+        """The best group; None if groups are not ranked, or if no group is without diverged runs (see `Ranking`)."""
+        first = self.groups[0]
+        has_no_score, is_set_back, _ = first.sort_key
+        return None if self.unranked or has_no_score or is_set_back else first
 
     @property
     def metrics(self) -> list[str]:
@@ -165,6 +185,14 @@ class Comparison:
         """Whether a group has several runs."""
         return any(len(group.runs) > 1 for group in self.groups)
 
+    @property
+    def repeats(self) -> str:
+        """How many runs a group has: `3 seeds`, `2 to 5 seeds`, `5 folds`, or `6 runs` if they differ in more."""
+        counts = sorted({len(group.runs) for group in self.groups})
+        differing = {key for key in self.results.keys if key not in (*self.keys, *KEYS_WITHOUT_EFFECT)}
+        noun = {frozenset({"seed"}): "seed", frozenset({"data.fold"}): "fold"}.get(frozenset(differing), "run")
+        return plural(counts[0], noun) if len(counts) == 1 else f"{counts[0]} to {plural(counts[-1], noun)}"
+
     def values(self, key: str) -> list[object]:
         """The distinct values of a key, sorted as by `sorted_values`."""
         return sorted_values(group.values[key] for group in self.groups)
@@ -175,7 +203,17 @@ class Comparison:
 
     def is_ordered(self, key: str) -> bool:
         """Whether all values of a key are numbers, or lists of numbers such as widths."""
-        return self.is_numeric(key) or all(isinstance(v, list) and are_numbers(v) for v in self.values(key))
+        return are_ordered(self.values(key))
+
+
+def are_ordered(values: Sequence[object]) -> bool:
+    """Whether all values are numbers, or all are lists of numbers such as widths."""
+    return are_numbers(values) or all(isinstance(value, list) and are_numbers(value) for value in values)
+
+
+def known_values(values: Iterable[object]) -> list[object]:
+    """The values of a key without null and without that of runs that do not have the key."""
+    return [value for value in values if value is not None and value != MISSING]
 
 
 def sorted_values(values: Iterable[object]) -> list[object]:
@@ -192,15 +230,21 @@ def sorted_values(values: Iterable[object]) -> list[object]:
 
 
 def compare(
-    results: Results, metric: str | None = None, by: str = "last", keys: Sequence[str] | None = None
+    results: Results,
+    metric: str | None = None,
+    by: str = "last",
+    keys: Sequence[str] | None = None,
+    allow_diverged: bool = False,
 ) -> Comparison:
-    """Group runs and rank the groups.
+    """Group runs and rank the groups, unless the runs differ in what the metric means.
 
     Args:
         results: The runs to compare.
-        metric: The metric to rank by; by default, the one that `common_metric` selects.
+        metric: The metric to rank by; by default, the one that `comparable_metric` selects.
         by: Whether a run is ranked by its `last`, `min` or `max` value of the metric.
-        keys: The keys to group by; by default, all keys that the runs differ in except `REPEATS`.
+        keys: The keys to group by; by default, all keys that the runs differ in except `REPEATS` and those that change
+            no result.
+        allow_diverged: Whether a group of which some runs diverged is ranked by its other runs.
 
     Raises:
         ConfigError: There is no run, or no run has the metric or one of the keys.
@@ -210,13 +254,61 @@ def compare(
     known = metric_names(results)
     if metric is not None and metric not in known:
         raise ConfigError(f"--metric {metric}: no run has this metric; available: {', '.join(known) or 'none yet'}")
-    ranking = Ranking(metric or common_metric(results), by)
     for key in keys or ():
         check_key(results, key)
-    group_keys = list(keys) if keys is not None else [key for key in results.keys if key not in REPEATS]
+    differences = Differences.between(results)
+    ranking = Ranking(metric or comparable_metric(results, differences), by, allow_diverged)
+    reason = differences.reason(ranking.metric)
+    group_keys = list(keys) if keys is not None else default_keys(results)
     groups = _group_runs(results, group_keys, ranking)
-    groups.sort(key=lambda group: ranking.sort_key(group.mean))
-    return Comparison(results, group_keys, ranking, groups)
+    if reason:
+        _sort_by_values(groups, group_keys)
+    else:
+        groups.sort(key=lambda group: group.sort_key)
+    notes = _ranking_notes(results, differences, ranking, groups, is_chosen=metric is not None)
+    return Comparison(results, group_keys, ranking, groups, reason, tuple(notes))
+
+
+def default_keys(results: Results) -> list[str]:
+    """The keys that runs differ in, except `REPEATS` and those that change no result."""
+    return [key for key in results.keys if key not in (*REPEATS, *KEYS_WITHOUT_EFFECT)]
+
+
+def _sort_by_values(groups: list[Group], keys: Sequence[str]) -> None:
+    places = {
+        key: {format_value(value): i for i, value in enumerate(sorted_values(group.values[key] for group in groups))}
+        for key in keys
+    }
+    groups.sort(key=lambda group: [places[key][format_value(group.values[key])] for key in keys])
+
+
+def _ranking_notes(
+    results: Results, differences: Differences, ranking: Ranking, groups: Sequence[Group], is_chosen: bool
+) -> list[str]:
+    """What to know of the ranking, a line each."""
+    metric, notes = ranking.metric, []
+    reason = differences.reason(metric)
+    if reason:
+        notes.append(
+            f"not ranked: {reason}, so that values of {metric} are not comparable{_remedy(results, differences)}"
+        )
+    elif not is_chosen and (first := default_metric(results)) != metric:
+        notes.append(f"ranked by {metric}: {differences.reason(first)}, so that values of {first} are not comparable")
+    if caution := differences.caution(metric):
+        notes.append(caution)
+    if not reason and any(0 < group.count(Status.DIVERGED) < len(group.runs) for group in groups):
+        how = "by their other runs" if ranking.allows_diverged else "last (--allow-diverged: by their other runs)"
+        notes.append(f"groups with diverged runs are ranked {how}")
+    return notes
+
+
+def _remedy(runs: Sequence[Result], differences: Differences) -> str:
+    """How the runs can be ranked: by a metric that they have in common, or that the user can log."""
+    common = comparable_metric(runs, differences)
+    if not differences.reason(common):
+        return f"; --metric {common} ranks them"
+    has_classes = any(len(run.curve("val_accuracy")[0]) for run in runs)
+    return "" if has_classes or differences.reason("val_rmse") else "; diagnostics=[val_rmse] logs a metric that is"
 
 
 def _group_runs(results: Results, keys: Sequence[str], ranking: Ranking) -> list[Group]:
@@ -225,15 +317,6 @@ def _group_runs(results: Results, keys: Sequence[str], ranking: Ranking) -> list
     for run in results:
         runs_of_group.setdefault(tuple(format_value(value_of(run, key)) for key in keys), []).append(run)
     return [Group({key: value_of(runs[0], key) for key in keys}, runs, ranking) for runs in runs_of_group.values()]
-
-
-def common_metric(runs: Sequence[Result]) -> str:
-    """The metric that all runs with values share: validation accuracy, else validation loss, else training loss."""
-    with_values = [run for run in runs if len(run.curve("train_loss")[0])]
-    for metric in ("val_accuracy", "val_loss"):
-        if with_values and all(len(run.curve(metric)[0]) for run in with_values):
-            return metric
-    return "train_loss"
 
 
 def check_key(runs: Sequence[Result], key: str) -> None:
@@ -246,53 +329,3 @@ def check_key(runs: Sequence[Result], key: str) -> None:
         known = dict.fromkeys(name for run in runs for name in run.config)
         similar = [name for name in known if key.rpartition(".")[2] in name] or list(known)
         raise ConfigError(f"{key}: no run has this key; available: {', '.join(similar[:MOST_LISTED])}")
-
-
-# Filters
-
-
-def filter_results(results: Results, condition: str) -> Results:
-    """Select the runs that satisfy a condition: `lr<0.5`, `activation=relu`, `status=completed`.
-
-    Raises:
-        ConfigError: The condition is malformed, no run has its key, or no run satisfies it.
-    """
-    key, sign, reference = _parse_condition(condition)
-    if key != "status":
-        check_key(results.runs, key)
-    matching = [run for run in results if _satisfies(_filter_value(run, key), sign, reference)]
-    if not matching:
-        values = [format_value(value) for value in sorted_values(_filter_value(run, key) for run in results)]
-        listed = ", ".join(values[:MOST_LISTED]) + (", …" if len(values) > MOST_LISTED else "")
-        raise ConfigError(
-            f"--filter {condition}: matches none of {plural(len(results), 'run')}; "
-            f"values of {key}: {truncate(listed, LONGEST_LISTED)}"
-        )
-    return Results(matching, results.skipped)
-
-
-def _parse_condition(condition: str) -> tuple[str, str, object]:
-    """The key, the operator and the reference value of a condition."""
-    match = CONDITION.fullmatch(condition.strip())
-    if match is None or match[3][0] in "<>=!":
-        raise ConfigError(f"--filter {condition}: expected KEY<VALUE with one of the operators < <= > >= = !=")
-    key, sign, text = match.groups()
-    try:
-        reference = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError):  # ValueError: a date that does not exist
-        reference = text
-    if isinstance(reference, str) and EXPONENT.fullmatch(text):
-        reference = float(text)
-    if sign in ("<", "<=", ">", ">=") and not is_number(reference):
-        raise ConfigError(f"--filter {condition}: expected a number after {sign}; only = and != accept names")
-    return key, sign, reference
-
-
-def _filter_value(run: Result, key: str) -> object:
-    return run.status if key == "status" else value_of(run, key)
-
-
-def _satisfies(value: object, sign: str, reference: object) -> bool:
-    if is_number(value) and is_number(reference):
-        return bool(OPERATORS[sign](value, reference))
-    return sign in ("=", "==", "!=") and bool(OPERATORS[sign](format_value(value), format_value(reference)))

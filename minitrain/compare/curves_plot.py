@@ -11,68 +11,53 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from minitrain.compare.comparison import Comparison, Group
-from minitrain.compare.results import Result, format_value, is_number, value_of
-from minitrain.errors import ConfigError
-from minitrain.plotting.figures import (
-    COLORS,
-    MOST_LINES,
-    Color,
-    Dashes,
-    LineStyle,
+from minitrain.compare.comparison import Comparison, Group, are_ordered, known_values
+from minitrain.compare.lines import GroupLine, View, line_of
+from minitrain.compare.results import format_value, is_number, value_of
+from minitrain.plotting.axes import (
     add_grid,
-    add_side_legend,
-    categorical_styles,
-    edge_of_stability,
-    evenly_spaced,
     exclude_initial_transient,
-    metric_title,
     needs_log_scale,
-    new_constrained_figure,
-    running_mean,
-    sequential_colors,
-    set_heading,
-    truncate,
+    suits_log_axis,
+    text_size,
     use_integer_ticks,
     use_log_scale,
     use_percent_labels,
 )
-from minitrain.storage.metric import Metric
+from minitrain.plotting.figures import (
+    MOST_LINES,
+    MOST_LISTED_NUMBERS,
+    Size,
+    add_side_legend,
+    add_value_bar,
+    edge_of_stability,
+    evenly_spaced,
+    legend_size,
+    new_constrained_figure,
+    set_heading,
+    set_metric_label,
+    shorten,
+    truncate,
+)
+from minitrain.plotting.palette import (
+    COLORS,
+    GRAY,
+    MOST_STYLES,
+    Color,
+    Dashes,
+    LineStyle,
+    categorical_styles,
+    sequential_colors,
+)
+from minitrain.storage.metric import Metric, format_share
 from minitrain.storage.summary import Status
-from minitrain.typing import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 MOST_PANELS = 9
-MOST_POINTS = 1000  # of a line: a figure has no more pixels
-
-
-@dataclass(frozen=True)
-class View:
-    """How curves are displayed.
-
-    Attributes:
-        x: The unit of the x-axis: `step` or `epoch`.
-        log: Whether the y-axis is logarithmic; None decides by the values.
-        smooth: The number of points on each side that the running mean includes.
-    """
-
-    x: str = "step"
-    log: bool | None = None
-    smooth: int = 0
-
-
-@dataclass(frozen=True)
-class GroupCurve:
-    """The line and the band of a group: x, mean - deviation, mean, mean + deviation: [points] each."""
-
-    group: Group
-    x: Array
-    low: Array
-    mean: Array
-    high: Array
+MOST_BAR_LINES = 100  # lines in one panel whose colors a color bar explains
 
 
 @dataclass(frozen=True)
@@ -82,7 +67,7 @@ class CurveLayout:
     Attributes:
         comparison: The groups of runs.
         view: How their curves are displayed.
-        color_key: The key that colors represent; None if each group has a legend entry with all its values.
+        color_key: The key that colors represent; None if each group has its own color.
         panel_key: The key whose values have a panel each; None for a single panel.
     """
 
@@ -108,9 +93,18 @@ class CurveLayout:
         ]
 
     @cached_property
+    def has_bar(self) -> bool:
+        """Whether a color bar explains the colors: those of more numbers than a legend can list."""
+        key = self.color_key
+        if key is None or not self.comparison.is_numeric(key):
+            return False
+        return len(self.comparison.values(key)) > MOST_LISTED_NUMBERS
+
+    @cached_property
     def drawn(self) -> list[list[Group]]:
         """The groups of each panel that are drawn: all, or the best, the worst and an evenly spaced sample."""
-        return [[groups[i] for i in evenly_spaced(len(groups), MOST_LINES)] for groups in self.panels]
+        most = MOST_BAR_LINES if self.has_bar else MOST_LINES
+        return [[groups[i] for i in evenly_spaced(len(groups), most)] for groups in self.panels]
 
     @cached_property
     def is_log(self) -> bool:
@@ -121,12 +115,12 @@ class CurveLayout:
         return not Metric.named(self.metric).is_share and needs_log_scale(*values)
 
     @cached_property
-    def curves(self) -> list[list[GroupCurve]]:
-        """The curves of each panel."""
-        return [[group_curve(group, self.metric, self.view, self.is_log) for group in groups] for groups in self.drawn]
+    def lines(self) -> list[list[GroupLine]]:
+        """The lines of each panel."""
+        return [[line_of(group, self.metric, self.view, self.is_log) for group in groups] for groups in self.drawn]
 
     def name(self, group: Group) -> str:
-        """The text that identifies a group within its panel."""
+        """The text that identifies the color of a group."""
         return group.label if self.color_key is None else format_value(group.values[self.color_key])
 
     @cached_property
@@ -140,22 +134,30 @@ class CurveLayout:
         return {name: style for name, style in styles.items() if name in names}
 
 
-def draw_curves(comparison: Comparison, title: str, view: View) -> Figure:
+def draw_curves(comparison: Comparison, title: str, view: View, size: Size | None = None) -> Figure:
     """Draw a line for the mean of each group, and a band of one standard deviation around it.
 
     One key determines the colors; a second one with few values has a panel for each value. With more keys, the legend
-    lists the values of each group. On a log axis, mean and deviation are computed from logarithms.
+    lists the values of each group. On a log axis, the deviation is that of the logarithms.
+
+    Args:
+        comparison: The groups of runs.
+        title: The heading.
+        view: How curves are displayed.
+        size: Width and height in inches; None for one that fits the panels and the legend.
     """
     layout = CurveLayout(comparison, view, *_color_and_panel_key(comparison))
-    figure, axes = _new_figure(layout)
-    for pane, curves, groups in zip(axes.flat, layout.curves, layout.panels, strict=False):
-        _draw_panel(pane, layout, curves, groups)
-    _set_axes(axes, layout)
-    if layout.panel_key is None:
-        _add_legend_of_groups(axes[0, -1], layout)
+    figure, axes = _new_figure(layout, size)
+    for pane, lines, groups in zip(axes.flat, layout.lines, layout.panels, strict=False):
+        _draw_panel(pane, layout, lines, groups)
+    is_cropped = _set_axes(axes, layout)
+    if layout.has_bar:
+        key = str(layout.color_key)
+        values = [value for value in comparison.values(key) if is_number(value)]
+        add_value_bar(list(axes.flat)[: len(layout.panels)], key, values, suits_log_axis(key, values))
     else:
-        add_side_legend(axes[0, -1], list(layout.styles), list(layout.styles.values()), str(layout.color_key))
-    set_heading(figure, title, _notes(layout))
+        add_side_legend(axes[0, -1], *_legend(layout))
+    set_heading(figure, title, _notes(layout, is_cropped))
     return figure
 
 
@@ -164,105 +166,56 @@ def _color_and_panel_key(comparison: Comparison) -> tuple[str | None, str | None
     sizes = {key: len(comparison.values(key)) for key in comparison.keys}
 
     def suits_colors(key: str) -> bool:
-        return comparison.is_numeric(key) or sizes[key] <= len(COLORS)
+        return comparison.is_ordered(key) or sizes[key] <= MOST_STYLES
 
-    if len(sizes) == 1:
-        (key,) = sizes
-        return (key, None) if suits_colors(key) else (None, None)
+    # A key that determines all others: the only one, one of a zip, or a number that was sampled
+    identifying = [key for key in sizes if sizes[key] == len(comparison.groups) and suits_colors(key)]
+    if identifying:
+        return min(identifying, key=lambda key: not comparison.is_numeric(key)), None
     if len(sizes) == 2:
         first, second = sorted(sizes, key=lambda key: (not comparison.is_numeric(key), -sizes[key]))
         for color, panel in ((first, second), (second, first)):
-            if suits_colors(color) and sizes[panel] <= MOST_PANELS:
+            if (comparison.is_numeric(color) or sizes[color] <= len(COLORS)) and sizes[panel] <= MOST_PANELS:
                 return color, panel
     return None, None
 
 
 def styles_of_values(comparison: Comparison, key: str) -> dict[str, LineStyle]:
-    """The color and line style of each value of a key; ordered values have sequential colors."""
+    """The color and line style of each value of a key: sequential colors of ordered values, and gray for null."""
     values = comparison.values(key)
-    styles = categorical_styles(len(values))
-    if comparison.is_ordered(key):
-        styles = [(color, "-") for color in sequential_colors(values)]
-    return dict(zip(map(format_value, values), styles, strict=True))
-
-
-# Curves
-
-
-def group_curve(group: Group, metric: str, view: View, is_log: bool) -> GroupCurve:
-    """The mean and deviation over a group's runs at the steps that they share; diverged runs are excluded.
-
-    Args:
-        group: The runs.
-        metric: The metric whose curves are averaged.
-        view: The unit of x and the smoothing.
-        is_log: Whether to average logarithms.
-
-    Raises:
-        ConfigError: `view.x` is `epoch`, and the runs have no common number of steps per epoch.
-    """
-    runs = [run for run in group.runs if run.status is not Status.DIVERGED and len(run.curve(metric)[0])]
-    if not runs:
-        return GroupCurve(group, *(np.empty(0),) * 4)
-    x, values = _common_points([run.curve(metric) for run in runs], view.smooth)
-    if is_log:
-        values = np.log(np.where(values > 0, values, np.nan))
-    with np.errstate(over="ignore"):  # the square of 1e200
-        mean, deviation = values.mean(axis=0), values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros(len(x))
-    bounds = (np.exp(v) if is_log else v for v in (mean - deviation, mean, mean + deviation))
-    return GroupCurve(group, x / _steps_per_epoch(runs) if view.x == "epoch" else x, *bounds)
-
-
-def _common_points(curves: Sequence[tuple[Array, Array]], smooth: int) -> tuple[Array, Array]:
-    """The steps that all curves share and the smoothed values there, thinned out: [points], [curves, points]."""
-    common = curves[0][0]
-    for steps, _ in curves[1:]:
-        common = np.intersect1d(common, steps)
-    smoothed = [(steps, running_mean(values, smooth) if smooth else values) for steps, values in curves]
-    table = np.array([values[np.isin(steps, common)] for steps, values in smoothed])
-    stride = math.ceil(len(common) / MOST_POINTS)
-    return common[::stride], table[:, ::stride]
-
-
-def _steps_per_epoch(runs: Sequence[Result]) -> float:
-    """The epoch length that the runs of one line share; a run that has not recorded it is assumed to share it too."""
-    run_of_length = {run.steps_per_epoch: run for run in runs if not math.isnan(run.steps_per_epoch)}
-    if not run_of_length:
-        raise ConfigError(f"--x epoch: {runs[0].directory} has not recorded its steps per epoch; use --x step")
-    if len(run_of_length) > 1:
-        (one, first), (other, second) = list(run_of_length.items())[:2]
-        lengths = f"{one:g} steps in {first.directory}, {other:g} in {second.directory}"
-        raise ConfigError(
-            f"--x epoch: runs of one line have different epochs, {lengths}; use --x step, or --group-by the key that "
-            "differs"
-        )
-    (length,) = run_of_length
-    return length
+    known = known_values(values)
+    if not known or not are_ordered(known):
+        return dict(zip(map(format_value, values), categorical_styles(len(values)), strict=True))
+    numbers = [value for value in known if is_number(value)]
+    colors = sequential_colors(known, len(numbers) == len(known) and suits_log_axis(key, numbers))
+    color_of = dict(zip(map(format_value, known), colors, strict=True))
+    return {text: (color_of.get(text, GRAY), "-") for text in map(format_value, values)}
 
 
 # Drawing
 
 
-def _new_figure(layout: CurveLayout) -> tuple[Figure, Any]:
+def _new_figure(layout: CurveLayout, size: Size | None) -> tuple[Figure, Any]:
     """The figure, and its axes as an array: [rows, columns]."""
     count = len(layout.panels)
     columns = 2 if count == 4 else min(count, 3)
     rows = math.ceil(count / columns)
-    width = 4.0 * columns + 2.4 if columns > 1 else 8.4 if layout.color_key else 9.6
-    legend_height = 0 if layout.color_key else 1.4 + 0.21 * len(layout.drawn[0])
-    figure = new_constrained_figure(width, max(4.2, 3.0 * rows + 0.9, legend_height))
+    legend_width, legend_height = (1.0, 0.0) if layout.has_bar else legend_size(_legend(layout)[0], _legend(layout)[2])
+    width = (3.6 * columns if columns > 1 else 5.6) + 0.8 + legend_width
+    height = max(4.2, 3.0 * rows + 0.9, 1.0 + legend_height)
+    figure = new_constrained_figure(*(size or (width, height)))
     return figure, figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
 
 
-def _draw_panel(pane: Axes, layout: CurveLayout, curves: Sequence[GroupCurve], groups: Sequence[Group]) -> None:
-    for curve in reversed([curve for curve in curves if len(curve.x)]):  # the best above the others
-        color, dashes = layout.styles[layout.name(curve.group)]
-        _draw_curve(pane, curve, color, dashes)
+def _draw_panel(pane: Axes, layout: CurveLayout, lines: Sequence[GroupLine], groups: Sequence[Group]) -> None:
+    for line in reversed([line for line in lines if len(line.x)]):  # the best above the others
+        color, dashes = layout.styles[layout.name(line.group)]
+        _draw_line(pane, line, color, dashes)
         if layout.metric == "sharpness":
-            _draw_edge_of_stability(pane, curve.group, color)
+            _draw_edge_of_stability(pane, line.group, color)
     if layout.panel_key is not None:
         value = format_value(groups[0].values[layout.panel_key])
-        pane.set_title(f"{layout.panel_key}={truncate(value, 30)}", fontsize=10)
+        pane.set_title(f"{layout.panel_key}={shorten(value, 30)}", fontsize=text_size(1.0))
         _note_diverged(pane, groups, layout.color_key)
     add_grid(pane)
 
@@ -272,11 +225,11 @@ class _Marker(TypedDict, total=False):
     markersize: float
 
 
-def _draw_curve(pane: Axes, curve: GroupCurve, color: Color, dashes: Dashes) -> None:
-    if len(curve.group.runs) > 1:
-        pane.fill_between(curve.x, curve.low, curve.high, color=color, alpha=0.15, linewidth=0)
-    marker: _Marker = {"marker": "o", "markersize": 3} if len(curve.x) < 3 else {}
-    pane.plot(curve.x, curve.mean, color=color, linestyle=dashes, linewidth=1.7, **marker)
+def _draw_line(pane: Axes, line: GroupLine, color: Color, dashes: Dashes) -> None:
+    if len(line.group.runs) > 1:
+        pane.fill_between(line.x, line.low, line.high, color=color, alpha=0.15, linewidth=0)
+    marker: _Marker = {"marker": "o", "markersize": 3} if len(line.x) < 3 else {}
+    pane.plot(line.x, line.mean, color=color, linestyle=dashes, linewidth=1.7, **marker)
 
 
 def _draw_edge_of_stability(pane: Axes, group: Group, color: Color) -> None:
@@ -297,13 +250,13 @@ def _note_diverged(pane: Axes, groups: Sequence[Group], key: str | None) -> None
     if diverged:
         text = truncate(f"diverged: {key}={', '.join(diverged)}", 44)
         pane.annotate(
-            text, (1, 0), (-4, 4), xycoords="axes fraction", textcoords="offset points", ha="right", fontsize=8,
-            color="#555555",
+            text, (1, 0), (-4, 4), xycoords="axes fraction", textcoords="offset points", ha="right",
+            fontsize=text_size(0.8), color="#555555",
         )  # fmt: skip
 
 
-def _set_axes(axes: Any, layout: CurveLayout) -> None:
-    """Set the scales and labels of the axes, which all panels share."""
+def _set_axes(axes: Any, layout: CurveLayout) -> bool:
+    """Set the scales and labels of the axes, which all panels share; returns whether the y-axis is cropped."""
     count, columns = len(layout.panels), axes.shape[1]
     for pane in list(axes.flat)[count:]:
         pane.set_visible(False)
@@ -311,26 +264,29 @@ def _set_axes(axes: Any, layout: CurveLayout) -> None:
         lowest = axes[(count - 1 - column) // columns, column]
         lowest.set_xlabel(layout.view.x)
         lowest.tick_params(labelbottom=True)
+    height = axes[0, 0].get_figure().get_figheight() / len(axes) - 1.2
     for row in axes:
-        row[0].set_ylabel(metric_title(layout.metric))
+        set_metric_label(row[0], layout.metric, height)
     if layout.view.x == "step":
         use_integer_ticks(axes[0, 0])
     if layout.is_log:
         use_log_scale(axes[0, 0])
     elif Metric.named(layout.metric).is_share:
         use_percent_labels(axes[0, 0])
-        _limit_share_axis(axes[0, 0], [curve for panel in layout.curves for curve in panel if len(curve.x)])
+        lines = [line for panel in layout.lines for line in panel if len(line.x)]
+        if lines:
+            # Several curves: the lowest of them may lie below the range, too.
+            quantile = 0.15 if len(lines) > 3 else 0.0
+            return exclude_initial_transient(
+                axes[0, 0], [y for line in lines for y in (line.mean, line.low, line.high)], quantile
+            )
+    return False
 
 
-def _limit_share_axis(pane: Axes, curves: Sequence[GroupCurve]) -> None:
-    """Exclude the initial rise of accuracies from the y-range; with several curves, also the lowest values."""
-    if curves:
-        quantile = 0.15 if len(curves) > 3 else 0.0
-        exclude_initial_transient(pane, [y for curve in curves for y in (curve.mean, curve.high)], quantile)
-
-
-def _add_legend_of_groups(pane: Axes, layout: CurveLayout) -> None:
-    """Add a legend with each group's score and its values of the keys, which the title of the legend names."""
+def _legend(layout: CurveLayout) -> tuple[list[str], list[LineStyle], str]:
+    """Labels, styles and title of the legend: with panels the values of a key, else the groups with their scores."""
+    if layout.panel_key is not None:
+        return list(layout.styles), list(layout.styles.values()), str(layout.color_key)
     comparison = layout.comparison
     width = max(16, 60 // max(1, len(comparison.keys)))  # characters of a value
     labels: list[str] = []
@@ -339,14 +295,13 @@ def _add_legend_of_groups(pane: Axes, layout: CurveLayout) -> None:
         color, dashes = layout.styles[layout.name(group)]
         diverged = group.count(Status.DIVERGED)
         has_score = not math.isnan(group.mean)
-        values = ", ".join(truncate(format_value(value), width) for value in group.values.values()) or group.label
+        values = ", ".join(shorten(format_value(value), width) for value in group.values.values()) or group.label
         more = f"  ({diverged} of {len(group.runs)} diverged)" if diverged and has_score else ""
         labels.append(f"{score_text(group)}  {values}{more}")
         styles.append((color if has_score else "none", dashes))
-    mean = ", mean over runs" if comparison.has_repeats else ""
+    mean = f", mean of {comparison.repeats}" if comparison.has_repeats else ""
     keys = f": {', '.join(comparison.keys)}" if comparison.keys else ""
-    title = textwrap.fill(f"{comparison.ranking.by} value{mean}{keys}", 44, break_on_hyphens=False)
-    add_side_legend(pane, labels, styles, title)
+    return labels, styles, textwrap.fill(f"{comparison.ranking.by} value{mean}{keys}", 44, break_on_hyphens=False)
 
 
 def score_text(group: Group) -> str:
@@ -356,19 +311,28 @@ def score_text(group: Group) -> str:
     return "diverged" if group.count(Status.DIVERGED) else "no value"
 
 
-def _notes(layout: CurveLayout) -> list[str]:
+def _notes(layout: CurveLayout, is_cropped: bool) -> list[str]:
     """The lines below the title, which explain what is drawn."""
-    notes = []
-    if layout.comparison.has_repeats:
-        mean = "geometric mean" if layout.is_log else "mean"
-        notes.append(f"{mean} over runs, band: one standard deviation")
+    comparison, notes = layout.comparison, [*layout.comparison.notes]
+    if comparison.has_repeats:
+        deviation = "deviation of the logarithms" if layout.is_log else "deviation"
+        notes.append(f"mean of {comparison.repeats}, band: one standard {deviation}")
+    if layout.has_bar and (best := comparison.best):
+        notes.append(f"best: {score_text(best)} with {best.label}")
     for drawn, panel in zip(layout.drawn, layout.panels, strict=True):
         if len(drawn) < len(panel):
             per_panel = " per panel" if len(layout.panels) > 1 else ""
             notes.append(f"{len(drawn)} of {len(panel)} lines drawn{per_panel}: the best, the worst, a sample between")
             break
+    if ended := sum(line.ended for panel in layout.lines for line in panel):
+        notes.append(
+            f"{ended} of {len(comparison.results)} runs ended before others of their line and keep their last value"
+        )
     if layout.metric == "sharpness":
         notes.append("dotted: 2 / lr")
-    if layout.view.smooth:
-        notes.append(f"smoothed over {2 * layout.view.smooth + 1} points")
+    if layout.view.smoothing.reach:
+        notes.append(f"lines: {layout.view.smoothing.description}; numbers are of the values themselves")
+    if is_cropped:
+        lowest = min(float(np.min(line.mean)) for panel in layout.lines for line in panel if len(line.x))
+        notes.append(f"the y-axis is cropped: lower values, from {format_share(lowest)}, are not shown")
     return notes

@@ -21,9 +21,12 @@ from string import Template
 
 import numpy as np
 
-from minitrain.compare.comparison import Comparison, Ranking
-from minitrain.compare.results import MISSING, Result, format_value, value_of
+from minitrain.compare.comparison import Comparison, Ranking, are_ordered, known_values, sorted_values
+from minitrain.compare.lines import thin
+from minitrain.compare.results import MISSING, Result, format_value, is_number, value_of
 from minitrain.errors import plural
+from minitrain.plotting.axes import suits_log_axis
+from minitrain.plotting.palette import COLORS, DARK_RAMP, GRAY, LIGHT_RAMP, ramp
 from minitrain.storage.files import write_text
 from minitrain.storage.metric import Metric
 from minitrain.storage.summary import Status, Summary
@@ -39,14 +42,17 @@ MOST_SKIPPED = 100
 MOST_SUMMARY_ENTRIES = 100
 
 
-def write_report(comparison: Comparison, figures: Mapping[str, Path], path: Path, title: str) -> None:
+def write_report(
+    comparison: Comparison, figures: Mapping[str, Path], path: Path, title: str, command: str = ""
+) -> None:
     """Write the report page.
 
     Args:
         comparison: The groups of runs.
         figures: PNG or SVG files by caption, to be embedded in the page.
         path: Where to write the page.
-        title: What was compared, such as the command of a sweep.
+        title: What is compared.
+        command: Where the runs come from, such as the command of a sweep; omitted if empty.
 
     Raises:
         OSError: A figure cannot be read, or the page cannot be written.
@@ -55,7 +61,8 @@ def write_report(comparison: Comparison, figures: Mapping[str, Path], path: Path
     script = "\n".join((PAGE / f"{name}.js").read_text(encoding="utf-8") for name in SCRIPTS)
     page = Template((PAGE / "report.html").read_text(encoding="utf-8")).substitute(
         title=escape(title),
-        about=_about(comparison),
+        about=_about(comparison, command),
+        notes="\n".join(f'<p class="note">{escape(_limited(note))}</p>' for note in comparison.notes),
         skipped=_skipped(comparison.results.skipped),
         figures="\n".join(_figure(caption, image) for caption, image in figures.items()),
         data=_json_for_script(page_data(comparison)),
@@ -78,15 +85,17 @@ def _json_for_script(data: object) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
-def _about(comparison: Comparison) -> str:
-    """List items: the number of runs, their statuses, the ranking, and the time of writing."""
+def _about(comparison: Comparison, command: str) -> str:
+    """List items: the number of runs, their statuses, the ranking, the command, and the time of writing."""
     statuses = Counter(_limited(run.status) for run in comparison.results).most_common(MOST_STATUSES)
     direction = "higher" if comparison.ranking.higher_is_better else "lower"
     count, _, noun = plural(len(comparison.results), "run").partition(" ")
+    ranking = f"ranked by <b>{escape(comparison.ranking.name)}</b>, {direction} is better"
     items = [
         f"<b>{count}</b> {noun}",
         *(f'<span class="status">{escape(status)}</span> <b>{number:,}</b>' for status, number in statuses),
-        f"ranked by <b>{escape(comparison.ranking.name)}</b>, {direction} is better",
+        "not ranked" if comparison.unranked else ranking,
+        *([f"<code>{escape(_limited(command))}</code>"] if command else []),
         f"written {datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
     ]
     return "\n".join(f"<li>{item}</li>" for item in items)
@@ -119,14 +128,31 @@ def page_data(comparison: Comparison) -> dict[str, object]:
             "metric": comparison.ranking.metric,
             "column": "last" if comparison.ranking.by == "last" else "best",
             "higherIsBetter": comparison.ranking.higher_is_better,
+            "isRanked": not comparison.unranked,
+            "allowsDiverged": comparison.ranking.allows_diverged,
         },
+        "palette": {"names": COLORS, "unknown": GRAY, "light": ramp(*LIGHT_RAMP), "dark": ramp(*DARK_RAMP)},
         "metrics": {name: _metric_properties(name) for name in (*comparison.metrics, comparison.ranking.metric)},
         "groupedBy": comparison.keys,
         "keys": _columns([{key: value_of(run, key) for key in keys} for run in runs]),
+        "scales": {_limited(key): _scale(comparison, key) for key in keys},
         "config": _columns([run.config for run in runs]),
         "summary": _columns([_flattened_summary(run.summary) for run in runs]),
         "runs": _run_columns(comparison),
         **_curves(runs, comparison.metrics),
+    }
+
+
+def _scale(comparison: Comparison, key: str) -> dict[str, object]:
+    """How colors represent a key: its values in the order of the figures, and whether they are sequential."""
+    everything = sorted_values(value_of(run, key) for run in comparison.results)
+    values = known_values(everything)
+    is_ordered = bool(values) and are_ordered(values)
+    numbers = [value for value in values if is_number(value)]
+    return {
+        "order": [_limited(format_value(value)) for value in (values if is_ordered else everything)],
+        "isOrdered": is_ordered,
+        "isLog": bool(numbers) and suits_log_axis(key, numbers),
     }
 
 
@@ -161,11 +187,11 @@ def _names(runs: Sequence[Result]) -> list[str]:
 
 def _last_and_best(run: Result, ranking: Ranking) -> tuple[float | None, float | None, float | None]:
     """The last and the best value of the metric, and the step of the best; None if the run diverged or has none."""
-    steps, values = run.curve(ranking.metric)
+    _, values = run.curve(ranking.metric)
     if run.status is Status.DIVERGED or not len(values):
         return None, None, None
-    best = ranking.best_index(values)
-    return _rounded(values[-1]), _rounded(values[best]), _rounded(steps[best])
+    best, step = ranking.best(run)
+    return _rounded(values[-1]), _rounded(best), _rounded(step)
 
 
 def _columns(rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
@@ -228,28 +254,3 @@ def _curves(runs: Sequence[Result], metrics: Iterable[str]) -> dict[str, object]
 
     encoded = {_limited(metric): [encode(*curve) for curve in curves] for metric, curves in curves_of.items()}
     return {"steps": step_lists, "curves": encoded}
-
-
-def thin(values: Array, most: int) -> Array:
-    """Select at most `most` points of a curve: both ends, and the extremes of equal intervals in between.
-
-    Args:
-        values: [n]
-        most: The number of points to keep at most.
-
-    Returns:
-        The indices of the points in ascending order: [at most `most`].
-
-    >>> thin(np.array([0.0, 1.0, 9.0, 1.0, 1.0, -5.0, 1.0, 2.0, 0.0, 0.0]), 6).tolist()
-    [0, 1, 2, 5, 7, 9]
-    """
-    if len(values) <= most:
-        return np.arange(len(values))
-    buckets = (most - 2) // 2
-    width = math.ceil((len(values) - 2) / buckets)
-    padded = np.full(buckets * width, values[-2])
-    padded[: len(values) - 2] = values[1:-1]
-    rows = padded.reshape(buckets, width)
-    extremes = np.concatenate([rows.argmin(axis=1), rows.argmax(axis=1)]).reshape(2, -1) + width * np.arange(buckets)
-    inside = np.minimum(extremes.ravel() + 1, len(values) - 2)
-    return np.unique(np.concatenate([[0], inside, [len(values) - 1]]))

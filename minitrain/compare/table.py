@@ -9,9 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from minitrain.compare.comparison import Comparison, Group
-from minitrain.compare.curves_plot import GroupCurve, View, group_curve
+from minitrain.compare.lines import GroupLine, View, line_of
 from minitrain.compare.results import format_value
-from minitrain.plotting.figures import needs_log_scale, truncate
+from minitrain.plotting.axes import needs_log_scale
+from minitrain.plotting.figures import truncate
 from minitrain.storage.files import format_csv
 from minitrain.storage.metric import Metric
 from minitrain.storage.summary import Status
@@ -24,7 +25,9 @@ INCOMPLETE = (Status.DIVERGED, Status.FAILED, Status.PRUNED, Status.INTERRUPTED,
 
 
 def format_table(comparison: Comparison, rows: int = 20) -> str:
-    """Format the best groups as a table with one line each; the best group is marked by an asterisk.
+    """Format the best groups as a table with one line each, and notes on the ranking below it.
+
+    The best group is marked by an asterisk, unless the groups cannot be ranked or have diverged runs.
 
     The columns are the grouping keys, the number of runs, the score that groups are ranked by, the best value and its
     step, the seconds per run, and a sparkline of the mean curve.
@@ -32,13 +35,13 @@ def format_table(comparison: Comparison, rows: int = 20) -> str:
     groups = comparison.groups[:rows]
     header = ["", *comparison.keys, "runs", comparison.ranking.name, "best", "at step", "seconds", "curve"]
     lines = [header]
-    for rank, (group, sparkline) in enumerate(zip(groups, sparklines(groups, comparison.ranking.metric), strict=True)):
-        is_best = rank == 0 and not math.isnan(group.mean)
-        lines.append(["*" if is_best else "", *_cells(comparison, group), sparkline])
+    for group, sparkline in zip(groups, sparklines(groups, comparison.ranking.metric), strict=True):
+        lines.append(["*" if group is comparison.best else "", *_cells(comparison, group), sparkline])
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     text = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
     if len(comparison.groups) > rows:
         text.append(f"and {len(comparison.groups) - rows} more")
+    text += [f"note: {note}" for note in comparison.notes]
     return "\n".join(text)
 
 
@@ -76,7 +79,7 @@ def sparklines(groups: Sequence[Group], metric: str) -> list[str]:
     """
     values = [run.curve(metric)[1] for group in groups for run in group.runs]
     is_log = not Metric.named(metric).is_share and needs_log_scale(*values)
-    sampled = _sampled_curves([group_curve(group, metric, View(), is_log) for group in groups])
+    sampled = _sampled_curves([line_of(group, metric, View(), is_log) for group in groups])
     if is_log:
         sampled = [np.log(samples) for samples in sampled]
     finite = np.concatenate([np.empty(0), *(samples[np.isfinite(samples)] for samples in sampled)])
@@ -86,11 +89,11 @@ def sparklines(groups: Sequence[Group], metric: str) -> list[str]:
     return [_sparkline(samples, low, high) for samples in sampled]
 
 
-def _sampled_curves(curves: Sequence[GroupCurve]) -> list[Array]:
-    """The mean of each curve at evenly spaced steps: [SPARKLINE_WIDTH]; empty if the curve is."""
-    end = max((curve.x[-1] for curve in curves if len(curve.x)), default=0.0)
+def _sampled_curves(lines: Sequence[GroupLine]) -> list[Array]:
+    """The mean of each line at evenly spaced steps: [SPARKLINE_WIDTH]; empty if the line is."""
+    end = max((line.x[-1] for line in lines if len(line.x)), default=0.0)
     x = np.linspace(0, end, SPARKLINE_WIDTH)
-    return [np.interp(x, curve.x, curve.mean, right=np.nan) if len(curve.x) else np.empty(0) for curve in curves]
+    return [np.interp(x, line.x, line.mean, right=np.nan) if len(line.x) else np.empty(0) for line in lines]
 
 
 def _sparkline(values: Array, low: float, high: float) -> str:
@@ -99,7 +102,7 @@ def _sparkline(values: Array, low: float, high: float) -> str:
 
 
 def group_rows(comparison: Comparison) -> list[dict[str, object]]:
-    """A row for each group, the best first; a number that is not known is None."""
+    """A row for each group in the order of the comparison; a number that is not known is None."""
     rows = []
     for group in comparison.groups:
         best, step = group.best
@@ -126,9 +129,15 @@ def groups_as_csv(comparison: Comparison) -> str:
 
 
 def groups_as_json(comparison: Comparison) -> str:
-    """`group_rows` with the directories of each group as JSON, and the score that groups are ranked by."""
+    """`group_rows` with the directories of each group as JSON, and the score that groups are ranked by, or null."""
     rows = [
         {**row, "directories": [str(run.directory) for run in group.runs]}
         for row, group in zip(group_rows(comparison), comparison.groups, strict=True)
     ]
-    return json.dumps({"ranked_by": comparison.ranking.name, "keys": comparison.keys, "groups": rows}, indent=2) + "\n"
+    table = {
+        "ranked_by": None if comparison.unranked else comparison.ranking.name,
+        "notes": comparison.notes,
+        "keys": comparison.keys,
+        "groups": rows,
+    }
+    return json.dumps(table, indent=2) + "\n"

@@ -1,9 +1,8 @@
-"""Scores of runs against their keys: a heat map over two keys, and points with lines over one."""
+"""Scores of runs over one key: points with lines over a number, points with confidence intervals over names."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,286 +10,234 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minitrain.compare.comparison import Comparison, Group
-from minitrain.compare.curves_plot import score_text, styles_of_values
+from minitrain.compare.curves_plot import styles_of_values
+from minitrain.compare.heatmap_plot import BestGroups, best_groups, best_over_note
+from minitrain.compare.intervals import confidence_interval
 from minitrain.compare.results import format_value, is_number
-from minitrain.plotting.figures import (
-    COLORS,
-    MOST_LINES,
-    ORANGE,
-    LineStyle,
+from minitrain.plotting.axes import (
     add_grid,
-    add_side_legend,
-    is_log_spaced,
-    metric_title,
-    needs_log_scale,
-    new_constrained_figure,
+    labels_fit,
     scale_metric_axis,
-    set_heading,
-    truncate,
+    set_value_ticks,
+    suits_log_axis,
+    text_size,
 )
+from minitrain.plotting.figures import (
+    MOST_LINES,
+    Size,
+    add_side_legend,
+    legend_size,
+    new_constrained_figure,
+    set_heading,
+    set_metric_label,
+    shorten,
+)
+from minitrain.plotting.palette import COLORS, LineStyle
 from minitrain.storage.metric import Metric
 from minitrain.storage.summary import Status
-from minitrain.typing import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.collections import QuadMesh
-    from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
 MOST_PANELS = 4
-MOST_CELLS = 40  # of a heat map, in a row or a column
-LONGEST_TICK_LABELS = 45  # characters below the axis, all labels together
-
-BestGroups = dict[tuple[str, ...], Group]  # values of some keys as text -> the best group that has them
-
-
-# Heat map
-
-
-@dataclass(frozen=True)
-class _HeatMap:
-    """The cells of a heat map.
-
-    Attributes:
-        across: The key of the columns.
-        down: The key of the rows.
-        columns: The values of `across`.
-        rows: The values of `down`.
-        groups: The group of each cell: (row, column) -> group; cells without runs are missing.
-        means: The score of each cell: [rows, columns]; nan where there is none.
-    """
-
-    across: str
-    down: str
-    columns: list[object]
-    rows: list[object]
-    groups: dict[tuple[int, int], Group]
-    means: Array
-
-
-def draw_heatmap(comparison: Comparison, title: str) -> Figure | None:
-    """Draw the mean score over the two keys that have the most values; the best cell is outlined.
-
-    For all other keys, the best value is used.
-
-    Returns:
-        The figure; None if fewer than two keys vary, no run has a score, a key has more than 40 values, or no column
-        has two cells, as in a random search.
-    """
-    heat_map = _heat_map(comparison)
-    if heat_map is None:
-        return None
-    columns, rows = len(heat_map.columns), len(heat_map.rows)
-    figure = new_constrained_figure(max(5.2, 0.85 * columns + 3.2), max(3.0, 0.42 * rows + 1.9))
-    pane = figure.subplots()
-    higher_is_better = comparison.ranking.higher_is_better
-    norm = _color_scale(heat_map.means, higher_is_better)
-    image = pane.pcolormesh(heat_map.means, cmap="viridis" if higher_is_better else "viridis_r", norm=norm)
-    for (i, j), group in sorted(heat_map.groups.items()):
-        _draw_cell(pane, i, j, group, image)
-    _outline_best(pane, heat_map.means, higher_is_better)
-    _label_cells(pane, heat_map, comparison.is_numeric(heat_map.down))
-    _add_color_bar(figure, pane, image, heat_map.means, comparison.ranking.metric)
-    mean = ", mean over runs" if comparison.has_repeats else ""
-    score = f"{comparison.ranking.by} {metric_title(comparison.ranking.metric)}"
-    set_heading(figure, title, [f"{score}{mean}{_best_over_note(comparison, heat_map.across, heat_map.down)}"])
-    return figure
-
-
-def _heat_map(comparison: Comparison) -> _HeatMap | None:
-    """The cells; None if a heat map would not be informative."""
-    sizes = {key: len(comparison.values(key)) for key in comparison.keys}
-    keys = sorted((key for key in sizes if sizes[key] > 1), key=lambda key: -sizes[key])[:2]
-    if len(keys) < 2:
-        return None
-    across, down = sorted(keys, key=lambda key: (not comparison.is_numeric(key), -sizes[key]))
-    columns, rows = comparison.values(across), comparison.values(down)
-    best = _best_groups(comparison, across, down)
-    if max(len(columns), len(rows)) > MOST_CELLS or max(Counter(column for column, _ in best).values()) < 2:
-        return None
-    means = np.full((len(rows), len(columns)), np.nan)
-    groups = {}
-    for i, row in enumerate(rows):
-        for j, column in enumerate(columns):
-            group = best.get((format_value(column), format_value(row)))
-            if group is not None:
-                groups[i, j] = group
-                means[i, j] = group.mean
-    return None if np.isnan(means).all() else _HeatMap(across, down, columns, rows, groups, means)
-
-
-def _color_scale(means: Array, higher_is_better: bool) -> Normalize:
-    """A scale of colors; the worst tenth of the scores shares one, so that the others can be distinguished."""
-    from matplotlib.colors import LogNorm, Normalize
-
-    known = means[np.isfinite(means)]
-    low, high = known.min(), known.max()
-    if higher_is_better:
-        low = np.quantile(known, 0.1)
-    else:
-        high = np.quantile(known, 0.9)
-    if low >= high:
-        return Normalize(low, low + 1)
-    return LogNorm(low, high) if needs_log_scale(known) else Normalize(low, high)
-
-
-def _draw_cell(pane: Axes, row: int, column: int, group: Group, image: QuadMesh) -> None:
-    """Write the score into a cell, or hatch it if there is none."""
-    text, color = score_text(group), "black"
-    if math.isnan(group.mean):
-        pane.fill_between(
-            [column, column + 1], row, row + 1, facecolor="#f0f0f0", edgecolor="#bdbdbd", hatch="////", linewidth=0
-        )
-    else:
-        red, green, blue, _ = image.cmap(image.norm(np.asarray(group.mean)))
-        color = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.5 else "black"
-        diverged = group.count(Status.DIVERGED)
-        text += f"\n{diverged} diverged" if diverged else ""
-    pane.text(column + 0.5, row + 0.5, text, ha="center", va="center", fontsize=9, color=color)
-
-
-def _outline_best(pane: Axes, means: Array, higher_is_better: bool) -> None:
-    best = int(np.nanargmax(means) if higher_is_better else np.nanargmin(means))
-    i, j = divmod(best, means.shape[1])
-    for color, width in (("black", 3.5), (ORANGE, 2.0)):
-        pane.plot([j, j + 1, j + 1, j, j], [i, i, i + 1, i + 1, i], color=color, linewidth=width, clip_on=False)
-
-
-def _label_cells(pane: Axes, heat_map: _HeatMap, is_numeric: bool) -> None:
-    columns, rows = heat_map.columns, heat_map.rows
-    pane.set_xticks(np.arange(len(columns)) + 0.5, [truncate(format_value(value), 16) for value in columns])
-    pane.set_yticks(np.arange(len(rows)) + 0.5, [truncate(format_value(value), 24) for value in rows])
-    pane.tick_params(length=0)
-    if not is_numeric:
-        pane.invert_yaxis()  # names are read from top to bottom
-    for spine in pane.spines.values():
-        spine.set_visible(False)
-    pane.set_xlabel(heat_map.across)
-    pane.set_ylabel(heat_map.down)
-
-
-def _add_color_bar(figure: Figure, pane: Axes, image: QuadMesh, means: Array, metric: str) -> None:
-    """Add a color bar, with an arrow at the end where scores lie beyond the scale."""
-    below, above = np.nanmin(means) < image.norm.vmin, np.nanmax(means) > image.norm.vmax
-    extend = "neither"
-    if below != above:
-        extend = "min" if below else "max"
-    bar = figure.colorbar(image, ax=pane, extend=extend, pad=0.02)
-    bar.ax.yaxis.set_major_formatter(lambda value, _: Metric.named(metric).format(value))
-    bar.ax.yaxis.set_minor_formatter("")
-
-
-def _best_groups(comparison: Comparison, *keys: str | None) -> BestGroups:
-    """The best group for each combination of the values of some keys; the value of the key None is ''."""
-    best: BestGroups = {}
-    for group in comparison.groups:
-        best.setdefault(tuple(format_value(group.values[key]) if key else "" for key in keys), group)
-    return best
-
-
-def _best_over_note(comparison: Comparison, *keys: str | None) -> str:
-    """A note that names the keys of which only the best value is drawn."""
-    others = [key for key in comparison.keys if key not in keys]
-    return f"; best over {', '.join(others)}" if others else ""
-
-
-# Points and lines over one key
+MOST_NAMES = 24  # categories on the x-axis
+MOST_SIDE_BY_SIDE = 7  # values of a second key within one category
+SAMPLED_DIGITS = 4  # a number with so many significant digits was sampled rather than typed
+ROOM = 0.8  # of the distance between two categories, which their points occupy
+LONGEST_LABEL = 24  # characters of a category
+HEIGHT = 4.2  # inches
 
 
 @dataclass(frozen=True)
-class _ValuesLayout:
-    """The keys of a figure of scores: the x-axis, the lines, and the panels; None where no key is used."""
+class _Layout:
+    """The keys of the figure: the x-axis, the colors, and the panels; None where no key is used."""
 
     x: str
-    line: str | None
+    color: str | None
     panel: str | None
 
 
-def draw_values(comparison: Comparison, title: str) -> Figure | None:
-    """Draw the score of each run as a point over a numeric key, and lines through the means.
+def draw_values(comparison: Comparison, title: str, size: Size | None = None) -> Figure | None:
+    """Draw the score of each run as a point over a key, and the means.
 
-    A second key that has few values has a line for each, a third one a panel for each; for all other keys, the best
-    value is used. Diverged runs are marked at the edge.
+    Over a number, lines join the means, unless the numbers were sampled. Over names, a bar shows each mean with its
+    confidence interval. A second key that has few values has a color for each, a third one a panel for each; for all
+    other keys, the best value is used. Diverged runs are marked at the edge that they left by.
 
     Returns:
-        The figure; None if no numeric key has three or more values.
+        The figure; None if the groups are not ranked, or too few values vary.
     """
-    layout = _values_layout(comparison)
+    layout = None if comparison.unranked else _numeric_layout(comparison) or _categorical_layout(comparison)
     if layout is None:
         return None
-    best = _best_groups(comparison, layout.x, layout.line, layout.panel)
-    values = [value for value in comparison.values(layout.x) if is_number(value)]
+    best = best_groups(comparison, layout.x, layout.color, layout.panel)
     panels = comparison.values(layout.panel) if layout.panel else [""]
-    styles: dict[str, LineStyle] = styles_of_values(comparison, layout.line) if layout.line else {"": (COLORS[0], "-")}
-    figure = new_constrained_figure(_values_width(layout, len(panels)), 4.2)
+    styles: dict[str, LineStyle] = (
+        styles_of_values(comparison, layout.color) if layout.color else {"": (COLORS[0], "-")}
+    )
+    legend_width = legend_size(list(styles), layout.color)[0] if layout.color else 0.0
+    width, height = size or ((3.6 * len(panels) if layout.panel else 6.4) + 0.6 + legend_width, HEIGHT)
+    figure = new_constrained_figure(width, height)
     axes = figure.subplots(1, len(panels), squeeze=False, sharex=True, sharey=True)[0]
+    is_numeric = comparison.is_numeric(layout.x)
+    draw_panel = _draw_numeric_panel if is_numeric else _draw_categorical_panel
     for pane, panel in zip(axes, panels, strict=True):
-        for name, style in styles.items():
-            keys = [(value, (format_value(value), name, format_value(panel))) for value in values]
-            _draw_points(pane, [(value, best[key]) for value, key in keys if key in best], style)
+        of_panel = {key[:2]: group for key, group in best.items() if key[2] == format_value(panel)}
+        draw_panel(pane, comparison, layout, of_panel, styles)
         if layout.panel:
-            pane.set_title(f"{layout.panel}={truncate(format_value(panel), 30)}", fontsize=10)
+            pane.set_title(f"{layout.panel}={shorten(format_value(panel), 30)}", fontsize=text_size(1.0))
         pane.set_xlabel(layout.x)
         add_grid(pane)
-    _set_x_axis(axes[0], values, len(panels))
+    _set_x_axis(axes, comparison, layout.x, (width - legend_width - 1.0) / len(panels))
     scores = np.concatenate([group.scores for group in best.values()])
     scale_metric_axis(axes[0], comparison.ranking.metric, scores[np.isfinite(scores)])
-    axes[0].set_ylabel(f"{comparison.ranking.by} {metric_title(comparison.ranking.metric)}")
-    if layout.line:
-        add_side_legend(axes[-1], list(styles), list(styles.values()), layout.line)
-    set_heading(figure, title, [_values_note(comparison, layout)])
+    set_metric_label(axes[0], comparison.ranking.metric, height - 1.2, comparison.ranking.by)
+    if layout.color:
+        is_of_points = is_numeric and _is_sampled(comparison, layout.x)
+        add_side_legend(axes[-1], list(styles), list(styles.values()), layout.color, is_of_points)
+    set_heading(figure, title, [*comparison.notes, _note(comparison, layout)])
     return figure
 
 
-def _values_width(layout: _ValuesLayout, panels: int) -> float:
-    """The width of the figure in inches, with room for the legend if there is one."""
-    if layout.panel:
-        return 3.6 * panels + 2.2
-    return 8.4 if layout.line else 7.0
+# Layout
 
 
-def _values_layout(comparison: Comparison) -> _ValuesLayout | None:
-    """The numeric key with the most values, then the keys with the most values that lines and panels can show."""
+def _numeric_layout(comparison: Comparison) -> _Layout | None:
+    """The numeric key with the most values on the x-axis; None if none has more than two."""
     sizes = {key: len(comparison.values(key)) for key in comparison.keys}
     numeric = [key for key in sizes if comparison.is_numeric(key) and sizes[key] > 2]
     if not numeric:
         return None
     x = max(numeric, key=lambda key: sizes[key])
-    others = sorted((key for key in sizes if key != x), key=lambda key: -sizes[key])
-    line = next((key for key in others if sizes[key] <= MOST_LINES), None)
-    panel = next((key for key in others if key != line and sizes[key] <= MOST_PANELS), None)
-    return _ValuesLayout(x, line, panel)
+    # Keys that vary with x, as in a zip, have a single point in each color; sampled points are not joined anyway.
+    others = [key for key in sizes if key != x and (_is_sampled(comparison, x) or not _follows(comparison, key, x))]
+    return _with_other_keys(comparison, x, others, MOST_LINES)
 
 
-def _set_x_axis(pane: Axes, values: Sequence[float], panels: int) -> None:
-    """Scale the x-axis, and label every value if all labels fit."""
-    if is_log_spaced(values):
-        pane.set_xscale("log")
-        pane.xaxis.set_major_formatter("{x:g}")
-    labels = [format_value(value) for value in values]
-    if len(labels) * max(map(len, labels)) <= LONGEST_TICK_LABELS // panels:
-        pane.set_xticks(values, labels)
-        pane.set_xticks([], minor=True)
+def _categorical_layout(comparison: Comparison) -> _Layout | None:
+    """The key with the most values on the x-axis; None if these are too many, or two single runs."""
+    sizes = {key: len(comparison.values(key)) for key in comparison.keys}
+    candidates = [key for key in sizes if not comparison.is_numeric(key) and 1 < sizes[key] <= MOST_NAMES]
+    if not candidates:
+        return None
+    x = max(candidates, key=lambda key: sizes[key])
+    if sizes[x] == 2 and not comparison.has_repeats:
+        return None
+    others = [key for key in sizes if key != x and not _follows(comparison, key, x)]
+    return _with_other_keys(comparison, x, others, MOST_SIDE_BY_SIDE)
 
 
-def _draw_points(pane: Axes, groups: Sequence[tuple[float, Group]], style: LineStyle) -> None:
-    """Draw the scores of groups over their values of a key, the line through their means, and marks for divergence."""
-    color, dashes = style
-    for value, group in groups:
-        pane.plot([value] * len(group.runs), group.scores, "o", color=color, alpha=0.45, markersize=3.5)
-        if group.count(Status.DIVERGED):
-            worst = 0.0 if group.ranking.higher_is_better else 1.0
-            pane.plot(
-                value, worst, "x", color=color, markersize=7, markeredgewidth=1.8, clip_on=False,
-                transform=pane.get_xaxis_transform(),
-            )  # fmt: skip
-    known = [(value, group.mean) for value, group in groups if not math.isnan(group.mean)]
-    pane.plot([value for value, _ in known], [mean for _, mean in known], color=color, linestyle=dashes, linewidth=1.7)
+def _with_other_keys(comparison: Comparison, x: str, others: Sequence[str], most: int) -> _Layout:
+    """The keys with the most values that colors and panels can show."""
+    sizes = {key: len(comparison.values(key)) for key in others}
+    ordered = sorted((key for key in others if sizes[key] > 1), key=lambda key: -sizes[key])
+    color = next((key for key in ordered if sizes[key] <= most), None)
+    panel = next((key for key in ordered if key != color and sizes[key] <= MOST_PANELS), None)
+    return _Layout(x, color, panel)
 
 
-def _values_note(comparison: Comparison, layout: _ValuesLayout) -> str:
+def _follows(comparison: Comparison, key: str, x: str) -> bool:
+    """Whether each value of x occurs with a single value of the key."""
+    pairs = {(format_value(group.values[x]), format_value(group.values[key])) for group in comparison.groups}
+    return len(pairs) == len(comparison.values(x))
+
+
+def _is_sampled(comparison: Comparison, key: str) -> bool:
+    """Whether the values of a numeric key were drawn at random: most have many digits."""
+    digits = [_significant_digits(value) for value in comparison.values(key) if isinstance(value, float)]
+    return 2 * sum(count >= SAMPLED_DIGITS for count in digits) > len(comparison.values(key))
+
+
+def _significant_digits(value: float) -> int:
+    """The number of significant digits of a value as the user reads it.
+
+    >>> [_significant_digits(value) for value in (0.05, 1500.0, 0.001234, 2.5e-07)]
+    [1, 2, 4, 2]
+    """
+    return len(format_value(value).partition("e")[0].replace(".", "").strip("-0"))
+
+
+# Drawing
+
+
+def _draw_numeric_panel(
+    pane: Axes, comparison: Comparison, layout: _Layout, best: BestGroups, styles: dict[str, LineStyle]
+) -> None:
+    """Draw the scores of groups over a number, and the line through their means if the numbers form a grid."""
+    values = [value for value in comparison.values(layout.x) if is_number(value)]
+    for name, (color, dashes) in styles.items():
+        points = [(value, best[key]) for value in values if (key := (format_value(value), name)) in best]
+        for value, group in points:
+            _draw_runs(pane, [value] * len(group.runs), value, group, color)
+        known = [(value, group.mean) for value, group in points if not math.isnan(group.mean)]
+        if not _is_sampled(comparison, layout.x):
+            x, means = [value for value, _ in known], [mean for _, mean in known]
+            pane.plot(x, means, color=color, linestyle=dashes, linewidth=1.7)
+
+
+def _draw_categorical_panel(
+    pane: Axes, comparison: Comparison, layout: _Layout, best: BestGroups, styles: dict[str, LineStyle]
+) -> None:
+    """Draw the scores of groups over names, side by side if there are several, with means and confidence intervals."""
+    width = ROOM / len(styles)
+    for place, value in enumerate(comparison.values(layout.x)):
+        for i, (name, (color, _)) in enumerate(styles.items()):
+            group = best.get((format_value(value), name))
+            if group is not None:
+                center = place + (i + 0.5) * width - ROOM / 2
+                spread = np.linspace(-0.2, 0.2, len(group.runs)) if len(group.runs) > 1 else np.zeros(1)
+                _draw_runs(pane, (center + spread * width).tolist(), center, group, color)
+                _draw_interval(pane, center, width, group, color)
+
+
+def _draw_runs(pane: Axes, x: Sequence[float], center: float, group: Group, color: object) -> None:
+    """Draw the score of each run, and a cross at the edge if runs diverged: losses grow, accuracies fall."""
+    pane.plot(x, group.scores, "o", color=color, alpha=0.7, markersize=4, markeredgewidth=0)
+    if group.count(Status.DIVERGED):
+        edge = 0.0 if Metric.named(group.ranking.metric).higher_is_better else 1.0
+        pane.plot(
+            center, edge, "x", color=color, markersize=7, markeredgewidth=1.8, clip_on=False,
+            transform=pane.get_xaxis_transform(),
+        )  # fmt: skip
+
+
+def _draw_interval(pane: Axes, center: float, width: float, group: Group, color: object) -> None:
+    """Draw the mean as a horizontal bar, and its confidence interval as a vertical one."""
+    if math.isnan(group.mean) or len(group.runs) == 1:
+        return
+    reach = 0.3 * width
+    pane.plot([center - reach, center + reach], [group.mean] * 2, color=color, linewidth=2.2)
+    low, high = confidence_interval(group.scores[~np.isnan(group.scores)])
+    if Metric.named(group.ranking.metric).is_share:
+        low, high = max(low, 0.0), min(high, 1.0)
+    if low < high:
+        pane.errorbar(
+            center, group.mean, [[group.mean - low], [high - group.mean]], color=color, linewidth=1.4, capsize=4
+        )
+
+
+def _set_x_axis(axes: Sequence[Axes], comparison: Comparison, key: str, inches: float) -> None:
+    """Scale the x-axis, and label every value if the labels do not overlap; names that do are rotated."""
+    labels = [shorten(format_value(value), LONGEST_LABEL) for value in comparison.values(key)]
+    if comparison.is_numeric(key):
+        numbers = [value for value in comparison.values(key) if is_number(value)]
+        set_value_ticks(axes[0], numbers, labels, suits_log_axis(key, numbers), inches)
+        return
+    places = np.arange(len(labels), dtype=np.float64)
+    axes[0].set_xticks(places, labels)
+    axes[0].set_xlim(-0.6, len(labels) - 0.4)
+    if not labels_fit(places, labels, inches * (len(labels) - 1) / (len(labels) + 0.2)):
+        for pane in axes:
+            pane.tick_params(axis="x", rotation=90)
+
+
+def _note(comparison: Comparison, layout: _Layout) -> str:
     note = "points: runs"
-    note += ", lines: means over runs" if comparison.has_repeats else ""
+    if comparison.is_numeric(layout.x):
+        is_joined = comparison.has_repeats and not _is_sampled(comparison, layout.x)
+        note += f", lines: means of {comparison.repeats}" if is_joined else ""
+    elif comparison.has_repeats:
+        note += f", bars: means of {comparison.repeats} with 95 % confidence intervals"
     note += ", ×: diverged" if any(run.status is Status.DIVERGED for run in comparison.results) else ""
-    return note + _best_over_note(comparison, layout.x, layout.line, layout.panel)
+    return note + best_over_note(comparison, layout.x, layout.color, layout.panel)

@@ -10,23 +10,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from minitrain.autograd.flat import is_bias
+from minitrain.plotting.axes import add_grid, fit_step_axis, scale_metric_axis, use_percent_labels
 from minitrain.plotting.figures import (
-    BLUE,
-    Color,
-    add_grid,
     drawable_points,
     edge_of_stability,
     evenly_spaced,
-    fit_step_axis,
     metric_title,
     new_figure,
     own_style,
     save_figures,
-    scale_metric_axis,
-    sequential_color,
     set_centered_heading,
-    use_percent_labels,
 )
+from minitrain.plotting.palette import BLUE, Color, sequential_color
 from minitrain.storage.metrics_file import read_metrics
 from minitrain.typing import Array
 

@@ -1,19 +1,21 @@
-"""Helpers that all figures share: colors, line styles, axes, legends, headings, and writing of files."""
+"""Helpers that all figures share: style, sizes, legends, headings, and writing of files."""
 
 from __future__ import annotations
 
 import os
 import sys
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from minitrain.errors import printable
+from minitrain.plotting.axes import format_tick, text_size, text_width
+from minitrain.plotting.palette import LIGHT_RAMP, LineStyle, ramp
 from minitrain.storage.files import write_atomically
-from minitrain.storage.metric import Metric, format_share
 from minitrain.storage.metrics_file import LARGEST, finite_points
 from minitrain.typing import Array
 
@@ -21,20 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# The color-blind-safe palette of Okabe and Ito (2008).
-BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW = (
-    "#0072B2",
-    "#E69F00",
-    "#009E73",
-    "#D55E00",
-    "#56B4E9",
-    "#CC79A7",
-    "#F0E442",
-)
-COLORS = (BLUE, VERMILION, GREEN, ORANGE, PURPLE, SKY, "#000000", YELLOW)
-GRAY = "#8c8c8c"
-SUFFIXES = ("png", "svg")  # of the files of a figure
-VIRIDIS_END = 0.88  # the last part of viridis is too light on white
+FORMATS = ("png", "svg", "pdf")
+DEFAULT_FORMATS = ("png", "svg")
 MOST_LINES = 12  # lines in one panel that can be distinguished
 METRIC_TITLES = {
     "train_loss": "training loss",
@@ -57,27 +47,35 @@ METRIC_TITLES = {
     "val_r2": "R² of the validation",
 }
 
-Color: TypeAlias = str | tuple[float, float, float, float]
-Dashes: TypeAlias = Literal["-", "--", ":"]
-LineStyle: TypeAlias = tuple[Color, Dashes]
-DASHES: tuple[Dashes, ...] = ("-", "--", ":")
+Size: TypeAlias = tuple[float, float]  # of a figure: width and height in inches
+FONT_SIZE = 10.0  # points
+MOST_LISTED_NUMBERS = 10  # in a legend; more of them have a color bar
+LONGEST_LABEL = 60  # characters of an entry of a legend
+WORDS = 1.15  # characters of words for each digit of equal width
+MOST_HEADING_LINES = 2  # of the title, and of each note
 
 
 # Figures and files
 
 
 @contextmanager
-def own_style() -> Iterator[None]:
+def own_style(font_size: float = FONT_SIZE) -> Iterator[None]:
     """Draw with Matplotlib's defaults, whatever the user's environment and rc file say; figures need no display.
 
     It decorates every function that creates or writes a figure. The user's settings are restored afterwards.
+
+    Args:
+        font_size: The size in points that all texts are relative to.
     """
     import_matplotlib()
     from matplotlib import rc_context, rcParams, rcParamsDefault
 
     with rc_context():
         rcParams.update({key: value for key, value in rcParamsDefault.items() if key != "backend"})
+        rcParams["font.size"] = font_size
         rcParams["svg.hashsalt"] = "minitrain"  # equal figures produce equal bytes
+        rcParams["svg.fonttype"] = "none"  # texts can be searched and edited
+        rcParams["pdf.fonttype"] = 42  # TrueType, for the same reason
         rcParams["text.parse_math"] = False  # a file may be called a$b$.csv
         rcParams["axes.spines.top"] = rcParams["axes.spines.right"] = False
         yield
@@ -114,29 +112,31 @@ def new_constrained_figure(width: float, height: float) -> Figure:
 
 
 def save_figure(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG or SVG, chosen by the suffix of the path."""
-    metadata: dict[str, str | None] = {"Date": None} if path.suffix == ".svg" else {}
+    """Write a figure as PNG, SVG or PDF, chosen by the suffix of the path; equal figures produce equal bytes."""
+    undated: dict[str, dict[str, str | None]] = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    metadata = undated.get(path.suffix, {})
     write_atomically(
         path,
         lambda file: figure.savefig(file, format=path.suffix[1:], metadata=metadata, facecolor="white"),
     )
 
 
-def save_figures(figure: Figure, directory: Path, name: str) -> Path:
-    """Write NAME.png, then NAME.svg, and return the path of the PNG; the layout is computed once."""
+def save_figures(figure: Figure, directory: Path, name: str, formats: Sequence[str] = DEFAULT_FORMATS) -> Path:
+    """Write NAME.png and NAME in other formats, and return the path of the PNG; the layout is computed once."""
     layout = figure.get_layout_engine()
     if layout is not None:
         layout.execute(figure)
         figure.set_layout_engine("none")
-    for suffix in SUFFIXES:
+    for suffix in formats:
         save_figure(figure, directory / f"{name}.{suffix}")
     return directory / f"{name}.png"
 
 
-def remove_figures(directory: Path, name: str) -> None:
-    """Remove the files of a figure that `save_figures` wrote, if there are any."""
-    for suffix in SUFFIXES:
-        (directory / f"{name}.{suffix}").unlink(missing_ok=True)
+def remove_figures(directory: Path, name: str, kept: Sequence[str] = ()) -> None:
+    """Remove the files of a figure that `save_figures` wrote, except those of the formats to be kept."""
+    for suffix in FORMATS:
+        if suffix not in kept:
+            (directory / f"{name}.{suffix}").unlink(missing_ok=True)
 
 
 # Values
@@ -151,19 +151,6 @@ def drawable_points(metrics: Mapping[str, Array], name: str) -> tuple[Array, Arr
     steps, values = finite_points(metrics, name)
     is_drawable = np.abs(values) <= LARGEST
     return steps[is_drawable], values[is_drawable]
-
-
-def running_mean(values: Array, reach: int) -> Array:
-    """The mean over a window of `reach` points on each side; the window shrinks symmetrically near the ends.
-
-    >>> running_mean(np.array([1.0, 2.0, 6.0, 4.0]), 1)
-    array([1., 3., 4., 4.])
-    """
-    total = np.concatenate([[0.0], np.cumsum(values)])
-    indices = np.arange(len(values))
-    around = np.minimum(np.minimum(indices, indices[::-1]), min(reach, len(values)))
-    low, high = indices - around, indices + around + 1
-    return np.asarray((total[high] - total[low]) / (high - low))
 
 
 def evenly_spaced(count: int, most: int) -> list[int]:
@@ -185,135 +172,83 @@ def edge_of_stability(lr: Array) -> Array:
         return np.asarray(2 / lr)
 
 
-# Axes
+# Legends
 
 
-def needs_log_scale(*curves: Array) -> bool:
-    """Whether all values are positive and span more than a decade and a half."""
-    values = np.concatenate([np.empty(0), *curves])
-    return bool(len(values) > 1 and values.min() > 0 and values.max() / values.min() > 30)
-
-
-def is_log_spaced(values: Sequence[float]) -> bool:
-    """Whether at least three positive values, such as learning rates, span a decade and suit a log axis."""
-    return len(values) > 2 and min(values) > 0 and max(values) / min(values) >= 10
-
-
-def scale_metric_axis(axes: Axes, metric: str, *curves: Array) -> None:
-    """Format the y-axis for a metric: in percent for a share, else logarithmic where its values need it."""
-    if Metric.named(metric).is_share:
-        use_percent_labels(axes)
-    elif needs_log_scale(*curves):
-        use_log_scale(axes)
-
-
-def use_log_scale(axes: Axes) -> None:
-    """Make the y-axis logarithmic, with plain numbers (0.01) rather than powers as labels."""
-    axes.set_yscale("log")
-    axes.yaxis.set_major_formatter("{x:g}")
-    axes.yaxis.set_minor_formatter("")
-
-
-def use_percent_labels(axes: Axes) -> None:
-    """Label the y-axis in percent."""
-    axes.yaxis.set_major_formatter(lambda value, _: format_share(round(value, 9), digits=4, trim=True))
-
-
-def use_integer_ticks(axes: Axes) -> None:
-    """Place the ticks of the x-axis at round integers."""
-    from matplotlib.ticker import MaxNLocator
-
-    axes.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 2.5, 5, 10]))
-
-
-def fit_step_axis(axes: Axes, steps: Array) -> None:
-    """Let the x-axis span all steps of a run, with integer ticks."""
-    end = max(steps.max(initial=0), 1)
-    axes.set_xlim(-0.02 * end, 1.02 * end)
-    use_integer_ticks(axes)
-
-
-def add_grid(axes: Axes) -> None:
-    """Add thin grid lines."""
-    axes.grid(alpha=0.25, linewidth=0.6)
-
-
-def exclude_initial_transient(axes: Axes, curves: Sequence[Array], quantile: float) -> None:
-    """Set the y-range without the initial rise of accuracies, which would compress all later values.
-
-    Args:
-        axes: The axes to scale.
-        curves: The values of each line.
-        quantile: The share of the later values that may lie below the range.
-    """
-    if max(map(len, curves)) < 2:
-        axes.set_ylim(0, 1)
-        return
-    later = np.concatenate([curve[1:] if len(curve) > 2 else curve for curve in curves])
-    if len(later):
-        lowest_end = min(curve[-1] for curve in curves)
-        low, high = float(min(np.quantile(later, quantile), lowest_end)), float(later.max())
-        margin = max(high - low, 0.01) * 0.1
-        axes.set_ylim(low - margin, high + margin)
-
-
-# Colors and legends
-
-
-def sequential_color(share: float) -> Color:
-    """A color between dark (0) and light (1)."""
-    from matplotlib import colormaps
-
-    red, green, blue, alpha = colormaps["viridis"](VIRIDIS_END * share)
-    return red, green, blue, alpha
-
-
-def sequential_colors(values: Sequence[object]) -> list[Color]:
-    """A color for each of several sorted values, from dark to light.
-
-    Numbers are placed by their value, or by its logarithm if they span a decade; other values are evenly spaced.
-    """
-    numbers = [value for value in values if isinstance(value, (int, float))]
-    if len(numbers) < len(values):
-        numbers = list(range(len(values)))
-    positions = np.array(numbers, np.float64)  # Python's integers may be too large for NumPy's
-    if is_log_spaced(numbers):
-        positions = np.log(positions)
-    shares = (positions - positions[0]) / (positions[-1] - positions[0] or 1.0)
-    return [sequential_color(share) for share in shares.tolist()]
-
-
-def categorical_styles(count: int) -> list[LineStyle]:
-    """Distinct colors and line styles for things without an order."""
-    return [(COLORS[i % len(COLORS)], DASHES[i // len(COLORS) % len(DASHES)]) for i in range(count)]
-
-
-def add_side_legend(axes: Axes, labels: Sequence[str], styles: Sequence[LineStyle], title: str) -> None:
-    """Add a legend to the right of the axes."""
+def add_side_legend(
+    axes: Axes, labels: Sequence[str], styles: Sequence[LineStyle], title: str, is_of_points: bool = False
+) -> None:
+    """Add a legend to the right of the axes, of lines or of points."""
     from matplotlib.lines import Line2D
 
-    lines = [Line2D([], [], color=color, linestyle=dashes, linewidth=1.7) for color, dashes in styles]
+    lines = [
+        Line2D(
+            [],
+            [],
+            color=color,
+            linestyle="" if is_of_points else dashes,
+            linewidth=1.7,
+            marker="o" if is_of_points else "",
+        )
+        for color, dashes in styles
+    ]
     axes.legend(
-        lines, [truncate(label, 80) for label in labels], title=title, fontsize=9, title_fontsize=9, frameon=False,
-        loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0, alignment="left",
+        lines, [shorten(label, LONGEST_LABEL) for label in labels], title=title, fontsize=text_size(0.9),
+        title_fontsize=text_size(0.9), frameon=False, loc="upper left", bbox_to_anchor=(1.02, 1.0), borderaxespad=0,
+        alignment="left", handlelength=2.4,
     )  # fmt: skip
+
+
+def legend_size(labels: Sequence[str], title: str) -> Size:
+    """The approximate size in inches of what `add_side_legend` adds."""
+    lines = [shorten(label, LONGEST_LABEL) for label in labels]
+    width = max(text_width(title, 0.9), *(text_width(line, 0.9) + 0.5 for line in lines), 0.0)
+    return width + 0.3, (len(lines) + title.count("\n") + 2) * text_size(0.9) * 1.45 / 72
+
+
+def add_value_bar(axes: Axes | Sequence[Axes], key: str, values: Sequence[float], is_log: bool) -> None:
+    """Add a color bar to the right of the axes that says which color of `sequential_colors` stands for which value."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import LinearSegmentedColormap, LogNorm, Normalize
+
+    norm = (LogNorm if is_log else Normalize)(min(values), max(values))
+    colors = LinearSegmentedColormap.from_list("values", ramp(*LIGHT_RAMP))
+    figure = (axes[0] if isinstance(axes, Sequence) else axes).get_figure(root=True)
+    if figure is None:
+        raise RuntimeError("add_value_bar: expected axes of a figure")
+    bar = figure.colorbar(ScalarMappable(norm, colors), ax=axes, pad=0.02, label=key)
+    bar.ax.yaxis.set_major_formatter(lambda value, _: format_tick(value))
 
 
 # Texts
 
 
 def set_heading(figure: Figure, title: str, notes: Sequence[str]) -> None:
-    """Write the title and the notes, one line each, left-aligned above the figure."""
-    width = figure.get_figwidth()
-    lines = [truncate(title, int(width * 11))] if title else []
-    lines += [truncate(note, int(width * 13)) for note in notes]
-    figure.suptitle("\n".join(lines), fontsize=10, x=0.01, ha="left")
+    """Write the title and the notes left-aligned above the figure; long lines are wrapped."""
+    characters = int(figure.get_figwidth() / text_width("0") * WORDS)
+    lines = [*_wrap(title, characters), *(line for note in notes for line in _wrap(note, characters))]
+    figure.suptitle("\n".join(lines), fontsize=text_size(1.0), x=0.01, ha="left")
+
+
+def _wrap(text: str, width: int) -> list[str]:
+    """The lines of a text; what does not fit into two of them is cut off."""
+    lines = textwrap.wrap(printable(text), max(width, 20), break_on_hyphens=False)
+    if len(lines) > MOST_HEADING_LINES:
+        lines[MOST_HEADING_LINES - 1 :] = [truncate(" ".join(lines[MOST_HEADING_LINES - 1 :]), width)]
+    return lines
 
 
 def set_centered_heading(figure: Figure, title: str, note: str) -> None:
     """Write the title and the note, one line each, centered above the figure; an empty text is omitted."""
     lines = [truncate(text, int(figure.get_figwidth() * 9)) for text in (title, note) if text]
-    figure.suptitle("\n".join(lines), fontsize=11)
+    figure.suptitle("\n".join(lines), fontsize=text_size(1.1))
+
+
+def set_metric_label(axes: Axes, metric: str, inches: float, prefix: str = "") -> None:
+    """Label the y-axis with the title of a metric, in several lines if the axis is shorter than the text."""
+    text = f"{prefix} {metric_title(metric)}".strip()
+    width = max(12, int(inches / text_width("0")))
+    axes.set_ylabel("\n".join(textwrap.wrap(printable(text), width, break_on_hyphens=False)))
 
 
 def metric_title(metric: str) -> str:
@@ -325,3 +260,18 @@ def truncate(text: str, width: int) -> str:
     """The text as it can be drawn, cut off with an ellipsis if it has more than `width` characters."""
     text = printable(text)
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def shorten(text: str, width: int) -> str:
+    """The text as it can be drawn, with an ellipsis in its middle if it has more than `width` characters.
+
+    Both ends are kept, since names often differ at their ends.
+
+    >>> shorten("an_activation_0", 9), shorten("relu", 9)
+    ('an_a…on_0', 'relu')
+    """
+    text = printable(text)
+    if len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"

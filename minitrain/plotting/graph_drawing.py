@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from minitrain.autograd.tensor import Tensor
 from minitrain.data import RowsOnDisk
 from minitrain.nn.module import Module
-from minitrain.plotting.figures import BLUE, GRAY, GREEN, ORANGE, VERMILION, new_figure, own_style, save_figure
+from minitrain.plotting.figures import new_figure, own_style, save_figure
 from minitrain.plotting.graph_diagram import (
     MOST_NODES,
     Frame,
@@ -26,6 +26,7 @@ from minitrain.plotting.graph_diagram import (
     kind_of,
 )
 from minitrain.plotting.graph_layout import Layout, Point, compute_layout
+from minitrain.plotting.palette import BLUE, GRAY, GREEN, ORANGE, VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,17 +12,9 @@ from minitrain.data import Dataset, RowsOnDisk
 from minitrain.data.preprocessing import Preprocessing
 from minitrain.inference.model import Model, Prediction
 from minitrain.nn.module import Module
-from minitrain.plotting.figures import (
-    BLUE,
-    COLORS,
-    GRAY,
-    ORANGE,
-    SKY,
-    VERMILION,
-    add_grid,
-    new_constrained_figure,
-    truncate,
-)
+from minitrain.plotting.axes import add_grid
+from minitrain.plotting.figures import new_constrained_figure, truncate
+from minitrain.plotting.palette import BLUE, COLORS, GRAY, ORANGE, SKY, VERMILION
 from minitrain.storage.metric import format_share
 from minitrain.training.experiment import describe_briefly
 from minitrain.typing import Array

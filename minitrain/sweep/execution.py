@@ -153,10 +153,10 @@ def draw_missing_plots(jobs: Iterable[Job]) -> None:
             append_log(job.directory, line)
 
 
-def _write_comparison(comparison: Comparison, directory: Path, title: str) -> None:
+def _write_comparison(comparison: Comparison, directory: Path, command: str) -> None:
     """Write and log the figures and the report; an error in a figure does not make the sweep fail."""
     try:
-        for name, path in write_comparison(comparison, directory, title).items():
+        for name, path in write_comparison(comparison, directory, command).items():
             log.info("%-11s %s", name, path)
     except OSError:
         raise
@@ -166,13 +166,17 @@ def _write_comparison(comparison: Comparison, directory: Path, title: str) -> No
 
 
 def finish_sweep(
-    directory: Path, title: str, configs: Sequence[RunConfig], interrupted: bool, trained: Sequence[Path] | None = None
+    directory: Path,
+    command: str,
+    configs: Sequence[RunConfig],
+    interrupted: bool,
+    trained: Sequence[Path] | None = None,
 ) -> int:
     """Compare all runs in the directory of a sweep, draw and log the comparison, and determine the exit status.
 
     Args:
         directory: The directory of the sweep.
-        title: The title of the figures.
+        command: The overrides of the sweep, which the report page states.
         configs: The config of each run.
         interrupted: Whether the user stopped the sweep.
         trained: The directories of the runs that determine the exit status; None for all.
@@ -182,7 +186,7 @@ def finish_sweep(
     if runs:
         comparison = compare(runs)
         log.info("\n%s\n", format_table(comparison, rows=10))
-        _write_comparison(comparison, directory, title)
+        _write_comparison(comparison, directory, command)
     if interrupted:
         ended = sum(run.status not in (Status.INTERRUPTED, Status.RUNNING) for run in runs)
         log.info("interrupted: %d of %d runs have ended", ended, max(len(configs), len(runs)))

@@ -2,10 +2,12 @@
 
 import csv
 import json
+import re
+import struct
 from pathlib import Path
 
 import pytest
-from factories import make_grid, make_run
+from factories import curve, make_grid, make_run
 
 
 def test_command_prints_a_table_and_writes_figures(command, tmp_path):
@@ -89,6 +91,11 @@ def test_tables_and_figures_are_written_together(command, tmp_path):
         (["grid", "--filter", "rl<3"], "rl: no run has this key"),
         (["grid", "--best", "first"], "invalid choice: 'first'"),
         (["grid", "--smooth", "-1"], "expected an integer at least 0"),
+        (["grid", "--smooth", "mean:3"], "mean:3: expected N, exponential:N or median:N"),
+        (["grid", "--size", "6"], "--size: 6: expected width and height of 2 to 60 inches, such as 6x4"),
+        (["grid", "--size", "1e9x4"], "1e9x4: expected width and height of 2 to 60 inches"),
+        (["grid", "--font-size", "nan"], "--font-size: nan: expected 4 to 40 points"),
+        (["grid", "--format", "gif"], "--format: invalid choice: 'gif'"),
         (["old", "--x", "epoch"], "has not recorded its steps per epoch; use --x step"),
         (["grid", "--color"], "unrecognized arguments: --color"),
     ],
@@ -112,3 +119,42 @@ def test_sweep_ends_with_its_comparison(command):
     table = command("compare", "swept")[1].partition("\n\n")[2].partition("\n\n")[0]
     assert len(table.splitlines()) == 7
     assert table in out
+
+
+def test_look_of_the_figures_can_be_chosen(command, tmp_path):
+    make_grid(tmp_path / "grid")
+    look = ["--title", "Ours & theirs", "--size", "6x4", "--font-size", "14", "--format", "pdf", "--format", "svg"]
+    status, _, _ = command("compare", "grid", "--output", "here", "--smooth", "median:1", *look)
+    assert status == 0
+    names = {f"{name}.{suffix}" for name in ("comparison", "heatmap", "values") for suffix in ("png", "svg", "pdf")}
+    assert {path.name for path in Path("here").iterdir()} == {*names, "report.html"}
+    for name in ("comparison", "heatmap", "values"):
+        assert image_size(Path("here", f"{name}.png")) == (6 * 120, 4 * 120)
+    drawing = Path("here", "comparison.svg").read_text()
+    assert "Ours &amp; theirs" in drawing  # texts are texts
+    assert "14px" in drawing
+    assert "<h1>Ours &amp; theirs</h1>" in Path("here", "report.html").read_text()
+
+
+def image_size(path):
+    """Width and height in the header of a PNG."""
+    return struct.unpack(">II", path.read_bytes()[16:24])
+
+
+def test_titles_say_what_is_compared_and_the_page_has_the_command(command, tmp_path):
+    make_grid(tmp_path / "grid")
+    (tmp_path / "grid" / "multirun.yaml").write_text("hydra: {overrides: {task: ['lr=0.01,0.1,1']}}")
+    command("compare", "grid")
+    page = Path("grid", "report.html").read_text()
+    assert "<h1>Validation accuracy by lr and activation (mlp on digits)</h1>" in page
+    assert "<code>lr=0.01,0.1,1</code>" in page
+    assert "Validation accuracy by lr and activation (mlp on digits)" in Path("grid", "comparison.svg").read_text()
+
+
+def test_group_with_diverged_runs_can_be_the_best(command, tmp_path):
+    for seed, status in enumerate(("completed", "diverged")):
+        make_run(tmp_path / "runs" / str(seed), {"lr": 1.0, "seed": seed}, {"val_accuracy": curve(0.9)}, status)
+        make_run(tmp_path / "runs" / f"low{seed}", {"lr": 0.1, "seed": seed}, {"val_accuracy": curve(0.8)})
+    starred = r"^\*  (\S+)"
+    assert re.search(starred, command("compare", "runs")[1], re.MULTILINE)[1] == "0.1"
+    assert re.search(starred, command("compare", "runs", "--allow-diverged")[1], re.MULTILINE)[1] == "1"

@@ -1,12 +1,14 @@
-"""Grouping, ranking and filtering of runs."""
+"""Grouping and ranking of runs."""
 
 import numpy as np
 import pytest
 from factories import curve, make_run
 
-from minitrain.compare.comparison import common_metric, compare, filter_results
+from minitrain.compare.comparability import default_metric
+from minitrain.compare.comparison import KEYS_WITHOUT_EFFECT, compare
 from minitrain.compare.results import load_runs
-from minitrain.errors import ConfigError
+from minitrain.config.schema import RunConfig
+from minitrain.options import options
 
 
 def test_runs_that_differ_only_in_seed_form_a_group_and_the_best_is_first(grid):
@@ -34,9 +36,9 @@ def test_ranking_by_last_min_and_max(tmp_path):
 
 def test_default_metric_is_shared_by_all_runs(tmp_path):
     make_run(tmp_path / "0")
-    assert common_metric(load_runs(tmp_path).runs) == "val_accuracy"
+    assert default_metric(load_runs(tmp_path).runs) == "val_accuracy"
     make_run(tmp_path / "1", metrics={"val_loss": curve(0.5)})
-    assert common_metric(load_runs(tmp_path).runs) == "train_loss"
+    assert default_metric(load_runs(tmp_path).runs) == "train_loss"
 
 
 def test_grouping_keys_can_be_selected(grid):
@@ -47,30 +49,53 @@ def test_grouping_keys_can_be_selected(grid):
     ]
 
 
-@pytest.mark.parametrize(
-    ("condition", "count"),
-    [
-        ("lr<0.5", 12), ("lr>=0.1", 12), ("lr=1e-2", 6), ("lr!=0.1", 12), ("activation=relu", 9),
-        ("status=diverged", 3), ("seed>1", 6), ("network.widths=[64,32]", 18),
-    ],
-)  # fmt: skip
-def test_filter_selects_matching_runs(grid, condition, count):
-    assert len(filter_results(grid, condition)) == count
+def test_keys_without_effect_do_not_split_groups(tmp_path):
+    for i in range(4):
+        changes = {"diagnostics": [["grad_norm"], []][i % 2], "engine": ["numpy", "eager"][i // 2], "log_every": 10 + i}
+        make_run(tmp_path / str(i), {"lr": 0.1, "seed": i, **changes})
+    runs = load_runs(tmp_path)
+    (group,) = compare(runs).groups
+    assert len(group.runs) == 4
+    assert set(runs.keys) > {"engine", "diagnostics"}  # they remain columns
+    assert len(compare(runs, keys=["engine"]).groups) == 2
 
 
-@pytest.mark.parametrize(
-    ("condition", "message"),
-    [
-        ("lr=<0.1", "expected KEY<VALUE with one of the operators"),
-        ("lr<fast", "--filter lr<fast: expected a number after <; only = and != accept names"),
-        ("lr>=true", "expected a number after >="),
-        ("lr=2026-99-99", "matches none of 18 runs"),
-        ("activation<3", "activation<3: matches none of 18 runs; values of activation: relu, tanh"),
-        ("lr>5", "lr>5: matches none of 18 runs; values of lr: 0.01, 0.1, 1"),
-        ("status=failed", "values of status: completed, diverged"),
-    ],
-)
-def test_invalid_or_empty_filter_is_reported(grid, condition, message):
-    with pytest.raises(ConfigError) as error:
-        filter_results(grid, condition)
-    assert message in str(error.value)
+def test_keys_without_effect_exist():
+    assert set(KEYS_WITHOUT_EFFECT) <= options(RunConfig).keys()
+
+
+def test_group_with_diverged_runs_is_not_the_best_unless_it_is_allowed(tmp_path):
+    for i, (lr, seed, final, status) in enumerate([
+        (0.1, 0, 0.8, "completed"), (0.1, 1, 0.8, "completed"),
+        (1.0, 0, 0.9, "completed"), (1.0, 1, 0.5, "diverged"),
+    ]):  # fmt: skip
+        make_run(tmp_path / str(i), {"lr": lr, "seed": seed}, {"val_accuracy": curve(final)}, status)
+    runs = load_runs(tmp_path)
+    comparison = compare(runs)
+    assert [group.values["lr"] for group in comparison.groups] == [0.1, 1.0]
+    assert comparison.best is comparison.groups[0]
+    assert "diverged runs are ranked last" in comparison.notes[0]
+    comparison = compare(runs, allow_diverged=True)
+    assert [group.values["lr"] for group in comparison.groups] == [1.0, 0.1]
+    assert comparison.best is comparison.groups[0]
+    comparison = compare(load_runs(tmp_path / "2", tmp_path / "3"))
+    assert (len(comparison.groups), comparison.best) == (1, None)
+
+
+def test_best_is_that_of_the_summary(tmp_path):
+    """The best checkpoint is one of an evaluation; metrics.csv has the training loss of other steps, too."""
+    best = {"metric": "train_loss", "value": 1.0, "step": 40}
+    make_run(tmp_path / "0", metrics={"train_loss": np.array([3, 0.5, 2, 0.4, 1.0])}, best=best)
+    runs = load_runs(tmp_path)
+    assert compare(runs).groups[0].best == (1.0, 40.0)
+    assert compare(runs, by="min").groups[0].mean == 1.0
+    assert compare(runs, by="max").groups[0].best == (3.0, 0.0)
+
+
+def test_number_of_seeds_is_stated(tmp_path):
+    for i in range(5):
+        make_run(tmp_path / str(i), {"lr": 0.1 if i < 2 else 0.2, "seed": i})
+    runs = load_runs(tmp_path)
+    assert compare(runs).repeats == "2 to 3 seeds"
+    assert compare(runs, keys=[]).repeats == "5 runs"
+    assert compare(runs[:2]).repeats == "2 seeds"

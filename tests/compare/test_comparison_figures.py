@@ -8,10 +8,11 @@ import pytest
 from factories import make_run
 
 from minitrain.compare.comparison import compare
-from minitrain.compare.curves_plot import View
 from minitrain.compare.figures import draw_comparison, write_comparison
+from minitrain.compare.lines import View
 from minitrain.compare.results import format_value, load_runs
 from minitrain.compare.table import format_table, groups_as_json
+from minitrain.plotting.smoothing import Smoothing
 
 
 def test_true_and_1_are_distinct_values(tmp_path):
@@ -31,7 +32,7 @@ def test_extreme_numbers_are_drawn(tmp_path, value):
             make_run(tmp_path / f"{i}{j}", {"seed": seed, "lr": lr})
     for keys in (None, ["seed"], ["seed", "lr"]):
         comparison = compare(load_runs(tmp_path), keys=keys)
-        assert "comparison" in draw_comparison(comparison, "title")
+        assert "comparison" in draw_comparison(comparison)
         format_table(comparison)
     write_comparison(comparison, tmp_path, "title")
 
@@ -46,7 +47,7 @@ def test_damaged_curves_are_drawn(tmp_path):
     comparison = compare(load_runs(tmp_path), "val_loss")
     format_table(comparison)
     json.loads(groups_as_json(comparison), parse_constant=pytest.fail)
-    for view in (View(smooth=10**30), View(smooth=3)):
+    for view in (View(smoothing=Smoothing(10**30)), View(smoothing=Smoothing(3, "median"))):
         written = write_comparison(comparison, tmp_path, "title", view)
     assert written["comparison"].stat().st_size > 5000
 

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from factories import curve, make_run
 
-from minitrain.compare.comparison import compare, filter_results
-from minitrain.compare.curves_plot import View, draw_curves, group_curve
+from minitrain.compare.comparison import compare
+from minitrain.compare.curves_plot import draw_curves
+from minitrain.compare.filtering import filter_results
+from minitrain.compare.lines import View
 from minitrain.compare.results import load_runs
-from minitrain.errors import ConfigError
+from minitrain.plotting.smoothing import Smoothing
 
 
 def labels(axes):
@@ -25,7 +27,7 @@ def test_one_key_determines_colors_and_another_panels(grid):
 def test_legend_lists_the_values_of_one_key(grid):
     (pane,) = draw_curves(compare(filter_results(grid, "activation=relu")), "title", View()).axes
     assert labels(pane) == ["96.0%  0.1", "86.0%  0.01", "86.0%  1"]
-    assert pane.get_legend().get_title().get_text() == "last value, mean over runs: lr"
+    assert pane.get_legend().get_title().get_text() == "last value, mean of 3 seeds: lr"
     assert len(pane.collections) == 3  # bands
 
 
@@ -64,29 +66,60 @@ def test_only_a_sample_of_many_lines_is_drawn(tmp_path):
     assert "12 of 40 lines drawn: the best, the worst, a sample between" in figure.get_suptitle()
 
 
-def test_band_uses_logarithms_on_a_log_axis(tmp_path):
-    for seed, loss in enumerate((1.0, 100.0)):
-        make_run(tmp_path / str(seed), {"seed": seed}, {"val_loss": np.full(3, loss)})
-    (group,) = compare(load_runs(tmp_path), "val_loss").groups
-    deviation = np.log(100) / np.sqrt(2)
-    line = group_curve(group, "val_loss", View(), is_log=True)
-    np.testing.assert_allclose(line.mean, 10)
-    np.testing.assert_allclose(line.high, 10 * np.exp(deviation))
-    line = group_curve(group, "val_loss", View(), is_log=False)
-    np.testing.assert_allclose(line.mean, 50.5)
+def test_pair_of_keys_that_vary_together_shares_one_panel(tmp_path):
+    for i, (lr, widths) in enumerate(((0.1, [256]), (0.3, [32]))):
+        make_run(tmp_path / str(i), {"lr": lr, "network": {"name": "mlp", "widths": widths}})
+    (pane,) = draw_curves(compare(load_runs(tmp_path)), "title", View()).axes
+    assert sorted(labels(pane)) == ["90.0%  0.1, [256]", "90.0%  0.3, [32]"]
 
 
-def test_epochs_are_steps_divided_by_steps_per_epoch(grid):
-    line = group_curve(compare(grid).groups[0], "val_accuracy", View(x="epoch"), is_log=False)
-    assert line.x[-1] == 100 / 20
+def test_many_numbers_have_a_color_bar_and_all_lines(tmp_path):
+    for i in range(20):
+        make_run(tmp_path / str(i), {"lr": 10 ** (-i / 10)}, {"val_accuracy": curve(0.9 - i / 100)})
+    figure = draw_curves(compare(load_runs(tmp_path)), "title", View())
+    pane, bar = figure.axes
+    assert pane.get_legend() is None
+    assert len(pane.lines) == 20
+    assert (bar.get_ylabel(), bar.get_yscale()) == ("lr", "log")
+    assert "best: 90.0% with lr=1" in figure.get_suptitle()
 
 
-def test_different_epoch_lengths_in_one_line_are_rejected(tmp_path):
-    for i, length in enumerate((20, None, 40)):
-        make_run(tmp_path / str(i), {"seed": i}, steps_per_epoch=length)
-    runs = load_runs(tmp_path)
-    (group,) = compare(runs[:2]).groups
-    assert group_curve(group, "val_accuracy", View(x="epoch"), is_log=False).x[-1] == 100 / 20
-    (group,) = compare(runs).groups
-    with pytest.raises(ConfigError, match=r"--x epoch: .* 20 steps in .*0, 40 in .*2; use --x step"):
-        group_curve(group, "val_accuracy", View(x="epoch"), is_log=False)
+@pytest.mark.parametrize("count", [1, 12])
+def test_legend_and_labels_are_within_the_figure(tmp_path, count):
+    for i in range(count):
+        config = {"activation": f"an_activation_with_a_very_long_name_{i}", "network": {"name": f"network_{i % 3}"}}
+        make_run(tmp_path / str(i), config, {"val_f1": curve(0.9 - i / 100)})
+    figure = draw_curves(compare(load_runs(tmp_path), "val_f1"), "title", View())
+    figure.get_layout_engine().execute(figure)
+    width, height = figure.canvas.get_width_height()
+    pane = figure.axes[0]
+    for box in (pane.get_legend().get_window_extent(), pane.yaxis.label.get_window_extent()):
+        assert box.x0 >= 0
+        assert box.x1 <= width
+        assert box.y0 >= 0
+        assert box.y1 <= height
+    assert pane.get_window_extent().width > width / 3
+
+
+def test_cropped_axis_is_marked_and_stated(tmp_path):
+    make_run(tmp_path / "0", metrics={"val_accuracy": np.array([0.1, 0.9, 0.95, 0.96])})
+    figure = draw_curves(compare(load_runs(tmp_path)), "title", View())
+    assert figure.axes[0].get_ylim()[0] > 0.85
+    assert "the y-axis is cropped: lower values, from 10.0%, are not shown" in figure.get_suptitle()
+    make_run(tmp_path / "1", {"seed": 1}, {"val_accuracy": np.array([0.85, 0.9, 0.95, 0.96])})
+    whole = draw_curves(compare(load_runs(tmp_path / "1")), "title", View())
+    assert whole.axes[0].get_ylim()[0] < 0.85
+    assert "cropped" not in whole.get_suptitle()
+
+
+def test_smoothing_is_named_with_its_window(grid):
+    figure = draw_curves(compare(grid), "title", View(smoothing=Smoothing(3, "median")))
+    assert "lines: median over 7 points; numbers are of the values themselves" in figure.get_suptitle()
+
+
+def test_seeds_and_runs_that_ended_early_are_stated(tmp_path):
+    for seed, steps in enumerate((3, 5, 11)):
+        make_run(tmp_path / str(seed), {"seed": seed}, {"val_accuracy": curve(0.9, steps)})
+    heading = draw_curves(compare(load_runs(tmp_path)), "title", View()).get_suptitle()
+    assert "mean of 3 seeds" in heading
+    assert "2 of 3 runs ended before others of their line and keep their last value" in heading

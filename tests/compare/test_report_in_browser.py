@@ -6,10 +6,13 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 from test_report import UNTRUSTED, falling, report, write_run, write_sweep
 
 from minitrain.compare.comparison import compare
+from minitrain.compare.curves_plot import styles_of_values
 from minitrain.compare.report import write_report
 from minitrain.compare.results import Results, load_runs
 
@@ -332,3 +335,80 @@ def test_page_of_a_real_sweep(browser, command):
     assert set(reader.column(4)) == {"completed"}
     reader.wait(lambda: reader.colored() > 300)
     assert reader.console_errors == []
+
+
+def legend_colors(reader):
+    """Text of each entry of the legend -> its color."""
+    script = """return [...document.querySelectorAll("#legend > span")].map((entry) =>
+        [entry.innerText.trim(), getComputedStyle(entry.querySelector(".swatch")).background])"""
+    return dict(reader.browser.execute_script(script))
+
+
+def set_theme(reader, scheme):
+    reader.browser.execute_script("document.documentElement.style.colorScheme = arguments[0]", scheme)
+    reader.browser.execute_script("document.getElementById('color').dispatchEvent(new Event('change'))")
+
+
+@pytest.mark.parametrize("key", ["lr", "activation", "network.widths", "l2"])
+def test_colors_equal_those_of_the_figures(browser, tmp_path, key):
+    values = {
+        "lr": [0.01, 0.1, 0.3], "activation": [f"a{i}" for i in range(12)], "network.widths": [[8], [16], [128]],
+        "l2": [None, 1.0, 4.0],
+    }[key]  # fmt: skip
+    for number, value in enumerate(values):
+        changes = {"network": {"name": "mlp", "widths": value}} if key == "network.widths" else {key: value}
+        write_run(tmp_path / str(number), changes, falling(9))
+    reader = Reader(browser, report(tmp_path))
+    set_theme(reader, "light")
+    styles = styles_of_values(compare(load_runs(tmp_path)), key)
+    backgrounds = legend_colors(reader)
+    assert backgrounds.keys() == styles.keys()
+    for text, (color, dashes) in styles.items():
+        drawn = [int(channel) for channel in re.search(r"rgb\((\d+), (\d+), (\d+)\)", backgrounds[text]).groups()]
+        np.testing.assert_allclose(drawn, 255 * np.array(to_rgb(color)), atol=3)
+        assert ("repeating-linear-gradient" in backgrounds[text]) == (dashes != "-")
+
+
+def test_accuracies_have_a_linear_axis_that_begins_at_the_useful_range(browser, tmp_path):
+    rise = {"step": [0, 10, 20, 30], "train_loss": [1, 0.1, 0.01, 0.001], "val_accuracy": [0.01, 0.95, 0.97, 0.98]}
+    write_run(tmp_path / "0", {"lr": 0.1}, rise)
+    reader = Reader(browser, report(tmp_path))
+    assert not reader.all("#log")[0].is_selected()
+    assert reader.texts("#whole") == ["Whole range"]  # a part is not shown
+    reader.press("#whole")
+    reader.wait(lambda: reader.texts("#whole") == ["Useful range"])
+    reader.choose("#metric", "train_loss")
+    assert reader.all("#log")[0].is_selected()
+    assert reader.console_errors == []
+
+
+def test_window_of_the_smoothing_is_stated(reader):
+    assert reader.texts("#window") == [""]
+    reader.all("#smoothing")[0].send_keys("\ue010")
+    assert reader.texts("#window") == ["exponential mean over ±78 steps"]  # 20 % of 390
+
+
+def test_runs_that_are_not_ranked_keep_their_order_and_say_why(browser, tmp_path):
+    for number, (loss, value) in enumerate((("mse", 3.0), ("huber", 1.0))):
+        write_run(tmp_path / str(number), {"loss": loss}, {"step": [0, 10], "train_loss": [4.0, value]})
+    reader = Reader(browser, report(tmp_path))
+    assert reader.column(1) == ["0", "1"]
+    assert reader.texts(".note")[0].startswith("not ranked: different losses (loss)")
+    assert "not ranked" in reader.texts(".about")[0]
+    assert reader.console_errors == []
+
+
+def test_groups_with_diverged_runs_are_last(browser, tmp_path):
+    for number, (lr, loss, status) in enumerate([
+        (0.1, 2.0, "completed"), (0.1, 2.0, "completed"), (1.0, 1.0, "completed"), (1.0, 1.0, "diverged"),
+    ]):  # fmt: skip
+        write_run(
+            tmp_path / str(number), {"lr": lr, "seed": number}, {"step": [0, 10], "train_loss": [3, loss]}, status
+        )
+    reader = Reader(browser, report(tmp_path))
+    reader.press("#show-groups")
+    assert reader.texts("#groups tbody tr[data-row] td:first-child") == ["0.1", "1"]
+    write_report(compare(load_runs(tmp_path), allow_diverged=True), {}, tmp_path / "report.html", "title")
+    reader = Reader(browser, tmp_path / "report.html")
+    reader.press("#show-groups")
+    assert reader.texts("#groups tbody tr[data-row] td:first-child") == ["1", "0.1"]

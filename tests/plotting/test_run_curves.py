@@ -1,11 +1,13 @@
 """The content of the figures of a run, read from the figure objects."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from minitrain.plotting import run_curves as plot
-from minitrain.plotting.figures import running_mean
 from minitrain.plotting.run_curves import draw_run
+from minitrain.storage.summary import Best, Status, Summary, write_summary
 
 
 @pytest.fixture
@@ -38,21 +40,15 @@ def labels(axes):
     return [text.get_text() for text in axes.get_legend().get_texts()]
 
 
-def test_running_mean_preserves_lines_and_reduces_noise():
-    line = np.linspace(0, 1, 200)
-    assert np.abs(running_mean(line, 6) - line).max() < 0.02
-    assert running_mean(np.ones(5), 3).tolist() == [1] * 5
-    noise = np.random.default_rng(0).normal(size=3000)
-    assert running_mean(noise, 100).std() < 0.15
-
-
 def test_run_shows_raw_and_smoothed_curves_and_the_best_point(tmp_path, figures):
     table = metrics(100)
     table["val_loss"][70] = 1e-4
     write(tmp_path, table)
     assert draw_run(tmp_path, "lr=0.3", "mlp on digits").exists()
     loss, accuracy = figures[0].axes
-    assert labels(loss) == ["training (raw)", "training (smoothed)", "validation", "best 0.0001 at step 700"]
+    assert labels(loss) == [
+        "training", "training, exponential mean over 7 points", "validation", "lowest 0.0001 at step 700",
+    ]  # fmt: skip
     assert labels(accuracy)[1] == "best 90.0% at step 990"
     assert loss.get_yscale() == "log"
     assert figures[0].get_suptitle() == "lr=0.3\nmlp on digits"
@@ -95,3 +91,55 @@ def test_diverged_run_shows_the_step_of_the_first_non_finite_loss(tmp_path, figu
     (tmp_path / "metrics.csv").write_text("\n".join(text) + "\n")
     draw_run(tmp_path, "diverged")
     assert "NaN or Inf at step 290" in labels(figures[0].axes[0])
+
+
+def write_best(directory, metric, value, step):
+    write_summary(directory, Summary(Status.COMPLETED, 40, 40, best=Best(metric, value, step)))
+
+
+def test_best_is_that_of_the_summary(tmp_path, figures):
+    """Without validation data the training loss of an evaluation is the best, not the lowest of all logged ones."""
+    write(tmp_path, {"step": np.arange(5.0) * 10, "train_loss": np.array([3.0, 0.5, 2.0, 0.4, 1.0])})
+    write_best(tmp_path, "train_loss", 1.0, 40)
+    draw_run(tmp_path, "x")
+    assert labels(figures[0].axes[0]) == ["training", "best 1 at step 40"]
+
+
+def test_best_of_the_monitored_metric_is_the_only_best(tmp_path, figures):
+    table = metrics(10) | {"val_accuracy": np.linspace(0.9, 0.1, 10)}
+    write(tmp_path, table)
+    write_best(tmp_path, "val_loss", float(table["val_loss"][-1]), 90)
+    draw_run(tmp_path, "x")
+    loss, accuracy = figures[0].axes
+    assert labels(loss)[-1] == "best 0.00248 at step 90"
+    assert labels(accuracy) == ["validation", "highest 90.0% at step 0"]
+    assert accuracy.get_ylim()[0] < 0.1 < 0.9 < accuracy.get_ylim()[1]  # the marked point is in view
+
+
+def test_cropped_axis_is_marked(tmp_path, figures):
+    accuracy = np.array([0.1, 0.95, 0.96, 0.97, 0.98])
+    write(tmp_path, {"step": np.arange(5.0), "train_loss": np.ones(5), "val_accuracy": accuracy})
+    draw_run(tmp_path, "x")
+    pane = figures[0].axes[1]
+    assert pane.get_ylim()[0] > 0.9
+    assert [text.get_text() for text in pane.texts] == ["lower values, from 10.0%, are not shown"]
+    assert sum(line.get_transform() == pane.transAxes for line in pane.lines) == 2
+
+
+def test_many_evaluations_have_no_markers(tmp_path, figures):
+    for count, marker in ((40, "o"), (41, "")):
+        write(tmp_path, metrics(count))
+        draw_run(tmp_path, "x")
+        assert figures[-1].axes[1].lines[0].get_marker() == marker
+
+
+def test_tick_labels_of_long_runs_do_not_overlap(tmp_path, figures):
+    table = metrics(100)
+    table["step"] = np.linspace(0, 200_000, 100).round()
+    write(tmp_path, table)
+    draw_run(tmp_path, "x")
+    for pane in figures[0].axes:
+        boxes = [label.get_window_extent() for label in pane.get_xticklabels() if label.get_text()]
+        boxes = sorted((box.x0, box.x1) for box in boxes)
+        assert all(right < left for (_, right), (left, _) in pairwise(boxes))
+        assert "200k" in [label.get_text() for label in pane.get_xticklabels()]

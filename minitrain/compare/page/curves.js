@@ -10,7 +10,7 @@ class Curves {
     [this.container, this.handlers] = [container, handlers];
     [this.lines, this.marks] = container.querySelectorAll("canvas");
     this.tooltip = container.querySelector("#tooltip");
-    Object.assign(this, { metric: null, isLog: false, share: 0, shown: [], colorOf: () => GRAY });
+    Object.assign(this, { metric: null, isLog: false, share: 0, shown: [], styleOf: () => UNKNOWN });
     Object.assign(this, { lit: [], selected: [], zoom: null, isWhole: false });
     new ResizeObserver(() => this.draw()).observe(container);
     container.addEventListener("pointermove", (event) => this.onMove(event));
@@ -36,24 +36,32 @@ class Curves {
   measure() {
     const entries = [];
     for (const run of this.shown) {
-      const curve = points(this.metric, run, this.share);
-      if (curve)
-        entries.push([run, this.isLog ? { x: curve.x, y: curve.y.map((y) => (y > 0 ? Math.log10(y) : NaN)) } : curve]);
+      const curve = points(this.metric, run, this.share, this.isLog);
+      if (curve) entries.push([run, curve]);
     }
     this.curves = new Map(entries);
-    const [xs, ys] = [[], []];
-    for (const [, { x, y }] of entries) {
-      xs.push(x[0], x.at(-1));
-      const stride = Math.ceil(y.length / 60);
-      for (let i = 0; i < y.length; i += stride) ys.push(y[i]);
-      ys.push(y.at(-1));
-    }
-    const finite = ys.filter(Number.isFinite);
-    const range = finite.length ? span(finite, this.isWhole) : { low: 0, high: 1, isCut: false };
+    const xs = entries.flatMap(([, { x }]) => [x[0], x.at(-1)]);
+    const curves = entries.map(([, { y }]) => y.filter(Number.isFinite)).filter((y) => y.length);
+    const whole = curves.length ? wholeSpan(curves) : { low: 0, high: 1 };
+    const range = this.isWhole || !curves.length ? whole : this.usefulRange(curves);
     const margin = 0.04 * (range.high - range.low) || 0.05 * Math.abs(range.high) || 0.5;
     const x = xs.length ? [xs.reduce((a, b) => Math.min(a, b)), xs.reduce((a, b) => Math.max(a, b))] : [0, 1];
-    this.isCut = range.isCut;
+    this.cut = { below: whole.low < range.low, above: whole.high > range.high };
     this.range = this.zoom ?? { x: [x[0], Math.max(x[1], x[0] + 1)], y: [range.low - margin, range.high + margin] };
+  }
+
+  /** The range without the initial rise of accuracies, or without outliers of other metrics. */
+  usefulRange(curves) {
+    if (data.metrics[this.metric].isShare && !this.isLog) return usefulSpan(curves);
+    const sampled = curves.flatMap((y) => {
+      const stride = Math.ceil(y.length / 60);
+      return [...y.filter((_, i) => i % stride === 0), y.at(-1)];
+    });
+    return span(sampled);
+  }
+
+  get isCut() {
+    return this.cut.below || this.cut.above;
   }
 
   draw() {
@@ -66,11 +74,15 @@ class Curves {
       [canvas.width, canvas.height] = [Math.round(width * ratio), Math.round(height * ratio)];
       canvas.getContext("2d").setTransform(ratio, 0, 0, ratio, 0, 0);
     }
-    const box = { left: MARGIN.left, right: width - MARGIN.right, top: MARGIN.top, bottom: height - MARGIN.bottom };
     const {
       x: [x0, x1],
       y: [y0, y1],
     } = this.range;
+    const pen = this.lines.getContext("2d");
+    pen.font = this.font;
+    const labels = this.yTicks.map(([, text]) => pen.measureText(text).width);
+    const left = Math.max(MARGIN.left, ...labels.map((label) => label + 12)); // the longest label is not cut off
+    const box = { left, right: width - MARGIN.right, top: MARGIN.top, bottom: height - MARGIN.bottom };
     this.pixels = {
       box,
       width,
@@ -80,45 +92,52 @@ class Curves {
       step: (pixel) => x0 + ((pixel - box.left) / (box.right - box.left)) * (x1 - x0),
       value: (pixel) => y0 + ((box.bottom - pixel) / (box.bottom - box.top)) * (y1 - y0),
     };
-    const pen = this.lines.getContext("2d");
     this.drawAxes(pen);
     this.clip(pen);
     const count = this.curves.size;
     pen.lineWidth = count > MANY ? 0.8 : count > 40 ? 1.1 : 1.6;
-    pen.globalAlpha = count > MANY ? 0.45 : count > 40 ? 0.7 : 0.9;
     for (const run of [...this.curves.keys()].reverse()) this.line(pen, run); // the best above the others
     pen.restore();
     this.drawMarks();
     this.handlers.onDraw();
   }
 
+  get font() {
+    return `11px ${getComputedStyle(this.container).fontFamily}`;
+  }
+
+  /** The ticks of the y-axis: [place, text]. */
+  get yTicks() {
+    const [y0, y1] = this.range.y;
+    const places = this.isLog ? logTicks(y0, y1) : ticks(y0, y1, 6);
+    return places.map((tick) => [tick, this.tickText(this.isLog ? 10 ** tick : tick)]);
+  }
+
   drawAxes(pen) {
     const { box, x, y, width, height } = this.pixels;
     const style = getComputedStyle(this.container);
     const [textColor, gridColor] = [style.color, style.borderTopColor];
-    const {
-      x: [x0, x1],
-      y: [y0, y1],
-    } = this.range;
-    pen.font = `11px ${style.fontFamily}`;
+    const [x0, x1] = this.range.x;
+    pen.font = this.font;
     pen.lineWidth = 1;
     pen.strokeStyle = gridColor;
     pen.fillStyle = textColor;
     pen.textBaseline = "middle";
     pen.textAlign = "right";
-    for (const tick of this.isLog ? logTicks(y0, y1) : ticks(y0, y1, 6)) {
+    for (const [tick, text] of this.yTicks) {
       const pixel = Math.round(y(tick)) + 0.5;
       pen.beginPath();
       pen.moveTo(box.left, pixel);
       pen.lineTo(box.right, pixel);
       pen.stroke();
-      pen.fillText(this.tickText(this.isLog ? 10 ** tick : tick), box.left - 7, pixel);
+      pen.fillText(text, box.left - 7, pixel);
     }
+    if (!this.zoom) this.drawCropMarks(pen);
     pen.textBaseline = "top";
     const most = Math.max(2, Math.floor((box.right - box.left) / 90));
     for (const tick of ticks(x0, x1, most)) {
       if (!Number.isInteger(tick)) continue;
-      const text = tick.toLocaleString("en");
+      const text = stepText(tick, x1);
       const half = pen.measureText(text).width / 2;
       pen.textAlign = "center";
       pen.fillText(text, Math.min(x(tick), width - half - 1), box.bottom + 6);
@@ -131,6 +150,19 @@ class Curves {
       (box.left + box.right) / 2,
       (box.top + box.bottom) / 2,
     );
+  }
+
+  /** Two strokes across an end of the y-axis beyond which there are values. */
+  drawCropMarks(pen) {
+    const { left, top, bottom } = this.pixels.box;
+    const ends = [...(this.cut.below ? [bottom] : []), ...(this.cut.above ? [top + 6] : [])];
+    pen.strokeStyle = pen.fillStyle;
+    pen.beginPath();
+    for (const y of ends.flatMap((end) => [end, end - 4])) {
+      pen.moveTo(left - 5, y + 2);
+      pen.lineTo(left + 5, y - 2);
+    }
+    pen.stroke();
   }
 
   tickText(value) {
@@ -148,10 +180,13 @@ class Curves {
 
   line(pen, run) {
     const { x, y } = this.curves.get(run);
-    pen.strokeStyle = this.colorOf(run);
+    const { color, dash } = this.styleOf(run);
+    pen.strokeStyle = color;
+    pen.setLineDash(dash);
     pen.beginPath();
     for (let i = 0; i < x.length; i++) pen.lineTo(this.pixels.x(x[i]), this.pixels.y(y[i]));
     pen.stroke();
+    pen.setLineDash([]);
     if (data.runs.status[run] === "diverged" || x.length === 1)
       this.cross(pen, this.pixels.x(x.at(-1)), this.pixels.y(y.at(-1)));
   }
@@ -174,14 +209,14 @@ class Curves {
     for (const run of marked) {
       const isLit = this.lit.includes(run);
       [pen.lineWidth, pen.globalAlpha] = [isLit ? 6 : 4.5, 0.85];
-      const colorOf = this.colorOf;
-      this.colorOf = () => background; // an outline that separates it from the other lines
+      const styleOf = this.styleOf;
+      this.styleOf = () => ({ color: background, dash: [] }); // an outline that separates it from the other lines
       this.line(pen, run);
-      [this.colorOf, pen.lineWidth, pen.globalAlpha] = [colorOf, isLit ? 3 : 2, 1];
+      [this.styleOf, pen.lineWidth, pen.globalAlpha] = [styleOf, isLit ? 3 : 2, 1];
       this.line(pen, run);
     }
     if (this.at) {
-      pen.fillStyle = this.colorOf(this.at.run);
+      pen.fillStyle = this.styleOf(this.at.run).color;
       pen.beginPath();
       pen.arc(this.pixels.x(this.at.x), this.pixels.y(this.at.y), 4, 0, 7);
       pen.fill();
@@ -247,7 +282,7 @@ class Curves {
       {},
       ...rows.flatMap(([name, text]) => [element("dt", {}, name), element("dd", {}, text)]),
     );
-    this.tooltip.replaceChildren(swatch(this.colorOf(at.run)), element("b", {}, data.runs.name[at.run]), list);
+    this.tooltip.replaceChildren(swatch(this.styleOf(at.run)), element("b", {}, data.runs.name[at.run]), list);
     const { width, height } = this.tooltip.getBoundingClientRect();
     const left = mouse.x + 18 + width > this.pixels.width ? mouse.x - 18 - width : mouse.x + 18;
     this.tooltip.style.left = `${Math.max(0, left)}px`;

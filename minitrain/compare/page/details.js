@@ -10,7 +10,7 @@ function rowsOf(columns, selected) {
 }
 
 /** handlers: onDrop(run), onClear(), onNarrow(whether only differences are shown) */
-function showDetails(container, selected, colorOf, isOnlyDiffering, handlers) {
+function showDetails(container, selected, styleOf, isOnlyDiffering, handlers) {
   container.hidden = !selected.length;
   if (!selected.length) return container.replaceChildren();
 
@@ -30,7 +30,7 @@ function showDetails(container, selected, colorOf, isOnlyDiffering, handlers) {
   const heads = selected.map((run) => {
     const drop = element("button", { type: "button", onclick: () => handlers.onDrop(run) }, "×");
     drop.setAttribute("aria-label", `Deselect ${data.runs.name[run]}`);
-    return element("th", { scope: "col" }, swatch(colorOf(run)), data.runs.name[run], " ", drop);
+    return element("th", { scope: "col" }, swatch(styleOf(run)), data.runs.name[run], " ", drop);
   });
 
   const outcome = ["error", "first_operation", "first_parameter"].filter((name) => summaryOf.has(name));

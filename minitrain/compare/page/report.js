@@ -4,7 +4,7 @@ const find = (id) => document.getElementById(id);
 const state = { visible: runs, selected: [], isOnlyDiffering: false };
 const metrics = Object.keys(data.curves);
 const colorable = [...keyFields, statusField, scoreField];
-let colors = colorScale(colorable[0]);
+let styles = styleScale(colorable[0]);
 let scrolling = 0; // the timer of a delayed scroll
 
 // The best runs first; their lines are drawn above the others
@@ -15,7 +15,7 @@ const curves = new Curves(find("plot"), {
   onPick: toggle,
   onDraw: () => {
     find("whole").hidden = !curves.zoom && !curves.isCut && !curves.isWhole;
-    find("whole").textContent = curves.zoom ? "Reset zoom" : curves.isWhole ? "Without outliers" : "With outliers";
+    find("whole").textContent = curves.zoom ? "Reset zoom" : curves.isWhole ? "Useful range" : "Whole range";
   },
 });
 
@@ -28,7 +28,7 @@ const runTable = new Table(find("runs"), "Runs", runColumns, {
   onPoint: (run) => highlight(run === null ? [] : [run]),
   onPick: toggle,
   isSelected: (run) => state.selected.includes(run),
-  colorOf: (run) => colors.of(run),
+  styleOf: (run) => styles.of(run),
 });
 
 // Groups of runs that differ only in seed and fold
@@ -49,7 +49,9 @@ const meanColumn = {
   ...groupField("mean", ranking.metric),
   label: `mean ${scoreName}`,
   isBestHigh: ranking.higherIsBetter,
+  isLast: (group) => groups[group].diverged > 0 && !ranking.allowsDiverged && groups[group].diverged < groups[group].runs,
 };
+const inOrder = { name: "order", isNumeric: true, value: (number) => number }; // of groups or runs that are not ranked
 const groupTable = new Table(
   find("groups"),
   "Groups of runs",
@@ -116,7 +118,7 @@ function select(selected) {
   find("selection").textContent = `${selected.length} selected`;
   runTable.render();
   curves.mark({ selected });
-  showDetails(find("details"), selected, colors.of, state.isOnlyDiffering, {
+  showDetails(find("details"), selected, styles.of, state.isOnlyDiffering, {
     onDrop: toggle,
     onClear: () => select([]),
     onNarrow: (isOnly) => {
@@ -129,9 +131,9 @@ function select(selected) {
 
 function updateColors() {
   const field = colorable[find("color").selectedIndex];
-  colors = colorScale(field);
-  showLegend(find("legend"), field === scoreField ? scoreName : field.name, colors);
-  curves.update({ colorOf: colors.of });
+  styles = styleScale(field);
+  showLegend(find("legend"), field === scoreField ? scoreName : field.name, styles);
+  curves.update({ styleOf: styles.of });
   runTable.render();
   select(state.selected);
 }
@@ -140,13 +142,17 @@ function updateMetric() {
   const metric = find("metric").value;
   find("curves").hidden = !metric;
   if (!metric) return;
-  const values = data.curves[metric].flatMap((curve) =>
-    curve ? [curve[1].reduce((a, b) => Math.min(a, b)), curve[1].at(-1)] : [],
-  );
-  const [low, high] = [values.reduce((a, b) => Math.min(a, b), Infinity), values.reduce((a, b) => Math.max(a, b), 0)];
-  find("log").checked = low > 0 && high / low > 30;
+  const known = data.curves[metric].filter((curve) => curve).map((curve) => curve[1]);
+  const { low, high } = wholeSpan(known);
+  find("log").checked = !data.metrics[metric].isShare && low > 0 && high / low > 30; // as the figures
   curves.update({ metric, isLog: find("log").checked, zoom: null, isWhole: false });
   curves.lines.setAttribute("aria-label", `${metric} over steps, one line for each run; the table lists the same runs`);
+}
+
+function updateSmoothing() {
+  const share = find("smoothing").value / 100;
+  find("window").textContent = share ? `exponential mean over ±${stepText(Math.round(share * LONGEST), LONGEST)} steps` : "";
+  curves.update({ share });
 }
 
 function showTable(isGroups) {
@@ -175,7 +181,7 @@ find("search").addEventListener("submit", (event) => event.preventDefault());
 find("metric").addEventListener("change", updateMetric);
 find("color").addEventListener("change", updateColors);
 find("log").addEventListener("change", () => curves.update({ isLog: find("log").checked, zoom: null }));
-find("smoothing").addEventListener("input", () => curves.update({ share: find("smoothing").value / 100 }));
+find("smoothing").addEventListener("input", updateSmoothing);
 find("whole").addEventListener("click", () => curves.update({ isWhole: !curves.zoom && !curves.isWhole, zoom: null }));
 find("show-runs").addEventListener("click", () => showTable(false));
 find("show-groups").addEventListener("click", () => showTable(true));
@@ -189,12 +195,12 @@ addEventListener("beforeprint", () => {
   for (const table of [runTable, groupTable]) table.render(true, true);
 });
 
-runTable.sorted = runColumns.find((column) => column.name === scoreField.name);
+runTable.sorted = ranking.isRanked ? runColumns.find((column) => column.name === scoreField.name) : inOrder;
 runTable.fit(runs);
-runTable.sortBy(runTable.sorted, ranking.higherIsBetter);
-groupTable.sorted = meanColumn;
+runTable.sortBy(runTable.sorted, ranking.isRanked && ranking.higherIsBetter);
+groupTable.sorted = ranking.isRanked ? meanColumn : inOrder;
 updateFilter();
 groupTable.fit([...groups.keys()]);
-groupTable.sortBy(meanColumn, ranking.higherIsBetter);
+groupTable.sortBy(groupTable.sorted, ranking.isRanked && ranking.higherIsBetter);
 updateMetric();
 updateColors();

@@ -101,11 +101,12 @@ const fields = [
   secondsField,
 ];
 
-/** A comparator: numbers by value, names in natural order (2 before 10), missing values last. */
+/** A comparator: numbers by value, names in natural order (2 before 10), what field.isLast selects and missing values last. */
 function byField(field, isDescending) {
   const sign = isDescending ? -1 : 1;
   return (a, b) => {
     const [x, y] = [field.value(a), field.value(b)];
+    if (field.isLast && field.isLast(a) !== field.isLast(b)) return field.isLast(a) - field.isLast(b);
     if (!field.isNumeric) return sign * collator.compare(x, y);
     if (Number.isNaN(x) || Number.isNaN(y)) return Number.isNaN(x) - Number.isNaN(y);
     return sign * (x - y);

@@ -1,6 +1,9 @@
 // The points of curves, and the scales of the axes.
 
 const OUTLIERS = 4; // values further away than so many times the width of the others are outliers
+const START_SHARE = 1 / 3; // of the distance to the first point, beyond which a smoothing window does not extend much
+const CROPPED = 2; // the initial rise of an accuracy is excluded if the range would otherwise be so many times as long
+const LOWEST_SHARE = 0.15; // of the values of several accuracies, which may lie below the range
 
 const stepsOf = data.steps.map((distances) => {
   let step = 0;
@@ -9,23 +12,42 @@ const stepsOf = data.steps.map((distances) => {
 
 const LONGEST = stepsOf.reduce((most, steps) => Math.max(most, steps.at(-1)), 1);
 
-/** The points of a run's curve, {x, y}, smoothed over `share` of all steps on each side; less near the ends. */
-function points(metric, run, share) {
+/** The points of a run's curve, {x, y}, smoothed over `share` of all steps on each side; of logarithms if isLog. */
+function points(metric, run, share, isLog) {
   const curve = data.curves[metric][run];
   if (!curve) return null;
-  const [x, y] = [stepsOf[curve[0]], curve[1]];
-  if (!share) return { x, y };
-  const smooth = new Float64Array(y.length);
-  let [low, high, sum] = [0, 0, 0];
-  for (let i = 0; i < y.length; i++) {
-    const reach = Math.min(share * LONGEST, x[i] - x[0], x.at(-1) - x[i]);
-    while (high < y.length && x[high] <= x[i] + reach) sum += y[high++];
-    while (x[low] < x[i] - reach) sum -= y[low++];
-    while (low > 0 && x[low - 1] >= x[i] - reach) sum += y[--low];
-    while (x[high - 1] > x[i] + reach) sum -= y[--high];
-    smooth[i] = sum / (high - low);
-  }
-  return { x, y: smooth };
+  const x = stepsOf[curve[0]];
+  const y = isLog ? curve[1].map((value) => (value > 0 ? Math.log10(value) : NaN)) : curve[1];
+  return { x, y: share ? smoothed(x, y, share * LONGEST) : y };
+}
+
+/**
+ * The mean with weights that decrease exponentially with the distance on both sides, as plotting/smoothing.py: near
+ * the start the window is narrower. NaN is left out.
+ */
+function smoothed(x, y, reach) {
+  const decay = (i) => Math.exp(-(x[i] - x[i - 1]) / Math.min(reach, START_SHARE * (x[i - 1] - x[0])));
+  const [sums, weights] = [new Float64Array(y.length), new Float64Array(y.length)];
+  const pass = (first, last, step) => {
+    let [sum, weight] = [0, 0];
+    for (let i = first; i !== last; i += step) {
+      const factor = i === first ? 0 : decay(step > 0 ? i : i + 1);
+      [sum, weight] = [sum * factor, weight * factor];
+      sums[i] += sum; // of the points before: each point itself is added once, below
+      weights[i] += weight;
+      if (!Number.isNaN(y[i])) [sum, weight] = [sum + y[i], weight + 1];
+    }
+  };
+  pass(0, y.length, 1);
+  pass(y.length - 1, -1, -1);
+  return sums.map((sum, i) => (Number.isNaN(y[i]) ? NaN : (sum + y[i]) / (weights[i] + 1)));
+}
+
+/** A number of steps as the label of an axis that extends to `largest`: 2.5k, as plotting/axes.py. */
+function stepText(step, largest) {
+  if (largest < 1e4 || step === 0 || largest >= 1e12) return String(step);
+  const [scale, unit] = largest >= 1e6 ? [1e6, "M"] : [1e3, "k"];
+  return `${Number((step / scale).toPrecision(6))}${unit}`;
 }
 
 /** Round numbers from low to high, spaced by 1, 2 or 5 times a power of ten. */
@@ -56,15 +78,30 @@ function logTicks(low, high) {
   return exponents.filter((value) => value >= low && value <= high);
 }
 
-/** The range of values without far outliers, or of all values (isWhole). */
-function span(values, isWhole) {
+/** The range of all values: {low, high}. */
+function wholeSpan(curves) {
+  const low = curves.reduce((least, y) => Math.min(least, y.reduce((a, b) => Math.min(a, b))), Infinity);
+  const high = curves.reduce((most, y) => Math.max(most, y.reduce((a, b) => Math.max(a, b))), -Infinity);
+  return { low, high };
+}
+
+/** The range of values without far outliers: {low, high}. */
+function span(values) {
   const sorted = Float64Array.from(values).sort();
   const quantile = (share) => sorted[Math.round(share * (sorted.length - 1))];
   const [first, low, high, last] = [0, 0.02, 0.98, 1].map(quantile);
   const limit = OUTLIERS * (high - low);
-  if (isWhole || !(limit > 0)) return { low: first, high: last, isCut: false };
-  const cut = { low: first < low - limit ? low : first, high: last > high + limit ? high : last };
-  return { ...cut, isCut: cut.low > first || cut.high < last };
+  if (!(limit > 0)) return { low: first, high: last };
+  return { low: first < low - limit ? low : first, high: last > high + limit ? high : last };
+}
+
+/** The range of accuracies without their initial rise, as plotting/axes.py: {low, high}. */
+function usefulSpan(curves) {
+  const whole = wholeSpan(curves);
+  const later = Float64Array.from(curves.flatMap((y) => Array.from(y.length > 2 ? y.slice(1) : y))).sort();
+  const quantile = later[Math.floor((curves.length > 3 ? LOWEST_SHARE : 0) * (later.length - 1))];
+  const low = curves.reduce((least, y) => Math.min(least, y.at(-1)), quantile);
+  return whole.high - whole.low <= CROPPED * Math.max(whole.high - low, 0.01) ? whole : { low, high: whole.high };
 }
 
 /** The distance of a point from the segment between two others. */

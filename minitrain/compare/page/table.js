@@ -7,7 +7,7 @@ const WIDEST = 44; // characters
 class Table {
   /**
    * columns: fields, optionally with a label that differs from their name
-   * handlers: onPoint(row or null), onPick(row); optionally isSelected(row), and colorOf(row) for a swatch
+   * handlers: onPoint(row or null), onPick(row); optionally isSelected(row), and styleOf(row) for a swatch
    */
   constructor(container, label, columns, handlers) {
     Object.assign(this, { container, columns, handlers, rows: [], lit: null, active: null });
@@ -105,7 +105,7 @@ class Table {
         text,
       );
     });
-    if (this.handlers.colorOf) cells[0].prepend(swatch(this.handlers.colorOf(row)));
+    if (this.handlers.styleOf) cells[0].prepend(swatch(this.handlers.styleOf(row)));
     return element(
       "tr",
       {

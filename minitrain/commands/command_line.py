@@ -413,7 +413,9 @@ def _smoothing(text: str) -> tuple[str, int]:
     kind, colon, number = text.rpartition(":")
     if kind not in ("median", "exponential", "") or (colon and not kind):
         raise argparse.ArgumentTypeError(f"{text}: expected N, exponential:N or median:N")
-    return kind or "exponential", _non_negative_integer(number)
+    if not number.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text}: expected an integer at least 0, alone or after median:")
+    return kind or "exponential", int(number)
 
 
 def _size(text: str) -> tuple[float, float]:

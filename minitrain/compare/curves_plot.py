@@ -36,6 +36,7 @@ from minitrain.plotting.figures import (
     new_constrained_figure,
     set_heading,
     set_metric_label,
+    set_panel_title,
     shorten,
     truncate,
 )
@@ -214,8 +215,7 @@ def _draw_panel(pane: Axes, layout: CurveLayout, lines: Sequence[GroupLine], gro
         if layout.metric == "sharpness":
             _draw_edge_of_stability(pane, line.group, color)
     if layout.panel_key is not None:
-        value = format_value(groups[0].values[layout.panel_key])
-        pane.set_title(f"{layout.panel_key}={shorten(value, 30)}", fontsize=text_size(1.0))
+        set_panel_title(pane, layout.panel_key, format_value(groups[0].values[layout.panel_key]))
         _note_diverged(pane, groups, layout.color_key)
     add_grid(pane)
 

@@ -55,6 +55,8 @@ class FigureOptions:
 def default_title(comparison: Comparison) -> str:
     """What is compared: `Validation accuracy by lr and activation (mlp on digits)`."""
     metric = metric_title(comparison.ranking.metric)
+    if metric != comparison.ranking.metric:  # words, not the name of a column
+        metric = metric[:1].upper() + metric[1:]
     keys = list(comparison.keys)
     if len(keys) > MOST_NAMED_KEYS:
         keys = [*keys[: MOST_NAMED_KEYS - 1], f"{len(keys) - MOST_NAMED_KEYS + 1} other keys"]
@@ -62,7 +64,7 @@ def default_title(comparison: Comparison) -> str:
     subject = f" by {by}" if by else f" of {plural(len(comparison.results), 'run')}"
     network, data = (_common_value(comparison, key) for key in ("network", "data"))
     setting = " on ".join(name for name in (network, data) if name)
-    return f"{metric[:1].upper()}{metric[1:]}{subject}" + (f" ({setting})" if setting else "")
+    return f"{metric}{subject}" + (f" ({setting})" if setting else "")
 
 
 def _common_value(comparison: Comparison, key: str) -> str:

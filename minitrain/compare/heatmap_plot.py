@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 MOST_CELLS = 40  # in a row or a column
 LONGEST_COLUMN, LONGEST_ROW = 16, 24  # characters of a label
 CELL_WIDTH, CELL_HEIGHT = 0.85, 0.42  # inches
+ROOM_BESIDE = 3.2  # inches, for the names of the rows and the color bar
 
 BestGroups = dict[tuple[str, ...], Group]  # values of some keys as text -> the best group that has them
 
@@ -66,7 +67,7 @@ def draw_heatmap(comparison: Comparison, title: str, size: Size | None = None) -
     if heat_map is None:
         return None
     columns, rows = len(heat_map.columns), len(heat_map.rows)
-    width, height = max(5.2, CELL_WIDTH * columns + 3.2), max(3.0, CELL_HEIGHT * rows + 1.9)
+    width, height = max(5.2, CELL_WIDTH * columns + ROOM_BESIDE), max(3.0, CELL_HEIGHT * rows + 1.9)
     figure = new_constrained_figure(*(size or (width, height)))
     pane = figure.subplots()
     higher_is_better = comparison.ranking.higher_is_better
@@ -75,7 +76,8 @@ def draw_heatmap(comparison: Comparison, title: str, size: Size | None = None) -
     for (i, j), group in sorted(heat_map.groups.items()):
         _draw_cell(pane, i, j, group, image)
     _outline_best(pane, heat_map, comparison.best)
-    _label_cells(pane, heat_map, comparison.is_numeric(heat_map.down))
+    inches = (figure.get_figwidth() - ROOM_BESIDE) / columns
+    _label_cells(pane, heat_map, comparison.is_numeric(heat_map.down), inches)
     _add_color_bar(figure, pane, image, heat_map.means, comparison.ranking.metric)
     mean = f", mean of {comparison.repeats}" if comparison.has_repeats else ""
     score = f"{comparison.ranking.by} {metric_title(comparison.ranking.metric)}"
@@ -146,11 +148,11 @@ def _outline_best(pane: Axes, heat_map: _HeatMap, best: Group | None) -> None:
                 pane.plot(x, y, color=color, linewidth=width, clip_on=False)
 
 
-def _label_cells(pane: Axes, heat_map: _HeatMap, is_numeric: bool) -> None:
+def _label_cells(pane: Axes, heat_map: _HeatMap, is_numeric: bool, inches: float) -> None:
     columns, rows = heat_map.columns, heat_map.rows
     labels = [shorten(format_value(value), LONGEST_COLUMN) for value in columns]
     pane.set_xticks(np.arange(len(columns)) + 0.5, labels)
-    if max(map(text_width, labels)) > CELL_WIDTH - text_width("0"):
+    if max(map(text_width, labels)) > inches - text_width("0"):
         pane.tick_params(axis="x", rotation=90)
     pane.set_yticks(np.arange(len(rows)) + 0.5, [shorten(format_value(value), LONGEST_ROW) for value in rows])
     pane.tick_params(length=0)

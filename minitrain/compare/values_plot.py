@@ -20,7 +20,6 @@ from minitrain.plotting.axes import (
     scale_metric_axis,
     set_value_ticks,
     suits_log_axis,
-    text_size,
 )
 from minitrain.plotting.figures import (
     MOST_LINES,
@@ -30,6 +29,7 @@ from minitrain.plotting.figures import (
     new_constrained_figure,
     set_heading,
     set_metric_label,
+    set_panel_title,
     shorten,
 )
 from minitrain.plotting.palette import COLORS, LineStyle
@@ -86,7 +86,7 @@ def draw_values(comparison: Comparison, title: str, size: Size | None = None) ->
         of_panel = {key[:2]: group for key, group in best.items() if key[2] == format_value(panel)}
         draw_panel(pane, comparison, layout, of_panel, styles)
         if layout.panel:
-            pane.set_title(f"{layout.panel}={shorten(format_value(panel), 30)}", fontsize=text_size(1.0))
+            set_panel_title(pane, layout.panel, format_value(panel))
         pane.set_xlabel(layout.x)
         add_grid(pane)
     _set_x_axis(axes, comparison, layout.x, (width - legend_width - 1.0) / len(panels))

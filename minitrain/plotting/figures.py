@@ -51,6 +51,7 @@ Size: TypeAlias = tuple[float, float]  # of a figure: width and height in inches
 FONT_SIZE = 10.0  # points
 MOST_LISTED_NUMBERS = 10  # in a legend; more of them have a color bar
 LONGEST_LABEL = 60  # characters of an entry of a legend
+PANEL_SHARE = 0.8  # of the width of a figure, which is not taken by the legend
 WORDS = 1.15  # characters of words for each digit of equal width
 MOST_HEADING_LINES = 2  # of the title, and of each note
 
@@ -249,6 +250,17 @@ def set_metric_label(axes: Axes, metric: str, inches: float, prefix: str = "") -
     text = f"{prefix} {metric_title(metric)}".strip()
     width = max(12, int(inches / text_width("0")))
     axes.set_ylabel("\n".join(textwrap.wrap(printable(text), width, break_on_hyphens=False)))
+
+
+def set_panel_title(axes: Axes, key: str, value: str) -> None:
+    """Write `key=value` above a panel of a figure, or, if it is too narrow, as much of it as fits."""
+    figure, place = axes.get_figure(root=True), axes.get_subplotspec()
+    if figure is None or place is None:
+        raise RuntimeError("set_panel_title: expected axes of a grid in a figure")
+    inches = figure.get_figwidth() * PANEL_SHARE / place.get_gridspec().ncols
+    characters = max(4, int(inches / text_width("0")))
+    text = f"{key}={value}"
+    axes.set_title(shorten(text if len(text) <= characters else value, characters), fontsize=text_size(1.0))
 
 
 def metric_title(metric: str) -> str:

@@ -77,8 +77,8 @@ def draw_run(directory: Path, title: str, note: str = "") -> Path:
 
 def _best(directory: Path, metrics: Mapping[str, Array]) -> Best | None:
     """The best value that the summary states; without a summary, that of the metric that is monitored by default."""
-    if (directory / "summary.json").exists() and (best := read_summary(directory).best) is not None:
-        return best
+    if (directory / "summary.json").exists():
+        return read_summary(directory).best
     for name in ("val_accuracy", "val_loss", "train_loss"):
         steps, values = drawable_points(metrics, name)
         if len(values):
@@ -124,10 +124,8 @@ def _draw_accuracy(axes: Axes, accuracy: Points, best: Best | None) -> None:
     axes.set_ylabel("accuracy")
     use_percent_labels(axes)
     if exclude_initial_transient(axes, [accuracy[1]], quantile=0.0):
-        axes.annotate(
-            f"lower values, from {format_share(accuracy[1].min())}, are not shown", (0, 0), (0, -30),
-            xycoords="axes fraction", textcoords="offset points", fontsize=8, color="#555555", va="center",
-        )  # fmt: skip
+        note = f"lower values, from {format_share(accuracy[1].min())}, are not shown"
+        axes.set_title(note, loc="right", pad=2, fontsize=8, color="#555555")
 
 
 def _draw_validation(axes: Axes, points: Points) -> None:

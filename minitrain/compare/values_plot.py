@@ -45,6 +45,7 @@ MOST_NAMES = 24  # categories on the x-axis
 MOST_SIDE_BY_SIDE = 7  # values of a second key within one category
 SAMPLED_DIGITS = 4  # a number with so many significant digits was sampled rather than typed
 ROOM = 0.8  # of the distance between two categories, which their points occupy
+EDGE = 0.03  # of the height: the distance of a mark from the edge of the axes
 LONGEST_LABEL = 24  # characters of a category
 HEIGHT = 4.2  # inches
 
@@ -195,11 +196,10 @@ def _draw_runs(pane: Axes, x: Sequence[float], center: float, group: Group, colo
     """Draw the score of each run, and a cross at the edge if runs diverged: losses grow, accuracies fall."""
     pane.plot(x, group.scores, "o", color=color, alpha=0.7, markersize=4, markeredgewidth=0)
     if group.count(Status.DIVERGED):
-        edge = 0.0 if Metric.named(group.ranking.metric).higher_is_better else 1.0
+        edge = EDGE if Metric.named(group.ranking.metric).higher_is_better else 1 - EDGE
         pane.plot(
-            center, edge, "x", color=color, markersize=7, markeredgewidth=1.8, clip_on=False,
-            transform=pane.get_xaxis_transform(),
-        )  # fmt: skip
+            center, edge, "x", color=color, markersize=7, markeredgewidth=1.8, transform=pane.get_xaxis_transform()
+        )
 
 
 def _draw_interval(pane: Axes, center: float, width: float, group: Group, color: object) -> None:

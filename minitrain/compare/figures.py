@@ -14,11 +14,12 @@ from minitrain.compare.lines import View
 from minitrain.compare.report import write_report
 from minitrain.compare.results import MISSING, value_of
 from minitrain.compare.values_plot import draw_values
-from minitrain.errors import plural
+from minitrain.errors import ConfigError, plural
 from minitrain.plotting.figures import (
     DEFAULT_FORMATS,
     FONT_SIZE,
     Size,
+    content_fits,
     metric_title,
     own_style,
     remove_figures,
@@ -102,7 +103,11 @@ def write_comparison(
 def draw_comparison(
     comparison: Comparison, view: View | None = None, options: FigureOptions | None = None
 ) -> dict[str, tuple[str, Figure]]:
-    """Draw the informative figures of a comparison: name -> caption and figure."""
+    """Draw the informative figures of a comparison: name -> caption and figure.
+
+    Raises:
+        ConfigError: The size of the options is too small.
+    """
     options = options or FigureOptions()
     title = default_title(comparison) if options.title is None else options.title
     with own_style(options.font_size):
@@ -111,7 +116,21 @@ def draw_comparison(
             "heatmap": ("Scores over two keys", draw_heatmap(comparison, title, options.size)),
             "values": ("Scores over one key", draw_values(comparison, title, options.size)),
         }
-    return {name: (caption, figure) for name, (caption, figure) in figures.items() if figure is not None}
+        informative = {name: (text, figure) for name, (text, figure) in figures.items() if figure is not None}
+        if options.size is not None:
+            for name, (_, figure) in informative.items():
+                _require_room(figure, name, options)
+    return informative
+
+
+def _require_room(figure: Figure, name: str, options: FigureOptions) -> None:
+    """Raise ConfigError if the requested size is too small for the content of a figure."""
+    if not content_fits(figure):
+        width, height = figure.get_size_inches()
+        raise ConfigError(
+            f"--size {width:g}x{height:g}: too small for {name}.png with texts of {options.font_size:g} points; "
+            "choose a larger size, or a smaller --font-size"
+        )
 
 
 def write_figures(

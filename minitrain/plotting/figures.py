@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import textwrap
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -51,6 +53,8 @@ Size: TypeAlias = tuple[float, float]  # of a figure: width and height in inches
 FONT_SIZE = 10.0  # points
 MOST_LISTED_NUMBERS = 10  # in a legend; more of them have a color bar
 LONGEST_LABEL = 60  # characters of an entry of a legend
+SMALLEST_AXES = 0.4  # inches
+TOLERANCE = 0.05  # inches by which a text may extend beyond the figure
 PANEL_SHARE = 0.8  # of the width of a figure, which is not taken by the legend
 WORDS = 1.15  # characters of words for each digit of equal width
 MOST_HEADING_LINES = 2  # of the title, and of each note
@@ -110,6 +114,24 @@ def new_constrained_figure(width: float, height: float) -> Figure:
     figure = new_figure(width, height)
     figure.set_layout_engine("constrained")
     return figure
+
+
+def content_fits(figure: Figure) -> bool:
+    """Whether the heading, the axes and the legend of a figure have enough room; computes its layout."""
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        with warnings.catch_warnings(action="ignore"):  # Matplotlib warns of a layout that it cannot apply
+            layout.execute(figure)
+    width, height = figure.get_size_inches()
+    everything = figure.get_tightbbox()
+    panes = [axes for axes in figure.axes if axes.get_visible() and axes.get_subplotspec() is not None]
+    sizes = [(box.width * width, box.height * height) for box in (axes.get_position() for axes in panes)]
+    headings = [text for text in figure.texts if text.get_text()]
+    bottom = min((text.get_window_extent().y0 for text in headings), default=math.inf)
+    tops = [box.y1 for axes in panes if (box := axes.get_tightbbox()) is not None]
+    is_inside = min(everything.x0, everything.y0) > -TOLERANCE and everything.x1 < width + TOLERANCE
+    is_large = min(min(size) for size in sizes) > SMALLEST_AXES
+    return is_inside and is_large and max(tops) < bottom + TOLERANCE * figure.dpi
 
 
 def save_figure(figure: Figure, path: Path) -> None:

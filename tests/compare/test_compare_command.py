@@ -94,6 +94,11 @@ def test_tables_and_figures_are_written_together(command, tmp_path):
         (["grid", "--smooth", "mean:3"], "mean:3: expected N, exponential:N or median:N"),
         (["grid", "--size", "6"], "--size: 6: expected width and height of 2 to 60 inches, such as 6x4"),
         (["grid", "--size", "1e9x4"], "1e9x4: expected width and height of 2 to 60 inches"),
+        (
+            ["grid", "--size", "3x2"],
+            "--size 3x2: too small for comparison.png with texts of 10 points; choose",
+        ),
+        (["grid", "--size", "6x4", "--font-size", "40"], "too small for comparison.png with texts of 40 points"),
         (["grid", "--font-size", "nan"], "--font-size: nan: expected 4 to 40 points"),
         (["grid", "--format", "gif"], "--format: invalid choice: 'gif'"),
         (["old", "--x", "epoch"], "has not recorded its steps per epoch; use --x step"),

@@ -131,10 +131,7 @@ def _with_target_of(config: RunConfig, record: DataRecord | None, directory: Pat
 
     Version 0.1.0, which wrote no record, took it for classes if it could be, whatever the loss requires.
     """
-    if record is None:
-        had_classes = was_started_without_record(directory)
-    else:
-        had_classes = record.preprocessing.classes is not None
+    had_classes = was_started_without_record(directory) if record is None else record.preprocessing.classes is not None
     if isinstance(config.data, FileOptions) and expected_target(config.loss) == "numbers" and had_classes:
         return replace(config, data=replace(config.data, expected_target="any"))
     return config

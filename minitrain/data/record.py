@@ -84,7 +84,7 @@ def _parse_counts(values: object, preprocessing: Preprocessing) -> tuple[int, ..
 
 
 def was_started_without_record(directory: Path) -> bool:
-    """Whether version 0.1.0 started a run, which did not record its data; a run that has not begun has no record yet."""
+    """Whether version 0.1.0, which did not record the data, started a run; one that has not begun has no record yet."""
     return not (directory / "data.json").exists() and (directory / "checkpoints" / "last.npz").exists()
 
 

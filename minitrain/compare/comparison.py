@@ -124,7 +124,9 @@ class Group:
 
     @property
     def _known_scores(self) -> Array:
-        return self.scores[~np.isnan(self.scores)]
+        """The scores that are not nan; those of pruned runs, which took fewer steps, only if all runs were pruned."""
+        is_pruned = np.array([run.status is Status.PRUNED for run in self.runs])
+        return self.scores[~np.isnan(self.scores) & (~is_pruned | is_pruned.all())]
 
     @property
     def best(self) -> tuple[float, float]:
@@ -142,10 +144,11 @@ class Group:
         return sum(run.status == status for run in self.runs)
 
     @property
-    def sort_key(self) -> tuple[bool, bool, float]:
-        """A key that sorts the best group first, and groups without a score last."""
+    def sort_key(self) -> tuple[bool, bool, bool, float]:
+        """A key that sorts the best group first, then groups whose runs were all pruned, and those without a score."""
         is_set_back = not self.ranking.allows_diverged and self.count(Status.DIVERGED) > 0
-        return math.isnan(self.mean), is_set_back, self.ranking.sort_key(self.mean)
+        is_pruned = self.count(Status.PRUNED) == len(self.runs)
+        return math.isnan(self.mean), is_pruned, is_set_back, self.ranking.sort_key(self.mean)
 
 
 @dataclass(frozen=True)
@@ -172,7 +175,7 @@ class Comparison:
     def best(self) -> Group | None:
         """The best group; None if groups are not ranked, or if no group is without diverged runs (see `Ranking`)."""
         first = self.groups[0]
-        has_no_score, is_set_back, _ = first.sort_key
+        has_no_score, _, is_set_back, _ = first.sort_key
         return None if self.unranked or has_no_score or is_set_back else first
 
     @property
@@ -299,6 +302,8 @@ def _ranking_notes(
     if not reason and any(0 < group.count(Status.DIVERGED) < len(group.runs) for group in groups):
         how = "by their other runs" if ranking.allows_diverged else "last (--allow-diverged: by their other runs)"
         notes.append(f"groups with diverged runs are ranked {how}")
+    if not reason and any(group.count(Status.PRUNED) for group in groups):
+        notes.append("pruned runs are left out of means, and groups that have no others are ranked last")
     return notes
 
 

@@ -82,6 +82,17 @@ def test_group_with_diverged_runs_is_not_the_best_unless_it_is_allowed(tmp_path)
     assert (len(comparison.groups), comparison.best) == (1, None)
 
 
+def test_pruned_runs_count_only_in_groups_without_others(tmp_path):
+    for i, (lr, seed, final, status) in enumerate([
+        (0.1, 0, 0.8, "completed"), (0.1, 1, 0.5, "pruned"), (1.0, 0, 0.95, "pruned"), (1.0, 1, 0.85, "pruned"),
+    ]):  # fmt: skip
+        make_run(tmp_path / str(i), {"lr": lr, "seed": seed}, {"val_accuracy": curve(final)}, status)
+    comparison = compare(load_runs(tmp_path))
+    assert [(group.values["lr"], round(group.mean, 9)) for group in comparison.groups] == [(0.1, 0.8), (1.0, 0.9)]
+    assert comparison.best is comparison.groups[0]
+    assert "pruned runs" in comparison.notes[0]
+
+
 def test_best_is_that_of_the_summary(tmp_path):
     """The best checkpoint is one of an evaluation; metrics.csv has the training loss of other steps, too."""
     best = {"metric": "train_loss", "value": 1.0, "step": 40}

@@ -220,7 +220,7 @@ ROWS = [
         computes=as_float,
         torch=lambda x, **o: lookup(TF + "cross_entropy")(x, long(x), **o),
         sample=small,
-        ours=lambda x, **o: F.cross_entropy(x, classes_of(x.numpy()), **o),
+        ours=lambda x, **o: F.cross_entropy(x, classes_of(np.asarray(x)), **o),
         torch_name=TF + "cross_entropy",
         note="`ignore_index=None`, where PyTorch's is -100",
     ),
@@ -231,7 +231,7 @@ ROWS = [
         computes=as_float,
         sample=small,
         torch=lambda x, **o: lookup(TF + "nll_loss")(x, long(x), **o),
-        ours=lambda x, **o: F.nll_loss(x, classes_of(x.numpy()), **o),
+        ours=lambda x, **o: F.nll_loss(x, classes_of(np.asarray(x)), **o),
         torch_name=TF + "nll_loss",
     ),
     examples(
@@ -241,7 +241,7 @@ ROWS = [
         computes=as_float,
         sample=small,
         torch=lambda x, **o: lookup(TF + "multi_margin_loss")(x, long(x), **o),
-        ours=lambda x, **o: F.multi_margin_loss(x, classes_of(x.numpy()), **o),
+        ours=lambda x, **o: F.multi_margin_loss(x, classes_of(np.asarray(x)), **o),
         torch_name=TF + "multi_margin_loss",
     ),
     examples(
@@ -249,11 +249,11 @@ ROWS = [
         each([((3,),), ((2, 2),), ((),)], REDUCTIONS),
         computes=as_float,
         sample=small,
-        numpy=numpy_loss(lambda x: softplus(x) - probabilities(x.shape).astype(x.dtype) * x),
+        numpy=numpy_loss(lambda x: softplus(x) - probabilities(np.asarray(x).shape).astype(x.dtype) * x),
         torch=lambda x, **o: lookup(TF + "binary_cross_entropy_with_logits")(
-            x, torch_module().tensor(probabilities(x.shape)).to(x), **o
+            x, torch_module().tensor(probabilities(np.asarray(x).shape)).to(x), **o
         ),
-        ours=lambda x, **o: F.binary_cross_entropy_with_logits(x, probabilities(x.shape), **o),
+        ours=lambda x, **o: F.binary_cross_entropy_with_logits(x, probabilities(np.asarray(x).shape), **o),
         torch_name=TF + "binary_cross_entropy_with_logits",
         note="small losses keep their digits",
     ),
@@ -262,8 +262,8 @@ ROWS = [
         each([((3,),), ((2, 2),)], REDUCTIONS),
         computes=as_float,
         sample=small,
-        numpy=numpy_loss(lambda x: np.maximum(0, 1 - signs(x.shape).astype(x.dtype) * x)),
-        ours=lambda x, **o: F.hinge_loss(x, signs(x.shape), **o),
+        numpy=numpy_loss(lambda x: np.maximum(0, 1 - signs(np.asarray(x).shape).astype(x.dtype) * x)),
+        ours=lambda x, **o: F.hinge_loss(x, signs(np.asarray(x).shape), **o),
         numpy_name="sklearn.metrics.hinge_loss",
     ),
     *[
@@ -283,7 +283,7 @@ ROWS = [
             (
                 "huber_loss",
                 lambda e: np.where(np.abs(e) <= 1, e**2 / 2, np.abs(e) - 0.5).astype(e.dtype),
-                "likewise; an infinite error has the gradient ± delta",
+                "likewise; the derivative of an infinite error is ± delta",
             ),
         )
     ],
@@ -300,7 +300,7 @@ ROWS = [
     examples(
         "accuracy",
         each([((4, 3),), ((1, 2),)]),
-        ours=lambda x: F.accuracy(x, classes_of(x.numpy())),
+        ours=lambda x: F.accuracy(x, classes_of(np.asarray(x))),
         numpy=lambda x: np.mean(x.argmax(1) == classes_of(x)),
         torch_name="",
         note="the fraction of rows",

@@ -48,13 +48,16 @@ class Rearranging(Operators[R]):
         """The entries repeated along new leading axes and along axes of size 1: [n] -> [m, n]."""
         x = self._this()
         shape = shape_of("broadcast_to", shape)
-        if shape == x.shape:
-            return x
         if joint_shape(x.shape, shape) != shape:
             raise ValueError(
                 f"broadcast_to: {list(x.shape)} cannot be broadcast to {list(shape)}; sizes must be equal or 1"
             )
-        return x._apply(P.broadcast, shape=shape)
+        return self._repeat(shape)
+
+    def _repeat(self, shape: Shape) -> R:
+        """`broadcast_to` a shape that is known to fit."""
+        x = self._this()
+        return x if shape == x.shape else x._apply(P.broadcast, shape=shape)
 
     # Indexing
 

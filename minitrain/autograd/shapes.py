@@ -101,6 +101,8 @@ def axes_from_end(operation: str, shape: Shape, axis: int | Sequence[int] | None
     ndim = len(shape)
     if axis is None:
         return tuple(range(-ndim, 0))
+    if type(axis) is int and -ndim <= axis < ndim:
+        return (axis if axis < 0 else axis - ndim,)
     axes = []
     for a in axis if isinstance(axis, Sequence) else [axis]:
         if not _is_integer(a):
@@ -136,7 +138,9 @@ def shape_of(operation: str, sizes: object) -> Shape:
     >>> shape_of("broadcast_to", 3), shape_of("broadcast_to", [2, np.int64(3)])
     ((3,), (2, 3))
     """
-    shape = tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
+    shape = sizes if type(sizes) is tuple else tuple(sizes) if isinstance(sizes, Iterable) else (sizes,)
+    if {*map(type, shape)} <= {int}:
+        return shape
     if not all(map(_is_integer, shape)):
         raise TypeError(f"{operation}: shape {sizes!r}: expected integers")
     return tuple(map(int, shape))

@@ -40,12 +40,14 @@ def _operator(primitive: Primitive) -> tuple[Method, Method]:
 
 def _comparison(primitive: Primitive) -> Method:
     """A comparison as a method; integers may be compared with numbers that their type does not have."""
-    return lambda self, other: elementwise(primitive, self, _comparable(self, other))
+    return lambda self, other: elementwise(
+        primitive, self, other if type(other) is not int else _comparable(self, other)
+    )
 
 
 def _number_function(primitive: Primitive) -> Callable[[Tensor], Tensor]:
     """A primitive of one operand as a method, which takes no booleans."""
-    return lambda self: apply(primitive, _numbers(primitive.name, self))
+    return lambda self: apply(primitive, self if self._data.dtype.kind == "f" else _numbers(primitive.name, self))
 
 
 def _function(primitive: Primitive) -> Callable[[Tensor], Tensor]:
@@ -55,7 +57,7 @@ def _function(primitive: Primitive) -> Callable[[Tensor], Tensor]:
 
 def _float_function(primitive: Primitive) -> Callable[[Tensor], Tensor]:
     """A primitive of one operand as a method, which converts integers and booleans to float64."""
-    return lambda self: apply(primitive, self._as_float())
+    return lambda self: apply(primitive, self if self._data.dtype.kind == "f" else self._as_float())
 
 
 class Tensor(Rearranging["Tensor"]):
@@ -220,8 +222,8 @@ class Tensor(Rearranging["Tensor"]):
         a, b = pair(a, b)
         shape = broadcast_shape("where", self.shape, a.shape, b.shape)
         condition = self if self.dtype == bool else self != 0
-        operands = [t if _is_constant_scalar(t) else t.broadcast_to(shape) for t in (a, b)]
-        return apply(P.where, condition.broadcast_to(shape), *operands)
+        operands = [t if _is_constant_scalar(t) else t._repeat(shape) for t in (a, b)]
+        return apply(P.where, condition._repeat(shape), *operands)
 
     def _masks(self, x: Tensor) -> Tensor:
         """Elementwise `x` where this condition holds, else 0; both have one shape."""
@@ -315,8 +317,8 @@ def elementwise(primitive: Primitive, a: TensorLike, b: TensorLike) -> Tensor:
     if a.shape != b.shape:
         shape = broadcast_shape(primitive.name, a.shape, b.shape)
         # A constant scalar is not broadcast: NumPy repeats it without a copy, and no gradient needs its shape.
-        a = a if _is_constant_scalar(a) else a.broadcast_to(shape)
-        b = b if _is_constant_scalar(b) else b.broadcast_to(shape)
+        a = a if _is_constant_scalar(a) else a._repeat(shape)
+        b = b if _is_constant_scalar(b) else b._repeat(shape)
     return apply(primitive, a, b)
 
 
@@ -339,8 +341,8 @@ def product(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool =
         )
     left_shape, right_shape, shape = product_shapes(_exchanged(a.shape, transpose_a), _exchanged(b.shape, transpose_b))
     left, right = (a if a.ndim > 1 else a.reshape(1, -1)), (b if b.ndim > 1 else b.reshape(-1, 1))
-    left = left.broadcast_to(_exchanged(left_shape, transpose_a))
-    right = right.broadcast_to(_exchanged(right_shape, transpose_b))
+    left = left._repeat(_exchanged(left_shape, transpose_a))
+    right = right._repeat(_exchanged(right_shape, transpose_b))
     return left._matmul(right, transpose_a, transpose_b).reshape(shape)
 
 
@@ -444,9 +446,9 @@ def _cast(tensors: Sequence[Tensor], dtype: DType) -> list[Tensor]:
     return [t.astype(dtype) for t in tensors]
 
 
-def _comparable(t: Tensor, other: TensorLike) -> TensorLike:
+def _comparable(t: Tensor, other: int) -> float:
     """A number to compare with a Tensor: an integer beyond the type of the Tensor's integers becomes infinite."""
-    if type(other) is int and t.dtype.kind in "iu":
+    if t.dtype.kind in "iu":
         limits = np.iinfo(t.dtype)
         return inf if other > limits.max else -inf if other < limits.min else other
     return other

@@ -279,6 +279,8 @@ def supported(data: Array) -> Array:
     Raises:
         TypeError: The values are neither float32, float64, integers nor booleans.
     """
+    if data.dtype in FLOATS:
+        return data
     native = data.dtype.newbyteorder("=")
     if native not in FLOATS and native.kind not in "iub":
         advice = "; convert them with .astype('float64')" if native.kind == "f" else ""

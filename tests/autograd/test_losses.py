@@ -207,6 +207,11 @@ def test_kinks_have_derivative_0():
     assert at(lambda x: F.huber_loss(x, [0.0]), [1.0]) == (0.5, [1])
 
 
+def test_an_infinite_error_has_the_derivative_delta():
+    assert at(lambda x: F.huber_loss(x, [0.0, 0.0], delta=2.0), [math.inf, -math.inf]) == (math.inf, [1, -1])
+    assert math.isnan(F.huber_loss([math.nan], [0.0]).item())
+
+
 def test_a_probability_of_0_contributes_nothing_for_a_logarithm_of_minus_infinity():
     assert at(lambda x: F.kl_div(x, [0.0, 1.0], reduction="sum"), [-math.inf, 0.0]) == (0, [0, -1])
     assert at(lambda x: F.cross_entropy(x, [[0.0, 1.0]]), [[-math.inf, 0.0]]) == (0, [[0, 0]])

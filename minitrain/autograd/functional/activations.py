@@ -171,6 +171,8 @@ def hardtanh(x: TensorLike, low: float = -1.0, high: float = 1.0) -> Tensor:
 def hardswish(x: TensorLike) -> Tensor:
     """Hard swish: x clip(x + 3, 0, 6) / 6, a piecewise approximation of SiLU.
 
+    The derivatives at -3 and 3 are those of the inner side, -1/2 and 3/2; PyTorch's are 0 and 1.
+
     References:
         Howard et al. 2019, section 5.2.
 

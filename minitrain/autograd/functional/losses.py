@@ -150,10 +150,10 @@ def binary_cross_entropy_with_logits(logits: TensorLike, target: TensorLike, red
             f"binary_cross_entropy_with_logits: target from {values.min():g} to {values.max():g}: expected "
             "probabilities, 0 to 1"
         )
-    # For x > 0 it is softplus(-x) + (1 - t) x, which loses no digits where t is 1.
+    # softplus(-x) + (1 - t) x for x > 0, else softplus(x) - t x: no digits are lost where t is 0 or 1.
     positive = x > 0.0
-    y = positive.where(-x, x)
-    return _reduce("binary_cross_entropy_with_logits", softplus(y) + y * positive.where(t - 1.0, -t), reduction)
+    entries = softplus(positive.where(-x, x)) + x * (positive.astype(x.dtype) - t)
+    return _reduce("binary_cross_entropy_with_logits", entries, reduction)
 
 
 def hinge_loss(scores: TensorLike, target: TensorLike, reduction: str = "mean") -> Tensor:
@@ -209,7 +209,8 @@ def l1_loss(prediction: TensorLike, target: TensorLike, reduction: str = "mean")
 def huber_loss(prediction: TensorLike, target: TensorLike, delta: float = 1.0, reduction: str = "mean") -> Tensor:
     """Half the squared error up to an error of delta, linear beyond it: two of shape [...] -> [] or [...].
 
-    With e = p - t, it is e² / 2 where |e| <= delta, else delta (|e| - delta / 2).
+    With e = p - t, it is e² / 2 where |e| <= delta, else delta (|e| - delta / 2), whose derivative is ± delta for an
+    infinite error, too.
 
     Raises:
         ValueError: The shapes differ, or delta is not positive.
@@ -225,7 +226,9 @@ def huber_loss(prediction: TensorLike, target: TensorLike, delta: float = 1.0, r
         raise ValueError(f"huber_loss: delta={delta}: expected a number above 0")
     error = prediction - target
     size = error.abs()
-    entries = (size <= delta).where(error**2 * 0.5, (size - delta / 2) * delta)
+    is_small = size <= delta
+    small = is_small._masks(error)  # the square of an infinite error has the derivative nan, in the other branch too
+    entries = is_small.where(small**2 * 0.5, (size - delta / 2) * delta)
     return _reduce("huber_loss", entries, reduction)
 
 

@@ -107,8 +107,8 @@ class Operand(Protocol):
     def transpose(self, axes: Sequence[int], /) -> Self:
         """The axes in another order."""
 
-    def broadcast_to(self, shape: Sequence[int]) -> Self:
-        """The entries repeated to a shape."""
+    def _repeat(self, shape: Shape) -> Self:
+        """The entries repeated to a shape, which fits."""
 
     def narrow(self, axis: int, start: int, length: int) -> Self:
         """Some entries along an axis."""

@@ -14,7 +14,7 @@ from minitrain.typing import Array, DType, Shape, Typed
 def _spread(g: Operand, x: Operand, axes: tuple[int, ...]) -> Operand:
     """Repeat a reduced `g` along the axes that the reduction of `x` removed."""
     keepdims_shape = tuple(1 if i - x.ndim in axes else size for i, size in enumerate(x.shape))
-    return g.reshape(keepdims_shape).broadcast_to(x.shape)
+    return g.reshape(keepdims_shape)._repeat(x.shape)
 
 
 def _without(x: Typed, axes: tuple[int, ...]) -> Shape:

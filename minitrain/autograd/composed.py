@@ -77,6 +77,8 @@ class Composed(Value, Generic[R]):
 
     def norm(self, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> R:
         """The norm of a given order over axes; of zeros it is 0 with derivative 0."""
+        if not isinstance(ord, (int, float)):
+            raise TypeError(f"norm: ord={ord!r}: expected a number, inf or -inf; the Euclidean norm is 2")
         x = self._this()._as_float()
         if ord == 2:
             return _root((x * x).sum(axis, keepdims))

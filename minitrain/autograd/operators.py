@@ -86,6 +86,8 @@ class Operators(Composed[R]):
     def round(self, decimals: int = 0) -> R:
         """The closest integer, the even one of two, or number of some decimals. It carries no gradient."""
         x = self._this()
+        if not isinstance(decimals, (int, np.integer)):
+            raise TypeError(f"round: decimals={decimals!r}: expected an integer")
         if x.dtype not in FLOATS:
             if decimals < 0:
                 raise TypeError(f"round: decimals={decimals} of {x.dtype}: convert it with .astype('float64') first")

@@ -288,7 +288,10 @@ def test_targets_that_are_not_classes_are_rejected(loss, scores, target, message
             r"target float64 \[3, 1\].* a probability per logit",
         ),
         (lambda: F.cross_entropy(np.ones(3), np.ones(2)), "a probability per logit"),
-        (lambda: F.cross_entropy(np.ones((2, 3)), np.ones((2, 3)), ignore_index=0), "no ignore_index"),
+        (
+            lambda: F.cross_entropy(np.ones((2, 3)), np.ones((2, 3)), ignore_index=0),
+            "ignore_index=0 with probabilities",
+        ),
         (lambda: F.cross_entropy(np.ones((2, 3)), [0, 1], weight=[1.0, 2.0]), r"cross_entropy: weight \[2\]"),
         (lambda: F.nll_loss(np.ones((2, 3)), [0, 1], weight=[1.0, 2.0]), r"nll_loss: weight \[2\]"),
         (lambda: F.cross_entropy(np.ones((2, 3, 4)), np.zeros((2, 3), int)), r"per row of scores, \[2, 4\]"),

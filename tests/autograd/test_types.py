@@ -196,6 +196,8 @@ def negative_power():
         (lambda: Tensor(np.array([1], "uint8")) + 300, OverflowError, "300 out of bounds for uint8"),
         (lambda: F.hardtanh(1.0, 2.0, 1.0), ValueError, "low=2.0, high=1.0"),
         (lambda: F.pad(np.ones((2, 2)), 0.5), ValueError, "expected 2 pairs"),
+        (lambda: F.norm([1.0], ord="fro"), TypeError, "norm: ord='fro': expected a number"),
+        (lambda: F.round([1.0], 0.5), TypeError, "round: decimals=0.5: expected an integer"),
         (lambda: Tensor([1]).round(-1), TypeError, "decimals=-1 of int64"),
         (
             lambda: F.sum(np.ones((2, 2)), (0, -2)),

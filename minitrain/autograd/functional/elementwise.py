@@ -205,6 +205,6 @@ def dropout(x: TensorLike, p: float, rng: np.random.Generator | int) -> Tensor:
     if not 0 <= p < 1:
         raise ValueError(f"dropout: p={p} given, expected 0 <= p < 1: the probability of dropping an entry")
     x = to_float(x)
-    generator = np.random.default_rng(rng) if isinstance(rng, int) else rng
+    generator = np.random.default_rng(rng) if isinstance(rng, (int, np.integer)) else rng
     retained = to_tensor(generator.random(x.shape)) >= p
     return retained._masks(x / (1 - p))

@@ -323,10 +323,12 @@ def _target_probabilities(logits: Tensor, target: Tensor, ignore_index: int | No
     """
     if target.dtype.kind in "iu":
         return _one_hot("cross_entropy", logits, target, ignore_index)
-    if target.shape != logits.shape or target.dtype.kind != "f" or ignore_index is not None:
+    if ignore_index is not None and target.dtype.kind == "f":
+        raise ValueError(f"cross_entropy: ignore_index={ignore_index} with probabilities: expected integer classes")
+    if target.shape != logits.shape or target.dtype.kind != "f":
         raise ValueError(
             f"cross_entropy: logits {list(logits.shape)}, target {target.dtype} {list(target.shape)}: expected logits "
-            "[batch, classes] and one integer class per row, or a probability per logit and no ignore_index"
+            "[batch, classes] and one integer class per row, or a probability per logit"
         )
     return target.astype(logits.dtype), None
 

@@ -11,7 +11,10 @@ from minitrain.data.record import read_data_record
 from minitrain.errors import RecordError
 
 # Keys of the data that change the inputs of a network or the division of the examples, but not what a metric measures
-_INPUT_KEYS = ("data.seed", "data.fold", "data.stratify", "data.standardize", "data.categories", "data.drop")
+_INPUT_KEYS = (
+    "data.seed", "data.fold", "data.stratify", "data.standardize", "data.categories", "data.drop", "data.size",
+    "data.color",
+)  # fmt: skip
 # Keys of the data that change which examples there are, but not the unit of their targets
 _EXAMPLE_KEYS = (
     "data.samples", "data.noise", "data.validation", "data.test", "data.folds", "data.missing", "data.points",
@@ -22,9 +25,12 @@ _PENALTY_KEYS = ("l2", "l2_on")  # are part of the training objective only
 
 TRAINING_METRICS = ("train_loss", "grad_norm", "layer_grad_norm", "sharpness")
 LOSSES = (*TRAINING_METRICS, "val_loss")  # values of an objective and of its derivatives
-UNIT_METRICS = ("val_rmse", "val_mae")  # have the unit of the target
+UNIT_METRICS = ("val_rmse", "val_mae", "train_rmse", "train_mae")  # have the unit of the target
 DEFAULT_METRICS = ("val_accuracy", "val_loss", "train_loss")  # the first that all runs have ranks them
-OTHER_METRICS = ("val_rmse", "val_mae", "val_r2", "val_balanced_accuracy", "val_f1", "val_auc", "train_accuracy")
+OTHER_METRICS = (
+    "val_rmse", "val_mae", "val_r2", "val_balanced_accuracy", "val_exact_match", "val_f1", "val_auc", "train_rmse",
+    "train_mae", "train_r2", "train_accuracy", "train_balanced_accuracy", "train_exact_match", "train_f1", "train_auc",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -32,7 +38,7 @@ class Differences:
     """The keys in which runs differ and that change the meaning of a metric.
 
     Attributes:
-        data: Keys of the data; `contents of data.path` if equal configs read different data.
+        data: Keys of the data; `contents of data.path` if equal options lead to different examples.
         objective: Keys of the loss, the scale of the target included.
         penalty: Keys that change the training objective only.
     """
@@ -47,8 +53,8 @@ class Differences:
         keys = varying_keys(runs)
         data = [key for key in keys if key.partition(".")[0] == "data"]
         data = [key for key in data if key not in (*_INPUT_KEYS, *_OBJECTIVE_KEYS)]
-        if not data and _read_different_files(runs):
-            data = [f"contents of {next(key for key in _FILE_KEYS if _reads_file(runs[0], key))}"]
+        if not data and _have_different_examples(runs):
+            data = [f"contents of {next((key for key in _FILE_KEYS if key in runs[0].config), 'data')}"]
         penalty = [key for key in keys if key in _PENALTY_KEYS]
         if "batch_size" in keys and any(value_of(run, "reduction") == "sum" for run in runs):
             penalty.append("batch_size")
@@ -100,23 +106,25 @@ def _all_have(runs: Sequence[Result], metric: str) -> bool:
     return bool(runs) and all(len(run.curve(metric)[0]) for run in runs)
 
 
-def _read_different_files(runs: Sequence[Result]) -> bool:
-    """Whether runs with equal options of the data have read other examples: a relative path, or a file that changed."""
-    fingerprint_of: dict[str, str] = {}
+def _have_different_examples(runs: Sequence[Result]) -> bool:
+    """Whether runs with equal options of the data have other examples: a file that changed, or arrays from Python."""
+    runs_of_options: dict[tuple[str, ...], list[Result]] = {}
     for run in runs:
-        if not any(_reads_file(run, key) for key in _FILE_KEYS):
-            continue
+        data = (f"{key}={format_value(value)}" for key, value in run.config.items() if key.partition(".")[0] == "data")
+        runs_of_options.setdefault(tuple(sorted(data)), []).append(run)
+    return any(len(_fingerprints(equal)) > 1 for equal in runs_of_options.values())
+
+
+def _fingerprints(runs: Sequence[Result]) -> set[str]:
+    """The distinct fingerprints of the data of runs; none for data that are a function of the options."""
+    fingerprints = set()
+    for run in runs:
         try:
             record = read_data_record(run.directory)
         except RecordError:
             continue
         if record is not None:
-            options = {key: format_value(value) for key, value in run.config.items() if key.partition(".")[0] == "data"}
-            fingerprint = record.fingerprint.sha256
-            if fingerprint_of.setdefault(repr(sorted(options.items())), fingerprint) != fingerprint:
-                return True
-    return False
-
-
-def _reads_file(run: Result, key: str) -> bool:
-    return isinstance(run.config.get(key), str)
+            if record.is_generated:  # as for all of these runs: thousands of files need not be read
+                break
+            fingerprints.add(record.fingerprint.sha256)
+    return fingerprints

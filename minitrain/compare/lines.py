@@ -118,7 +118,7 @@ def _within_range(metric: str, table: Array, low: Array, high: Array) -> tuple[A
     """A band without values that the metric cannot have: a share beyond 0 and 1, or a loss below 0."""
     if Metric.named(metric).is_share:
         return np.clip(low, 0, None), np.clip(high, None, 1)
-    if metric == "val_r2":
+    if metric.endswith("_r2"):
         return low, np.clip(high, None, 1)
     return (np.clip(low, 0, None) if table.min() >= 0 else low), high
 

@@ -103,13 +103,20 @@ def test_training_losses_with_different_penalties_are_not_ranked(tmp_path):
     assert compare(runs).unranked == "different training objectives (batch_size)"
 
 
-def test_equal_paths_may_lead_to_different_data(tmp_path):
-    data = {"data": {"name": "csv", "path": "data.csv"}}
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"name": "csv", "path": "data.csv"}, "different data (contents of data.path)"),
+        ({"name": "arrays"}, "different data (contents of data)"),
+    ],
+)
+def test_equal_options_may_lead_to_different_data(tmp_path, options, why):
+    data = {"data": options}
     write_pair(tmp_path, data, data, LOSS)
     for i in range(2):
         record = DataRecord(Preprocessing(inputs=1), Fingerprint(3, 1, str(i)), False, tmp_path)
         write_data_record(tmp_path / str(i), record)
-    assert compare(load_runs(tmp_path)).unranked == "different data (contents of data.path)"
+    assert compare(load_runs(tmp_path)).unranked == why
 
 
 def test_runs_of_unlike_losses_are_drawn_without_scores(tmp_path, command):

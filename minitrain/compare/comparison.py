@@ -122,11 +122,15 @@ class Group:
         with np.errstate(over="ignore"):  # the square of 1e200
             return float(self._known_scores.std(ddof=1)) if len(self._known_scores) > 1 else math.nan
 
+    @cached_property
+    def averaged_runs(self) -> list[Result]:
+        """The runs that count in means: pruned ones, which took fewer steps, only if there are no others."""
+        return [run for run in self.runs if run.status is not Status.PRUNED] or self.runs
+
     @property
     def _known_scores(self) -> Array:
-        """The scores that are not nan; those of pruned runs, which took fewer steps, only if all runs were pruned."""
-        is_pruned = np.array([run.status is Status.PRUNED for run in self.runs])
-        return self.scores[~np.isnan(self.scores) & (~is_pruned | is_pruned.all())]
+        scores = np.array([self.ranking.score(run) for run in self.averaged_runs])
+        return scores[~np.isnan(scores)]
 
     @property
     def best(self) -> tuple[float, float]:

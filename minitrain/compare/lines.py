@@ -55,7 +55,7 @@ class GroupLine:
 
 
 def line_of(group: Group, metric: str, view: View, is_log: bool) -> GroupLine:
-    """The mean and deviation over a group's runs at all their steps; diverged runs are excluded.
+    """The mean and deviation over a group's runs at all their steps; diverged and pruned runs are excluded.
 
     A run that ended before others keeps its last value, so that the line ends at the mean of the last values.
 
@@ -69,7 +69,7 @@ def line_of(group: Group, metric: str, view: View, is_log: bool) -> GroupLine:
     Raises:
         ConfigError: `view.x` is `epoch`, and the runs have no common number of steps per epoch.
     """
-    runs = [run for run in group.runs if run.status is not Status.DIVERGED and len(run.curve(metric)[0])]
+    runs = [run for run in group.averaged_runs if run.status is not Status.DIVERGED and len(run.curve(metric)[0])]
     curves = [_positive(*run.curve(metric)) if is_log else run.curve(metric) for run in runs]
     curves = [(steps, view.smoothing.apply(values, is_log)) for steps, values in curves if len(steps)]
     if not curves:

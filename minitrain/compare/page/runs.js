@@ -115,9 +115,10 @@ function byField(field, isDescending) {
 
 /** The statistics of the runs of a group that match the filter. */
 function summarize(members) {
-  const known = (field) => members.map(field.value).filter((value) => !Number.isNaN(value));
+  const known = (field, runs = members) => runs.map(field.value).filter((value) => !Number.isNaN(value));
   const mean = (values) => (values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : NaN);
-  const scores = known(scoreField);
+  const others = members.filter((run) => data.runs.status[run] !== "pruned"); // pruned runs took fewer steps
+  const scores = known(scoreField, others.length ? others : members);
   const center = mean(scores);
   const spread = scores.reduce((sum, value) => sum + (value - center) ** 2, 0);
   const best = ranking.higherIsBetter ? Math.max : Math.min;

@@ -99,8 +99,10 @@ class ArrayData(ArrayOptions):
                 object.__setattr__(self, name, converted)
 
     def __repr__(self) -> str:
-        known = [f"{f.name}={getattr(self, f.name)!r}" for f in fields(self) if f.name not in EXAMPLES]
-        return f"ArrayData({', '.join([*known, f'sha256={self.sha256!r}'])})"
+        defaults: dict[str, object] = {name: known.default for name, known in options(ArrayData).items()}
+        defaults["expected_target"] = None
+        shown = [f"{name}={getattr(self, name)!r}" for name, value in defaults.items() if getattr(self, name) != value]
+        return f"ArrayData({', '.join([*shown, f'sha256={self.sha256!r}'])})"
 
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, ArrayData) and repr(self) == repr(other))

@@ -50,7 +50,8 @@ def test_equal_examples_are_equal_data():
         config = replace(SMALL, data=data)
         assert structure(config) == structure(replace(config, data=ArrayData(*same)))
         assert structure(config) != structure(replace(config, data=ArrayData(*other)))
-    assert len(repr(ArrayData(X, CLASSES))) < 300
+    assert repr(ArrayData(X, CLASSES)) == f"ArrayData(sha256={ArrayData(X, CLASSES).sha256!r})"
+    assert repr(ArrayData(X, CLASSES, seed=3, drop=["a"])).startswith("ArrayData(drop=['a'], seed=3, sha256=")
 
 
 def store_config(directory):

@@ -97,7 +97,13 @@ def log_softmax(x):
 
 def classes_of(scores):
     """Class numbers that are a function of the shape: operands of a loss that are not differentiated."""
-    return np.arange(len(scores)) % max(scores.shape[1], 1)
+    rows, classes = sizes_of(scores)
+    return np.arange(rows) % max(classes, 1)
+
+
+def sizes_of(x):
+    """The shape of a Tensor, an array or a list; a Tensor is not read, because it may be traced."""
+    return x.shape if hasattr(x, "shape") else np.shape(x)
 
 
 def picked(x):
@@ -220,7 +226,7 @@ ROWS = [
         computes=as_float,
         torch=lambda x, **o: lookup(TF + "cross_entropy")(x, long(x), **o),
         sample=small,
-        ours=lambda x, **o: F.cross_entropy(x, classes_of(np.asarray(x)), **o),
+        ours=lambda x, **o: F.cross_entropy(x, classes_of(x), **o),
         torch_name=TF + "cross_entropy",
         note="`ignore_index=None`, where PyTorch's is -100",
     ),
@@ -231,7 +237,7 @@ ROWS = [
         computes=as_float,
         sample=small,
         torch=lambda x, **o: lookup(TF + "nll_loss")(x, long(x), **o),
-        ours=lambda x, **o: F.nll_loss(x, classes_of(np.asarray(x)), **o),
+        ours=lambda x, **o: F.nll_loss(x, classes_of(x), **o),
         torch_name=TF + "nll_loss",
     ),
     examples(
@@ -241,7 +247,7 @@ ROWS = [
         computes=as_float,
         sample=small,
         torch=lambda x, **o: lookup(TF + "multi_margin_loss")(x, long(x), **o),
-        ours=lambda x, **o: F.multi_margin_loss(x, classes_of(np.asarray(x)), **o),
+        ours=lambda x, **o: F.multi_margin_loss(x, classes_of(x), **o),
         torch_name=TF + "multi_margin_loss",
     ),
     examples(
@@ -249,11 +255,11 @@ ROWS = [
         each([((3,),), ((2, 2),), ((),)], REDUCTIONS),
         computes=as_float,
         sample=small,
-        numpy=numpy_loss(lambda x: softplus(x) - probabilities(np.asarray(x).shape).astype(x.dtype) * x),
+        numpy=numpy_loss(lambda x: softplus(x) - probabilities(sizes_of(x)).astype(x.dtype) * x),
         torch=lambda x, **o: lookup(TF + "binary_cross_entropy_with_logits")(
-            x, torch_module().tensor(probabilities(np.asarray(x).shape)).to(x), **o
+            x, torch_module().tensor(probabilities(sizes_of(x))).to(x), **o
         ),
-        ours=lambda x, **o: F.binary_cross_entropy_with_logits(x, probabilities(np.asarray(x).shape), **o),
+        ours=lambda x, **o: F.binary_cross_entropy_with_logits(x, probabilities(sizes_of(x)), **o),
         torch_name=TF + "binary_cross_entropy_with_logits",
         note="small losses keep their digits",
     ),
@@ -262,8 +268,8 @@ ROWS = [
         each([((3,),), ((2, 2),)], REDUCTIONS),
         computes=as_float,
         sample=small,
-        numpy=numpy_loss(lambda x: np.maximum(0, 1 - signs(np.asarray(x).shape).astype(x.dtype) * x)),
-        ours=lambda x, **o: F.hinge_loss(x, signs(np.asarray(x).shape), **o),
+        numpy=numpy_loss(lambda x: np.maximum(0, 1 - signs(sizes_of(x)).astype(x.dtype) * x)),
+        ours=lambda x, **o: F.hinge_loss(x, signs(sizes_of(x)), **o),
         numpy_name="sklearn.metrics.hinge_loss",
     ),
     *[
@@ -300,7 +306,7 @@ ROWS = [
     examples(
         "accuracy",
         each([((4, 3),), ((1, 2),)]),
-        ours=lambda x: F.accuracy(x, classes_of(np.asarray(x))),
+        ours=lambda x: F.accuracy(x, classes_of(x)),
         numpy=lambda x: np.mean(x.argmax(1) == classes_of(x)),
         torch_name="",
         note="the fraction of rows",

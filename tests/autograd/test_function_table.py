@@ -248,8 +248,10 @@ def check_with_differences(row, arrays, options):
     def fn(*numbers):
         numbers = iter(numbers)
         inputs = [Tensor(x) if i in row.fixed else next(numbers) for i, x in enumerate(arrays)]
-        return first_result(row.forms()[0](*inputs, **options)).astype("float64")
+        return first_result(row.forms()[0](*inputs, **options))
 
+    if fn(*[Tensor(x) for i, x in enumerate(arrays) if i not in row.fixed]).dtype != "float64":
+        return  # differences need all digits
     numbers = [x for i, x in enumerate(arrays) if i not in row.fixed]
     if sum(x.size for x in numbers) < 20:
         check_grads(fn, *numbers)

@@ -1,18 +1,19 @@
 """The commands, and what each accepts: options with defaults and meaning, examples, exit status.
 
-Only `argparse` is imported here, so that `--help`, usage errors and completion load nothing that a command needs.
+Only `argparse` and `option_types` are imported here, so that `--help`, usage errors and completion load nothing that a
+command needs.
 """
 
 from __future__ import annotations
 
 import argparse
-import math
 import shutil
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
+from minitrain.commands.option_types import font_size, size, smoothing
 from minitrain.errors import ConfigError
 from minitrain.paths import invocation
 
@@ -26,8 +27,6 @@ EXIT_STATUS = {
 RUN_OVERRIDES = "keys of the config, such as lr=0.1 or network=cnn; minitrain --help lists them"
 SHELLS = ("bash", "zsh", "fish")
 CHECKPOINTS = ("best", "last")
-SMALLEST_FIGURE, LARGEST_FIGURE = 2, 60  # inches
-SMALLEST_FONT, LARGEST_FONT = 4, 40  # points
 
 
 class CommandParser(argparse.ArgumentParser):
@@ -239,7 +238,7 @@ def compare_parser() -> CommandParser:
     add("--log", action="store_true", help="a logarithmic axis for the metric (default: if it spans decades)")
     add(
         "--smooth",
-        type=_smoothing,
+        type=smoothing,
         default=("exponential", 0),
         metavar="[median:]N",
         help="smooth by N points on each side: exponentially weighted mean, or median (default: 0)",
@@ -251,8 +250,8 @@ def compare_parser() -> CommandParser:
         help="the directory of the figures (default: outputs/comparisons/..., or the sweep if it is the only argument)",
     )
     add("--title", metavar="TEXT", help="the title of the figures (default: what is compared)")
-    add("--size", type=_size, metavar="WxH", help="width and height of each figure in inches: 6x4 (default: as needed)")
-    add("--font-size", type=_font_size, metavar="POINTS", help="size of the texts in points (default: 10)")
+    add("--size", type=size, metavar="WxH", help="width and height of each figure in inches: 6x4 (default: as needed)")
+    add("--font-size", type=font_size, metavar="POINTS", help="size of the texts in points (default: 10)")
     add(
         "--format",
         action="append",
@@ -400,48 +399,6 @@ def _add_checkpoint(parser: CommandParser) -> None:
     parser.add_argument(
         "--checkpoint", choices=CHECKPOINTS, default="best", help="the checkpoint to read (default: best)"
     )
-
-
-def _non_negative_integer(text: str) -> int:
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text}: expected an integer at least 0")
-    return int(text)
-
-
-def _smoothing(text: str) -> tuple[str, int]:
-    """The kind of smoothing and the number of points on each side."""
-    kind, colon, number = text.rpartition(":")
-    if kind not in ("median", "exponential", "") or (colon and not kind):
-        raise argparse.ArgumentTypeError(f"{text}: expected N, exponential:N or median:N")
-    if not number.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text}: expected an integer at least 0, alone or after median:")
-    return kind or "exponential", int(number)
-
-
-def _size(text: str) -> tuple[float, float]:
-    """Width and height in inches."""
-    width, _, height = text.partition("x")
-    size = _number(width), _number(height)
-    if not all(SMALLEST_FIGURE <= inches <= LARGEST_FIGURE for inches in size):
-        raise argparse.ArgumentTypeError(
-            f"{text}: expected width and height of {SMALLEST_FIGURE} to {LARGEST_FIGURE} inches, such as 6x4"
-        )
-    return size
-
-
-def _font_size(text: str) -> float:
-    size = _number(text)
-    if not SMALLEST_FONT <= size <= LARGEST_FONT:
-        raise argparse.ArgumentTypeError(f"{text}: expected {SMALLEST_FONT} to {LARGEST_FONT} points")
-    return size
-
-
-def _number(text: str) -> float:
-    """The number that a text is; nan if it is none."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
 
 
 @dataclass(frozen=True)

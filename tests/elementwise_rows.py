@@ -145,6 +145,7 @@ ROWS = [
         as_numbers,
         positive,
         torch=lambda a, b: (a / b).floor().detach(),
+        note="integers are not divided by 0; in a compiled step, the result is 0",
         **KEEPS,
     ),
     binary(
@@ -157,7 +158,14 @@ ROWS = [
         torch=lambda a, b: (b / a).floor().detach(),
         **KEEPS,
     ),
-    binary("__mod__", "np.remainder", "torch.remainder", as_numbers, positive),
+    binary(
+        "__mod__",
+        "np.remainder",
+        "torch.remainder",
+        as_numbers,
+        positive,
+        note="integers are not divided by 0; in a compiled step, the result is 0",
+    ),
     binary(
         "__rmod__",
         "np.remainder",

@@ -61,6 +61,17 @@ def test_joined_values_have_a_common_type(join):
     joined.sum().backward()
     assert (single.grad.dtype, double.grad.dtype) == ("float32", "float64")
     assert join(Tensor([1, 2]), Tensor([True, False])).dtype == "int64"
+    assert F.stack([Tensor(1), 2.5, np.float32(0.5)]).numpy().tolist() == [1, 2.5, 0.5]
+    assert F.stack([single[0], 2.5]).dtype == "float32"
+
+
+def test_equal_entries_keep_their_order():
+    x = Tensor(np.arange(200.0) // 50 % 2)
+    for descending in (False, True):
+        order = x.argsort(descending=descending).numpy()
+        first, second = order[:100], order[100:]
+        assert (np.diff(first) > 0).all()
+        assert (np.diff(second) > 0).all()
 
 
 @pytest.mark.parametrize(("ta", "tb"), [(False, True), (True, False), (True, True), (False, False)])

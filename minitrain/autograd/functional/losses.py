@@ -150,9 +150,10 @@ def binary_cross_entropy_with_logits(logits: TensorLike, target: TensorLike, red
             f"binary_cross_entropy_with_logits: target from {values.min():g} to {values.max():g}: expected "
             "probabilities, 0 to 1"
         )
-    # softplus(-x) + (1 - t) x for x > 0, else softplus(x) - t x: no digits are lost where t is 0 or 1.
-    positive = x > 0.0
-    entries = softplus(positive.where(-x, x)) + x * (positive.astype(x.dtype) - t)
+    # softplus(-x) + (1 - t) x if x > 0, else softplus(x) - t x: no digits are lost where t is 0 or 1. |x| would have no
+    # second derivative at 0.
+    positive = (x > 0.0).astype(x.dtype)
+    entries = softplus(x * (1.0 - positive * 2.0)) + x * (positive - t)
     return _reduce("binary_cross_entropy_with_logits", entries, reduction)
 
 

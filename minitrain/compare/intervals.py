@@ -13,7 +13,7 @@ _BISECTIONS = 80
 
 
 def confidence_interval(values: Array) -> tuple[float, float]:
-    """The 95 % confidence interval of the mean of normally distributed values; nan, nan for fewer than two."""
+    """The 95% confidence interval of the mean of normally distributed values; nan, nan for fewer than two."""
     if len(values) < 2:
         return math.nan, math.nan
     reach = _t_quantile(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))

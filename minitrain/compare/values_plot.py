@@ -238,6 +238,6 @@ def _note(comparison: Comparison, layout: _Layout) -> str:
         is_joined = comparison.has_repeats and not _is_sampled(comparison, layout.x)
         note += f", lines: means of {comparison.repeats}" if is_joined else ""
     elif comparison.has_repeats:
-        note += f", bars: means of {comparison.repeats} with 95 % confidence intervals"
+        note += f", bars: means of {comparison.repeats} with 95% confidence intervals"
     note += ", ×: diverged" if any(run.status is Status.DIVERGED for run in comparison.results) else ""
     return note + best_over_note(comparison, layout.x, layout.color, layout.panel)

@@ -385,7 +385,7 @@ def test_accuracies_have_a_linear_axis_that_begins_at_the_useful_range(browser, 
 def test_window_of_the_smoothing_is_stated(reader):
     assert reader.texts("#window") == [""]
     reader.all("#smoothing")[0].send_keys("\ue010")
-    assert reader.texts("#window") == ["exponential mean over ±78 steps"]  # 20 % of 390
+    assert reader.texts("#window") == ["exponential mean over ±78 steps"]  # 20% of 390
 
 
 def test_runs_that_are_not_ranked_keep_their_order_and_say_why(browser, tmp_path):

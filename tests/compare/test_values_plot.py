@@ -74,7 +74,7 @@ def test_names_have_points_and_confidence_intervals(tmp_path):
     figure = draw_values(compare(load_runs(tmp_path)), "title")
     (pane,) = figure.axes
     assert [label.get_text() for label in pane.get_xticklabels()] == ["relu", "tanh"]
-    assert "means of 3 seeds with 95 % confidence intervals" in figure.get_suptitle()
+    assert "means of 3 seeds with 95% confidence intervals" in figure.get_suptitle()
     for container, values in zip(pane.containers, finals.values(), strict=True):
         (segment,) = container.lines[2][0].get_segments()
         mean, error = np.mean(values), np.std(values, ddof=1) / np.sqrt(3)

@@ -161,13 +161,20 @@ def test_predictions_need_no_data_and_accept_either_order(command):
     assert texts[0] == texts[1]
     model = load_model("run")
     assert model.predict(x).labels.tolist() == [line.split(",")[0] for line in texts[0].splitlines()[1:]]
-    assert command("export", "run", "w.safetensors")[0] == 0
     np.save("flat.npy", x.reshape(24, -1))
     status, _, err = command("predict", "run", "flat.npy")
     assert (status, len(err.splitlines())) == (2, 1)
     assert "has shape [24, 72]; expected [examples, 4, 6, 3] or [examples, 3, 4, 6], as in training" in err
     with pytest.raises(ConfigError, match=r"^x\[1\]: contains NaN or Inf"):
         model.predict(np.where(np.arange(24)[:, None, None, None] == 1, np.nan, x))
+
+
+def test_export_needs_no_data(command):
+    pytest.importorskip("safetensors")
+    write(colors())
+    assert command("data=npz", "data.path=a.npz", "data.axes=hwc", *CNN, "hydra.run.dir=run")[0] == 0
+    Path("a.npz").unlink()
+    assert command("export", "run", "w.safetensors")[0] == 0
 
 
 def test_equal_axes_are_in_the_order_of_training():

@@ -66,7 +66,7 @@ def check_halved(directory, whole):
             assert expected[run.name]["metrics.csv"].startswith((run / "metrics.csv").read_bytes())
 
 
-@pytest.mark.parametrize("cores", [1, 3])
+@pytest.mark.parametrize("cores", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_runs_that_are_never_pruned_have_the_files_of_a_whole_sweep(command, monkeypatch, whole, cores):
     monkeypatch.setattr(execution, "available_cores", lambda: cores)
     status, out, err = command("-m", *SWEPT, *HALVED, "hydra.sweep.dir=halved")
@@ -96,33 +96,31 @@ def test_a_pruned_run_resumes_as_if_it_had_never_been_pruned(command, whole):
     assert statuses(Path("halved")).count("completed") == 2
 
 
-def test_a_sweep_stopped_at_any_moment_prunes_the_same_runs_on_resume(command, monkeypatch, whole):
-    """Stopped after each of the updates of its groups in turn, as by Ctrl-C; some stops are at a rung."""
-    train = workers.train_together
-    for stop_after in (1, 19, 20, 25, 40, 41):
-        updates = 0
+@pytest.mark.parametrize("stop_after", [20, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 19, 25, 40, 41))])
+def test_a_stopped_sweep_prunes_the_same_runs_on_resume(command, monkeypatch, whole, stop_after):
+    """Stopped after an update of its first group, as by Ctrl-C; step 20 is a rung, and so is 40."""
+    train, updates = workers.train_together, 0
 
-        def train_until_stopped(runs, engine, progress, stop, until, stop_after=stop_after):
-            update = type(engine).update
+    def train_until_stopped(runs, engine, progress, stop, until):
+        update = type(engine).update
 
-            def counted(self, k):
-                nonlocal updates
-                updates += 1
-                update(self, k)
-                if updates == stop_after:
-                    stop.set()
+        def counted(self, k):
+            nonlocal updates
+            updates += 1
+            update(self, k)
+            if updates == stop_after:
+                stop.set()
 
-            with monkeypatch.context() as patch:
-                patch.setattr(type(engine), "update", counted)
-                train(runs, engine, progress, stop, until)
-
-        directory = f"stopped-{stop_after}"
         with monkeypatch.context() as patch:
-            patch.setattr(workers, "train_together", train_until_stopped)
-            assert command("-m", *SWEPT, *HALVED, f"hydra.sweep.dir={directory}")[0] == 130
-        status, out, err = command("resume", directory)
-        assert status == 0, out + err
-        check_halved(Path(directory), whole)
+            patch.setattr(type(engine), "update", counted)
+            train(runs, engine, progress, stop, until)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(workers, "train_together", train_until_stopped)
+        assert command("-m", *SWEPT, *HALVED, "hydra.sweep.dir=stopped")[0] == 130
+    status, out, err = command("resume", "stopped")
+    assert status == 0, out + err
+    check_halved(Path("stopped"), whole)
 
 
 @pytest.mark.slow
